@@ -1,0 +1,37 @@
+#include <omp.h>
+
+#include <algorithm>
+
+#include "base/check.h"
+#include "base/parallel.h"
+
+namespace retort::base {
+
+int thread_count() { return omp_get_max_threads(); }
+
+void set_thread_count(int threads) {
+  RETORT_CHECK(threads >= 1);
+  omp_set_num_threads(threads);
+}
+
+void parallel_for(int64_t n, int64_t grain, FunctionRef<void(int64_t, int64_t)> body) {
+  const int64_t wanted = grain > 0 ? n / grain : n;
+  const int threads = static_cast<int>(std::clamp<int64_t>(wanted, 1, omp_get_max_threads()));
+  if (n <= 0) return;
+  if (threads == 1) return body(0, n);
+#pragma omp parallel num_threads(threads)
+  {
+    const int64_t id = omp_get_thread_num();
+    const int64_t team = omp_get_num_threads();
+    const int64_t begin = n * id / team;
+    const int64_t end = n * (id + 1) / team;
+    if (begin < end) body(begin, end);
+  }
+}
+
+void parallel_team(FunctionRef<void(int, int)> body) {
+#pragma omp parallel
+  body(omp_get_thread_num(), omp_get_num_threads());
+}
+
+}  // namespace retort::base

@@ -1,0 +1,250 @@
+#include "collect/collect.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+
+#include "base/cancel.h"
+#include "base/files.h"
+#include "base/log.h"
+#include "base/progress.h"
+#include "collect/ask_all.h"
+#include "collect/gathering_notebook.h"
+#include "collect/wire.h"
+
+namespace retort::collect {
+namespace {
+
+struct Requests {
+  std::vector<corpus::Record> records;
+  std::set<std::string> keys;
+  int64_t prompts = 0;
+  std::vector<std::string> notes;
+};
+
+Result<Requests> make_requests(const Teacher& teacher, const Options& options) {
+  RETORT_TRY(const PromptList list, make_prompts(options));
+  Requests out;
+  out.prompts = static_cast<int64_t>(list.prompts.size());
+  out.notes = list.notes;
+  for (const Prompt& prompt : list.prompts) {
+    for (int64_t sample = 0; sample < options.samples; ++sample) {
+      corpus::Record record = request_of(teacher, options, prompt, sample);
+      record.key = corpus::record_key(record);
+      if (out.keys.insert(record.key).second) out.records.push_back(std::move(record));
+    }
+  }
+  const int64_t twice = out.prompts * options.samples - static_cast<int64_t>(out.records.size());
+  if (twice > 0) {
+    out.notes.push_back(fmt::format("{} prompts are the same as another one and asked only once",
+                                    base::grouped(twice / options.samples)));
+  }
+  return out;
+}
+
+struct BoundTerms {
+  terms::TermsSet set;
+  std::vector<terms::Reference> references;
+};
+
+Result<void> bind(BoundTerms& bound, const std::vector<std::string>& paths, terms::Object object) {
+  for (const auto& path : paths) {
+    RETORT_TRY(auto one, terms::load_terms(path));
+    bound.references.push_back({one.id, object});
+    bound.set.add(std::move(one));
+  }
+  return {};
+}
+
+Result<BoundTerms> bind_terms(const Teacher& teacher, const Options& options) {
+  if (teacher.terms.empty()) {
+    return base::usage_error("the run does not say under which terms the teacher answers",
+                             "teacher.terms",
+                             "name a terms file; retort terms show lists those shipped");
+  }
+  if (options.prompt_terms.empty()) {
+    return base::usage_error("the run does not say under which terms the prompts stand",
+                             "collect.prompt_terms",
+                             "name a terms file, \"terms/own-work.toml\" for prompts of your own");
+  }
+  BoundTerms bound;
+  RETORT_TRY_VOID(bind(bound, teacher.terms, terms::Object::outputs));
+  RETORT_TRY_VOID(bind(bound, options.prompt_terms, terms::Object::texts));
+  return bound;
+}
+
+Spend to_spend(const corpus::Spend& spend) {
+  return {.requests = spend.requests,
+          .prompt_tokens = spend.prompt_tokens,
+          .answer_tokens = spend.completion_tokens,
+          .money = multiply_clamped(spend.cost_micros, kMicroDollar)};
+}
+
+Result<int64_t> count_done(corpus::Gathering& gathering, const std::set<std::string>& keys,
+                           std::map<std::string, int64_t>* reasons) {
+  int64_t done = 0;
+  RETORT_TRY_VOID(gathering.for_each_done([&](const corpus::Gathering::DoneInfo& info) {
+    if (!keys.contains(info.key)) return;
+    ++done;
+    if (reasons != nullptr) ++(*reasons)[info.finish_reason];
+  }));
+  return done;
+}
+
+class ProgressLine {
+ public:
+  ProgressLine(int64_t done_before, int64_t total)
+      : progress_("collect", total, "answers"),
+        done_before_(done_before),
+        started_s_(base::monotonic_seconds()) {}
+
+  void operator()(const Asking& asking) {
+    const Tally& tally = asking.tally();
+    const double elapsed_s = std::max(0.001, base::monotonic_seconds() - started_s_);
+    const auto rate = static_cast<int64_t>(static_cast<double>(tally.answer_tokens) / elapsed_s);
+    std::string detail = base::grouped(rate) + " tokens/s";
+    if (tally.retries > 0) detail += fmt::format(", {} retries", base::grouped(tally.retries));
+    const Money money = asking.budget().spent().money;
+    if (money > 0) detail += ", " + dollars(money);
+    if (asking.pacing().down()) detail += ", waiting for the teacher";
+    progress_.update(done_before_ + tally.answered, detail);
+  }
+  void finish(const std::string& text) { progress_.finish(text); }
+
+ private:
+  base::Progress progress_;
+  int64_t done_before_;
+  double started_s_;
+};
+
+class Collection {
+ public:
+  Collection(const Teacher& teacher, const Options& options, const Place& place,
+             ledger::Ledger& ledger)
+      : teacher_(teacher), options_(options), place_(place), ledger_(ledger) {}
+
+  Result<Summary> run() {
+    const double start_s = base::monotonic_seconds();
+    RETORT_TRY(asking_options_, asking_options(teacher_, options_));
+    RETORT_TRY(terms_, bind_terms(teacher_, options_));
+    RETORT_TRY(requests_, make_requests(teacher_, options_));
+    RETORT_TRY_VOID(open_and_plan());
+    const auto asked = ask();
+    if (!asked && asked.error().code == ErrorCode::storage) return asked.error();
+    RETORT_TRY(summary_.sealed, seal());
+    if (!asked) return asked.error();
+    RETORT_TRY_VOID(sum_up());
+    summary_.seconds = base::monotonic_seconds() - start_s;
+    return std::move(summary_);
+  }
+
+ private:
+  Result<void> open_and_plan() {
+    RETORT_TRY(gathering_, corpus::Gathering::open(place_.database));
+    for (auto& record : requests_.records) {
+      record.terms = terms_.references;
+      record.principal = place_.principal;
+    }
+    RETORT_TRY_VOID(gathering_->plan(requests_.records));
+    RETORT_TRY_VOID(gathering_->retry_failed());
+    RETORT_TRY(done_before_, count_done(*gathering_, requests_.keys, nullptr));
+    for (const auto& note : requests_.notes) base::log_warning("{}", note);
+    return {};
+  }
+
+  Result<void> ask() {
+    const auto total = static_cast<int64_t>(requests_.records.size());
+    if (done_before_ == total) return {};
+    RETORT_TRY(const corpus::Spend spent, gathering_->spend());
+    auto& clock = base::system_clock();
+    RETORT_TRY(const auto sender, open_http_sender(teacher_, options_));
+    Asking asking(asking_options_, to_spend(spent), clock.monotonic_ms());
+    GatheringNotebook notebook(*gathering_, asking_options_.prices, requests_.keys, clock);
+    ProgressLine line(done_before_, total);
+    auto result =
+        ask_all(asking, {*sender, notebook, clock, [&](const Asking& now) { line(now); }});
+    summary_.retries = asking.tally().retries;
+    line.finish(fmt::format("{} of {} answers, {} answer tokens, {}",
+                            base::grouped(done_before_ + asking.tally().answered),
+                            base::grouped(total), base::grouped(asking.tally().answer_tokens),
+                            dollars(asking.budget().spent().money)));
+    return result;
+  }
+
+  Result<corpus::SealReport> seal() {
+    return corpus::seal(*gathering_, ledger_, terms_.set, {.folder = place_.shards});
+  }
+
+  Result<void> sum_up() {
+    summary_.planned = static_cast<int64_t>(requests_.records.size());
+    RETORT_TRY(summary_.done, count_done(*gathering_, requests_.keys, &summary_.finish_reasons));
+    summary_.failed = summary_.planned - summary_.done;
+    RETORT_TRY(const corpus::Counts counts, gathering_->counts());
+    summary_.requests = counts.requests;
+    summary_.resent = counts.possibly_resent;
+    RETORT_TRY(summary_.spend, gathering_->spend());
+    summary_.notes = requests_.notes;
+    RETORT_TRY(const auto reasons, gathering_->failure_reasons());
+    for (const auto& [reason, count] : reasons) {
+      summary_.notes.push_back(
+          fmt::format("{} requests were given up: {}", base::grouped(count), reason));
+    }
+    if (summary_.done > 0) return {};
+    return base::upstream_error(
+        "the teacher answered none of the requests", teacher_.base_url,
+        reasons.empty() ? "" : "the most frequent reason: " + reasons[0].first);
+  }
+
+  const Teacher& teacher_;
+  const Options& options_;
+  const Place& place_;
+  ledger::Ledger& ledger_;
+  AskingOptions asking_options_;
+  BoundTerms terms_;
+  Requests requests_;
+  std::unique_ptr<corpus::Gathering> gathering_;
+  int64_t done_before_ = 0;
+  Summary summary_;
+};
+
+}  // namespace
+
+Result<Summary> collect(const Teacher& teacher, const Options& options, const Place& place,
+                        ledger::Ledger& ledger) {
+  return Collection(teacher, options, place, ledger).run();
+}
+
+Result<std::set<std::string>> planned_keys(const Teacher& teacher, const Options& options) {
+  RETORT_TRY(auto requests, make_requests(teacher, options));
+  return std::move(requests.keys);
+}
+
+Result<Estimate> estimate(const Teacher& teacher, const Options& options,
+                          const std::string& database, double tokens_per_s) {
+  RETORT_TRY(const AskingOptions asking, asking_options(teacher, options));
+  RETORT_TRY(const Requests requests, make_requests(teacher, options));
+  Estimate out;
+  out.prompts = requests.prompts;
+  out.requests = static_cast<int64_t>(requests.records.size());
+  out.notes = requests.notes;
+  std::set<std::string> done;
+  if (base::exists(database)) {
+    RETORT_TRY(const auto gathering, corpus::Gathering::open(database, {.read_only = true}));
+    RETORT_TRY_VOID(gathering->for_each_done(
+        [&](const corpus::Gathering::DoneInfo& info) { done.insert(info.key); }));
+  }
+  for (const auto& record : requests.records) {
+    if (done.contains(record.key)) {
+      ++out.done;
+      continue;
+    }
+    out.likely.add(likely_of(record, asking.prices));
+    out.most.add(most_of(record, asking.prices));
+  }
+  if (tokens_per_s > 0) {
+    out.seconds = static_cast<double>(out.likely.answer_tokens) / tokens_per_s;
+  }
+  return out;
+}
+
+}  // namespace retort::collect

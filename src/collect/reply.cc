@@ -1,0 +1,199 @@
+#include "collect/reply.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+
+#include "json/value.h"
+
+namespace retort::collect {
+namespace {
+
+constexpr size_t kMostQuoted = 200;
+
+char lower(char c) {
+  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+}
+
+std::string lower(std::string_view text) {
+  std::string out(text);
+  std::transform(out.begin(), out.end(), out.begin(), [](char c) { return lower(c); });
+  return out;
+}
+
+bool contains_any(std::string_view text, std::initializer_list<std::string_view> needles) {
+  return std::any_of(needles.begin(), needles.end(), [&](std::string_view needle) {
+    return text.find(needle) != std::string_view::npos;
+  });
+}
+
+// A server's words, short and without anything that could steer a terminal.
+std::string quoted(std::string_view text) {
+  std::string out;
+  for (const char c : text.substr(0, kMostQuoted)) {
+    out += static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? ' ' : c;
+  }
+  if (text.size() > kMostQuoted) out += "...";
+  return out;
+}
+
+// The error object of an answer, if it has one: {"error": {...}} or {"error": "..."}.
+struct ApiError {
+  std::string message;
+  std::string code;  // code and type, lower case
+};
+
+std::optional<ApiError> api_error(const json::Value& body) {
+  const json::Value* error = body.find("error");
+  if (error == nullptr || error->is_null()) return std::nullopt;
+  ApiError out;
+  if (error->is_string()) out.message = error->as_string();
+  for (const char* key : {"code", "type"}) {
+    const json::Value* value = error->find(key);
+    if (value != nullptr && value->is_string()) out.code += lower(value->as_string()) + " ";
+  }
+  const json::Value* message = error->find("message");
+  if (message != nullptr && message->is_string()) out.message = message->as_string();
+  return out;
+}
+
+std::string said(const std::optional<ApiError>& error) {
+  if (!error || error->message.empty()) return "";
+  return fmt::format(": \"{}\"", quoted(error->message));
+}
+
+// A quota or an account that waiting does not bring back.
+bool is_final_refusal(const std::optional<ApiError>& error) {
+  if (!error) return false;
+  return contains_any(error->code, {"insufficient_quota", "billing", "account_deactivated",
+                                    "account_suspended", "suspended", "access_terminated"});
+}
+
+Reply make(ReplyKind kind, std::string why) {
+  Reply reply;
+  reply.kind = kind;
+  reply.why = std::move(why);
+  return reply;
+}
+
+Reply judge_refusal(const Exchange& exchange, const std::optional<ApiError>& error,
+                    int64_t wall_now_ms) {
+  const int status = exchange.status;
+  const std::string words = said(error);
+  if (status >= 300 && status < 400) {
+    return make(ReplyKind::stop,
+                fmt::format("the teacher sends requests on to another address (HTTP {}, \"{}\"), "
+                            "and the key goes to the configured one only",
+                            status, quoted(exchange.header("location"))));
+  }
+  if (status == 401 || status == 402 || status == 403 || is_final_refusal(error)) {
+    return make(ReplyKind::stop,
+                fmt::format("the teacher refuses this account (HTTP {}){}", status, words));
+  }
+  if (status == 404 || status == 405) {
+    return make(ReplyKind::stop,
+                fmt::format("the teacher has no such address or model (HTTP {}){}", status, words));
+  }
+  if (status == 429 || status == 503 || status == 529) {
+    Reply reply =
+        make(ReplyKind::throttled, fmt::format("the teacher is busy (HTTP {}){}", status, words));
+    const auto lookup = [&](std::string_view name) { return exchange.header(name); };
+    reply.retry_after_ms = retry_after_ms(lookup, wall_now_ms);
+    return reply;
+  }
+  if (status == 408 || status == 409 || status == 425 || status >= 500) {
+    return make(ReplyKind::broken, fmt::format("the teacher failed (HTTP {}){}", status, words));
+  }
+  return make(ReplyKind::rejected,
+              fmt::format("the teacher rejects the request (HTTP {}){}", status, words));
+}
+
+Reply no_answer(std::string why) {
+  Reply reply = make(ReplyKind::broken, std::move(why));
+  reply.maybe_billed = true;
+  return reply;
+}
+
+int64_t count_at(const json::Value& usage, const char* key) {
+  const json::Value* value = usage.find(key);
+  return value != nullptr && value->is_int() ? value->as_int() : -1;
+}
+
+void read_usage(const json::Value& body, Answer& answer) {
+  const json::Value* usage = body.find("usage");
+  if (usage == nullptr) return;
+  const int64_t prompt = count_at(*usage, "prompt_tokens");
+  const int64_t completion = count_at(*usage, "completion_tokens");
+  if (prompt < 0 || completion < 0) return;  // null, missing or nonsense: not known
+  answer.usage_known = true;
+  answer.prompt_tokens = prompt;
+  answer.answer_tokens = completion;
+}
+
+std::string text_or_empty(const json::Value& value, const char* key) {
+  const json::Value* member = value.find(key);
+  return member != nullptr && member->is_string() ? member->as_string() : "";
+}
+
+Reply judge_answer(const Exchange& exchange, const json::Value& body) {
+  const json::Value* choices = body.find("choices");
+  if (choices == nullptr || !choices->is_array() || choices->as_array().empty()) {
+    return no_answer("the teacher's answer has no choices");
+  }
+  const json::Value& choice = choices->as_array().front();
+  const json::Value* message = choice.find("message");
+  if (message == nullptr || !message->is_object()) {
+    return no_answer("the teacher's answer has no message");
+  }
+  Reply reply;
+  reply.kind = ReplyKind::answer;
+  Answer& answer = reply.answer;
+  answer.finish_reason = text_or_empty(choice, "finish_reason");
+  if (answer.finish_reason.empty()) return no_answer("the teacher's answer has no finish_reason");
+  answer.text = text_or_empty(*message, "content");
+  answer.refused = !text_or_empty(*message, "refusal").empty();
+  answer.model = text_or_empty(body, "model");
+  answer.id = text_or_empty(body, "id");
+  if (answer.id.empty()) answer.id = exchange.header("x-request-id");
+  read_usage(body, answer);
+  answer.content_usage = exchange.header("content-usage");
+  const std::string link = exchange.header("link");
+  if (lower(link).find("license") != std::string::npos) answer.licence_link = link;
+  return reply;
+}
+
+}  // namespace
+
+std::string Exchange::header(std::string_view lower_name) const {
+  for (const auto& [name, value] : headers) {
+    if (std::equal(name.begin(), name.end(), lower_name.begin(), lower_name.end(),
+                   [](char a, char b) { return lower(a) == b; })) {
+      return value;
+    }
+  }
+  return "";
+}
+
+Reply judge(const Exchange& exchange, int64_t wall_now_ms) {
+  if (exchange.end == Exchange::End::not_sent) {
+    return make(ReplyKind::unreachable, exchange.failure);
+  }
+  if (exchange.end == Exchange::End::uncertain) return no_answer(exchange.failure);
+  const auto body = json::parse(exchange.body);
+  const auto error = body && body->is_object() ? api_error(*body) : std::nullopt;
+  if (exchange.status != 200) return judge_refusal(exchange, error, wall_now_ms);
+  if (error) {
+    if (is_final_refusal(error)) {
+      return make(ReplyKind::stop, "the teacher refuses this account" + said(error));
+    }
+    if (contains_any(error->code, {"rate_limit", "overloaded"})) {
+      return make(ReplyKind::throttled, "the teacher is busy" + said(error));
+    }
+    return no_answer("the teacher answered with an error" + said(error));
+  }
+  if (!body) return no_answer("the teacher's answer is not JSON: " + body.error().message);
+  if (!body->is_object()) return no_answer("the teacher's answer is not a JSON object");
+  return judge_answer(exchange, *body);
+}
+
+}  // namespace retort::collect

@@ -1,0 +1,21 @@
+#include "dialog/message.h"
+
+namespace retort::dialog {
+
+const char* name(Role role) {
+  switch (role) {
+    case Role::system: return "system";
+    case Role::user: return "user";
+    case Role::assistant: return "assistant";
+  }
+  return "user";
+}
+
+std::optional<Role> parse_role(std::string_view text) {
+  for (const Role role : {Role::system, Role::user, Role::assistant}) {
+    if (text == name(role)) return role;
+  }
+  return std::nullopt;
+}
+
+}  // namespace retort::dialog

@@ -1,0 +1,113 @@
+// Runs a model for many requests at once: requests join and leave at any step, prompts that begin
+// alike share the computed prefix. An answer is a function of (weights, prompt, options): it does not
+// depend on what else is in flight.
+// Threads: every public function may be called from any thread; callbacks run on the engine's one
+// compute thread and must not block.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "model/weights.h"
+#include "tokenizer/chat.h"
+#include "tokenizer/tokenizer.h"
+
+namespace retort::engine {
+
+struct Sampling {
+  double temperature = 1.0;         // 0: the most likely token
+  double top_p = 1.0;
+  int64_t top_k = 0;                // 0: all
+  double repetition_penalty = 1.0;  // divides (or multiplies, below zero) logits of generated tokens
+  uint64_t seed = 0;                // same seed, same answer
+};
+
+struct TokenProbability {
+  tokenizer::TokenId id = -1;
+  float logprob = 0;  // natural log, of the raw distribution (temperature 1, no penalties)
+};
+
+// One piece of an answer. `text` ends at a UTF-8 border and never contains a stop string or the
+// beginning of one that may still complete; a token may therefore come with no text yet.
+struct Event {
+  std::vector<tokenizer::TokenId> tokens;  // new since the last event
+  std::vector<TokenProbability> chosen;    // one a token, when logprobs were asked
+  std::vector<std::vector<TokenProbability>> top;  // top_logprobs a token, most likely first
+  std::string text;
+  bool done = false;
+  std::string finish_reason;  // at the end: "stop" or "length", "error" with `error` set, "cancelled"
+  std::string error;
+  int64_t prompt_tokens = 0;  // at the end
+  int64_t generated_tokens = 0;
+  int64_t cached_tokens = 0;  // of the prompt, found in the prefix cache
+};
+
+struct Request {
+  std::vector<tokenizer::TokenId> prompt;  // 1 or more
+  int64_t max_tokens = 256;                // prompt + max_tokens must fit context_length()
+  Sampling sampling;
+  std::vector<std::string> stop;           // strings that end the answer, not part of it
+  std::vector<tokenizer::TokenId> stop_tokens;  // ids that end the answer, not part of it
+  bool logprobs = false;
+  int64_t top_logprobs = 0;                // 0 to 20
+  std::function<void(const Event&)> on_event;
+};
+
+struct Options {
+  int64_t max_batch = 64;                     // requests decoding at once; others wait in order
+  int64_t context_length = 0;                 // 0: the model's own, at most 8192
+  int64_t kv_cache_bytes = int64_t{1} << 30;  // never passed
+};
+
+struct Stats {
+  int64_t running = 0, waiting = 0;
+  int64_t prompt_tokens = 0, generated_tokens = 0, cached_tokens = 0;  // since start
+  int64_t memory_bytes = 0;  // weights and cache
+};
+
+using RequestId = uint64_t;
+
+class Engine {
+ public:
+  // A GGUF file (llama architecture; Q4_1, Q4_0, Q8_0, F16, BF16, F32 tensors) or a Hugging Face
+  // folder. The tokenizer and chat template are the model's own.
+  static Result<std::unique_ptr<Engine>> open(const std::string& path, const Options& options = {});
+  // Weights that are already in memory (fp32), copied; for evaluation right after training.
+  static Result<std::unique_ptr<Engine>> from_weights(
+      const model::Weights& weights, std::shared_ptr<const tokenizer::Tokenizer> tokenizer,
+      const Options& options = {});
+  ~Engine();  // cancels what runs
+
+  const tokenizer::Tokenizer& tokenizer() const;
+  // The chat format detected at opening; an error text when the model has none that is known.
+  const Result<tokenizer::ChatFormat>& chat() const;
+  const model::Config& config() const;
+  int64_t context_length() const;
+  Stats stats() const;
+
+  // Queues a request; a prompt that cannot fit is refused here. Events come later.
+  Result<RequestId> submit(Request request);
+  // Stops within one step; a last event with finish_reason "cancelled" is delivered.
+  void cancel(RequestId id);
+
+  // For callers that just want the answer: submit and wait.
+  struct Answer {
+    std::vector<tokenizer::TokenId> tokens;
+    std::string text;
+    std::string finish_reason;
+    int64_t prompt_tokens = 0;
+  };
+  Result<Answer> generate(Request request);
+  // Raw logits [prompt length, V] of a prompt by the scoring path; for tests and gates.
+  Result<std::vector<float>> logits(const std::vector<tokenizer::TokenId>& prompt);
+
+ private:
+  struct Impl;
+  explicit Engine(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace retort::engine

@@ -1,0 +1,70 @@
+// What an answer still has to send: any thread fills it, the connection's coroutine empties it. Knows
+// HTTP/1.1's framing and nothing of sockets.
+#pragma once
+#include <functional>
+#include <mutex>
+#include <string>
+
+#include "http/server.h"
+
+namespace retort::http {
+
+// How the request wants to be answered.
+struct AnswerForm {
+  bool head_only = false;   // HEAD: no body follows
+  bool http10 = false;      // no chunks: the end of the connection ends the body
+  bool keep_alive = true;
+  int64_t max_pending_bytes = 1 << 20;
+};
+
+class Outbox : public Responder {
+ public:
+  // `wake` is called, from any thread, when there is something new to send; not after close().
+  Outbox(AnswerForm form, std::function<void()> wake) : form_(form), wake_(std::move(wake)) {}
+
+  void reply(Reply reply) override;
+  void begin(Reply head) override;
+  bool write(std::string_view piece) override;
+  void finish() override;
+  void cut() override;
+  void on_gone(std::function<void()> call) override;
+
+  struct Batch {
+    std::string bytes = {};
+    bool over = false;   // nothing follows
+    bool close = false;  // the connection cannot be used again
+  };
+  // Everything pending, in one piece. The bytes count as unsent until the next take().
+  Batch take();
+  // No bytes leave any more: the client has gone, or the answer is over.
+  void close();
+  // The handler dropped the request: 500, or a cut stream.
+  void abandon(const Reply& reply);
+
+ private:
+  enum class State { fresh, streaming, over };
+  void put_head(const Reply& head, bool streamed);
+  void leave(std::unique_lock<std::mutex>& lock);
+  void notify();
+
+  // Constant after construction.
+  const AnswerForm form_;
+
+  // State below is protected by mutex_.
+  std::mutex mutex_;
+  std::function<void()> wake_;
+  std::function<void()> gone_call_;
+  std::string pending_;
+  int64_t unsent_bytes_ = 0;  // taken by the connection
+  State state_ = State::fresh;
+  bool chunked_ = false;
+  bool cut_ = false;
+  bool gone_ = false;
+  bool closed_ = false;
+  bool notified_ = false;
+};
+
+// "OK" for 200; "Unknown" for what no RFC names.
+const char* reason_phrase(int status);
+
+}  // namespace retort::http

@@ -1,0 +1,462 @@
+#include "http/server.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <future>
+#include <mutex>
+#include <thread>
+
+#include "http/head_internal.h"
+#include "http/raw_testing.h"
+
+namespace retort::http {
+namespace {
+
+// Answers with what it was asked.
+void echo(ServerRequest request, std::shared_ptr<Responder> responder) {
+  std::string text = request.method;
+  for (const std::string& part : request.path) text += "|" + part;
+  text += "?" + request.query + "#" + request.body;
+  responder->reply({200, {{"X-Kind", "echo"}}, text});
+}
+
+std::unique_ptr<Server> started(Handler handler = echo, ServerOptions options = {}) {
+  auto server = Server::start(options, std::move(handler));
+  EXPECT_TRUE(server.ok()) << server.error().text();
+  return std::move(*server);
+}
+
+// One request on a connection of its own, everything that came back.
+std::string ask(const Server& server, std::string_view bytes) {
+  RawSocket socket = RawSocket::connect(server.port());
+  socket.write(bytes);
+  return socket.read_all(2000);
+}
+
+const std::string kEnd = "Host: localhost\r\nConnection: close\r\n\r\n";
+
+TEST(HttpServerTest, AnswersAndKeepsTheConnection) {
+  const auto server = started();
+  RawSocket socket = RawSocket::connect(server->port());
+  socket.write("POST /v1/a?x=1 HTTP/1.1\r\nHost: localhost:80\r\nContent-Length: 3\r\n\r\nabc");
+  EXPECT_EQ(socket.read_until("#abc"),
+            "HTTP/1.1 200 OK\r\nX-Kind: echo\r\nContent-Length: 17\r\n\r\nPOST|v1|a?x=1#abc");
+  socket.write("GET /b HTTP/1.1\r\nHost: localhost\r\n\r\n");
+  EXPECT_TRUE(socket.read_until("GET|b?#").starts_with("HTTP/1.1 200"));
+}
+
+TEST(HttpServerTest, ReadsBodiesOfBothKindsInAnyPieces) {
+  const auto server = started();
+  const std::string chunked =
+      "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n" + kEnd + "3\r\nabc\r\nA\r\n0123456789\r\n"
+      "0\r\n\r\n";
+  const std::string sized = "POST / HTTP/1.1\r\nContent-Length: 13\r\n" + kEnd + "abc0123456789";
+  for (const std::string& request : {chunked, sized}) {
+    RawSocket socket = RawSocket::connect(server->port());
+    for (const char c : request) socket.write({&c, 1});
+    EXPECT_TRUE(socket.read_all().ends_with("POST|?#abc0123456789")) << request;
+  }
+}
+
+TEST(HttpServerTest, AnswersRequestsThatCameTogetherInOrder) {
+  const auto server = started();
+  EXPECT_EQ(ask(*server, "GET /1 HTTP/1.1\r\nHost: localhost\r\n\r\nGET /2 HTTP/1.1\r\n" + kEnd),
+            "HTTP/1.1 200 OK\r\nX-Kind: echo\r\nContent-Length: 7\r\n\r\nGET|1?#"
+            "HTTP/1.1 200 OK\r\nX-Kind: echo\r\nContent-Length: 7\r\nConnection: close\r\n\r\nGET|2?#");
+}
+
+TEST(HttpServerTest, HeadHasNoBodyAndOldClientsNoKeepAlive) {
+  const auto server = started();
+  const std::string head = ask(*server, "HEAD /a HTTP/1.1\r\n" + kEnd);
+  EXPECT_TRUE(head.ends_with("\r\n\r\n"));
+  EXPECT_NE(head.find("Content-Length: 8\r\n"), std::string::npos) << head;
+  EXPECT_TRUE(ask(*server, "GET /a HTTP/1.0\r\n\r\n").ends_with("GET|a?#"));
+}
+
+TEST(HttpServerTest, WaitsForTheBodyOfAnExpectingClient) {
+  const auto server = started();
+  RawSocket socket = RawSocket::connect(server->port());
+  socket.write("POST / HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 2\r\n" + kEnd);
+  EXPECT_EQ(socket.read_until("\r\n\r\n"), "HTTP/1.1 100 Continue\r\n\r\n");
+  socket.write("ok");
+  EXPECT_TRUE(socket.read_all().ends_with("#ok"));
+}
+
+struct Refused {
+  std::string bytes;
+  int status = 400;
+};
+
+// Each is refused with its status, the connection closes, and the handler never runs.
+TEST(HttpServerTest, DoubtfulRequestsAreRefusedBeforeTheHandler) {
+  std::atomic<int> handled{0};
+  const auto server = started([&](ServerRequest request, std::shared_ptr<Responder> responder) {
+    ++handled;
+    echo(std::move(request), std::move(responder));
+  });
+  const std::string host = "Host: localhost\r\n";
+  const std::string get = "GET / HTTP/1.1\r\n" + host;
+  const std::string post = "POST / HTTP/1.1\r\n" + host;
+  std::string many = get;
+  for (int i = 0; i < 64; ++i) many += "X-" + std::to_string(i) + ": 1\r\n";
+  const std::vector<Refused> cases = {
+      {get + "X-A: 1\r\n folded\r\n\r\n"},
+      {get + "\tX-A: 1\r\n\r\n"},
+      {get + host + "\r\n"},
+      {"GET / HTTP/1.1\r\n\r\n"},
+      {"GET / HTTP/1.1\r\nHost: \r\n\r\n"},
+      {"GET / HTTP/1.1\r\nHost: localhost#a\r\n\r\n"},
+      {"GET / HTTP/1.1\r\nHost: localhost:x\r\n\r\n"},
+      {"GET / HTTP/1.1\r\nHost: a@localhost\r\n\r\n"},
+      {post + "Content-Length: 1\r\nContent-Length: 1\r\n\r\na"},
+      {post + "Content-Length: 1\r\nContent-Length: 2\r\n\r\na"},
+      {post + "Content-Length: 1, 1\r\n\r\na"},
+      {post + "Content-Length: +1\r\n\r\na"},
+      {post + "Content-Length: -1\r\n\r\na"},
+      {post + "Content-Length: 0x1\r\n\r\na"},
+      {post + "Content-Length: \r\n\r\na"},
+      {post + "Content-Length: 99999999999999999999\r\n\r\na"},
+      {post + "Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"},
+      {post + "Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n"},
+      {post + "Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"},
+      {post + "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"},
+      {post + "Transfer-Encoding: \x0b" "chunked\r\n\r\n0\r\n\r\n"},
+      {"POST / HTTP/1.0\r\n" + host + "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"},
+      {post + "Transfer-Encoding: chunked\r\n\r\n-2\r\nab\r\n"},
+      {post + "Transfer-Encoding: chunked\r\n\r\n3;ext=1\r\nabc\r\n0\r\n\r\n"},
+      {post + "Transfer-Encoding: chunked\r\n\r\n3\r\nabcd\r\n0\r\n\r\n"},
+      {post + "Transfer-Encoding: chunked\r\n\r\n0\r\nTrailer: 1\r\n\r\n"},
+      {post + "Transfer-Encoding: chunked\r\n\r\n0000000000000003\r\nabc\r\n"},
+      {post + "Transfer-Encoding: chunked\r\n\r\n3\nabc\r\n0\r\n\r\n"},
+      {post + "Transfer-Encoding: chunked\r\n\r\nFFFFFFFF\r\n", 413},
+      {post + "Content-Length: 4194305\r\n\r\n", 413},
+      {post + "Content-Encoding: gzip\r\nContent-Length: 1\r\n\r\na", 415},
+      {post + "Expect: magic\r\nContent-Length: 1\r\n\r\na", 417},
+      {"GET / HTTP/1.1\nHost: localhost\n\n"},
+      {"GET / HTTP/1.1\r\nHost: localhost\n\r\n"},
+      {"GET / HTTP/1.1\r\nHost: local\rhost\r\n\r\n"},
+      {get + "X-A: a\rb\r\n\r\n"},
+      {get + std::string("X-A: a\0b\r\n\r\n", 12)},
+      {get + "X-A : 1\r\n\r\n"},
+      {get + "X A: 1\r\n\r\n"},
+      {get + ": 1\r\n\r\n"},
+      {get + "X-A\r\n\r\n"},
+      {get + "X-A: \x01\r\n\r\n"},
+      {get + "X-\xc3\xa9: 1\r\n\r\n"},
+      {many + "\r\n", 431},
+      {get + "X-A: " + std::string(17 << 10, 'a') + "\r\n\r\n", 431},
+      {"GET /" + std::string(17 << 10, 'a') + " HTTP/1.1\r\n", 431},
+      {"\r\nGET / HTTP/1.1\r\n" + host + "\r\n"},
+      {"GET /\r\n\r\n"},
+      {"GET  / HTTP/1.1\r\n" + host + "\r\n"},
+      {"GET / HTTP/1.1 \r\n" + host + "\r\n"},
+      {"GET / http/1.1\r\n" + host + "\r\n"},
+      {"G(T / HTTP/1.1\r\n" + host + "\r\n"},
+      {"GET / HTTP/2.0\r\n" + host + "\r\n", 505},
+      {"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505},
+      {"GET http://localhost/v1/models HTTP/1.1\r\n" + host + "\r\n"},
+      {"CONNECT localhost:80 HTTP/1.1\r\n" + host + "\r\n"},
+      {"GET * HTTP/1.1\r\n" + host + "\r\n"},
+      {"GET //v1/models HTTP/1.1\r\n" + host + "\r\n"},
+      {"GET /v1//models HTTP/1.1\r\n" + host + "\r\n"},
+      {"GET /v1/../health HTTP/1.1\r\n" + host + "\r\n"},
+      {"GET /v1/. HTTP/1.1\r\n" + host + "\r\n"},
+      {"GET /%2e%2e/health HTTP/1.1\r\n" + host + "\r\n"},
+      {"GET /v1%00 HTTP/1.1\r\n" + host + "\r\n"},
+      {"GET /v1%0d%0a HTTP/1.1\r\n" + host + "\r\n"},
+      {"GET /v1%5cmodels HTTP/1.1\r\n" + host + "\r\n"},
+      {"GET /v1\\models HTTP/1.1\r\n" + host + "\r\n"},
+      {"GET /v1;a=b/models HTTP/1.1\r\n" + host + "\r\n"},
+      {"GET /v1%2 HTTP/1.1\r\n" + host + "\r\n"},
+      {"GET /v1%zz HTTP/1.1\r\n" + host + "\r\n"},
+      {"GET /v1#a HTTP/1.1\r\n" + host + "\r\n"},
+      {"GET /v1?a#b HTTP/1.1\r\n" + host + "\r\n"},
+      {"GET /\xc3\xa9 HTTP/1.1\r\n" + host + "\r\n"},
+      {"GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n", 403},
+      {"GET / HTTP/1.1\r\nHost: 127.0.0.1.evil.example\r\n\r\n", 403},
+      {"GET / HTTP/1.1\r\nHost: localhost.evil.example\r\n\r\n", 403},
+      {get + "Origin: https://evil.example\r\n\r\n", 403},
+      {get + "Origin: null\r\n\r\n", 403}};
+  for (const Refused& refused : cases) {
+    const std::string answer = ask(*server, refused.bytes);
+    const std::string shown = refused.bytes.substr(0, 120);
+    EXPECT_TRUE(answer.starts_with("HTTP/1.1 " + std::to_string(refused.status) + " "))
+        << shown << "\n" << answer.substr(0, 60);
+    EXPECT_NE(answer.find("Connection: close\r\n"), std::string::npos) << shown;
+    EXPECT_EQ(answer.find("HTTP/1.1 ", 1), std::string::npos) << shown;
+  }
+  EXPECT_EQ(handled, 0);
+}
+
+TEST(HttpServerTest, PlainRequestsOfUsualClientsPass) {
+  const auto server = started();
+  for (const auto& [bytes, body] : std::vector<std::pair<std::string, std::string>>{
+           {"GET /v1/models/org%2Fname HTTP/1.1\r\n" + kEnd, "GET|v1|models|org/name?#"},
+           {"GET /v1/models/ HTTP/1.1\r\n" + kEnd, "GET|v1|models|?#"},
+           {"GET /%76%31 HTTP/1.1\r\n" + kEnd, "GET|v1?#"},
+           {"GET /%252e%252e HTTP/1.1\r\n" + kEnd, "GET|%2e%2e?#"},
+           {"OPTIONS * HTTP/1.1\r\n" + kEnd, "OPTIONS|*?#"},
+           {"GET /a?b=/../%20 HTTP/1.1\r\n" + kEnd, "GET|a?b=/../%20#"},
+           {"GET / HTTP/1.1\r\nOrigin: http://localhost:3000\r\n" + kEnd, "GET|?#"},
+           {"GET / HTTP/1.1\r\nHost: [::1]:8080\r\nConnection: close\r\n\r\n", "GET|?#"},
+           {"GET / HTTP/1.1\r\nHost: 127.0.0.1:1\r\nConnection: close\r\n\r\n", "GET|?#"},
+           {"GET / HTTP/1.1\r\nUser-Agent: caf\xc3\xa9\r\nX-Empty:\r\n" + kEnd, "GET|?#"}}) {
+    EXPECT_TRUE(ask(*server, bytes).ends_with("\r\n\r\n" + body)) << bytes;
+  }
+}
+
+TEST(HttpServerTest, AllowedHostsAreAddedToLoopback) {
+  const auto server = started(echo, {.allowed_hosts = {"box.lan"}});
+  EXPECT_TRUE(ask(*server, "GET / HTTP/1.1\r\nHost: BOX.lan:80\r\nConnection: close\r\n\r\n")
+                  .starts_with("HTTP/1.1 200"));
+}
+
+TEST(HttpServerTest, SlowHeadsAndBodiesRunOutOfTime) {
+  const auto server = started(
+      echo, {.head_timeout_ms = 150, .body_timeout_ms = 150, .idle_timeout_ms = 150});
+  EXPECT_TRUE(ask(*server, "GET / HT").starts_with("HTTP/1.1 408"));
+  EXPECT_TRUE(ask(*server, "POST / HTTP/1.1\r\nContent-Length: 8\r\n" + kEnd + "abc")
+                  .starts_with("HTTP/1.1 408"));
+  EXPECT_TRUE(ask(*server, "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n" + kEnd + "3\r\n")
+                  .starts_with("HTTP/1.1 408"));
+  RawSocket idle = RawSocket::connect(server->port());
+  EXPECT_TRUE(idle.closed_within(2000));
+  // A byte now and then does not win time.
+  RawSocket drip = RawSocket::connect(server->port());
+  const auto begin = std::chrono::steady_clock::now();
+  for (int i = 0; i < 40 && drip.write("G") && !drip.closed_within(20); ++i) {
+  }
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::milliseconds(600));
+}
+
+TEST(HttpServerTest, TooManyConnectionsAreTurnedAway) {
+  const auto server = started(echo, {.max_connections = 2});
+  RawSocket first = RawSocket::connect(server->port());
+  first.write("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+  first.read_until("GET|?#");
+  RawSocket second = RawSocket::connect(server->port());
+  second.write("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+  second.read_until("GET|?#");
+  EXPECT_TRUE(RawSocket::connect(server->port()).read_all().starts_with("HTTP/1.1 503"));
+  first.close();
+  std::string answer;
+  for (int i = 0; i < 100 && !answer.starts_with("HTTP/1.1 200"); ++i) {
+    answer = ask(*server, "GET / HTTP/1.1\r\n" + kEnd);
+  }
+  EXPECT_TRUE(answer.starts_with("HTTP/1.1 200"));
+}
+
+// Hands the responder to a test.
+struct Held {
+  std::promise<std::shared_ptr<Responder>> promise;
+  Handler handler() {
+    return [this](ServerRequest, std::shared_ptr<Responder> responder) {
+      promise.set_value(std::move(responder));
+    };
+  }
+  std::shared_ptr<Responder> wait() { return promise.get_future().get(); }
+};
+
+TEST(HttpServerTest, StreamsPiecesAsTheyAreWritten) {
+  Held held;
+  const auto server = started(held.handler());
+  RawSocket socket = RawSocket::connect(server->port());
+  socket.write("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+  const auto responder = held.wait();
+  responder->begin({200, {{"Content-Type", "text/event-stream"}}});
+  EXPECT_TRUE(responder->write("abc"));
+  EXPECT_EQ(socket.read_until("abc\r\n"),
+            "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n"
+            "\r\n3\r\nabc\r\n");
+  EXPECT_TRUE(responder->write(""));
+  EXPECT_TRUE(responder->write("defghijklmnopqrs"));
+  responder->finish();
+  EXPECT_EQ(socket.read_until("0\r\n\r\n"), "10\r\ndefghijklmnopqrs\r\n0\r\n\r\n");
+  EXPECT_FALSE(responder->write("late"));
+  responder->reply({});
+  EXPECT_FALSE(socket.closed_within(50));
+}
+
+TEST(HttpServerTest, TheProducerLearnsThatTheClientLeft) {
+  for (const bool streaming : {false, true}) {
+    Held held;
+    const auto server = started(held.handler());
+    RawSocket socket = RawSocket::connect(server->port());
+    socket.write("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    const auto responder = held.wait();
+    std::promise<void> gone;
+    responder->on_gone([&] { gone.set_value(); });
+    if (streaming) {
+      responder->begin({});
+      responder->write("abc");
+      socket.read_until("abc");
+    }
+    socket.close();
+    EXPECT_EQ(gone.get_future().wait_for(std::chrono::seconds(2)), std::future_status::ready);
+    EXPECT_FALSE(responder->write("more"));
+    bool told = false;
+    responder->on_gone([&] { told = true; });
+    EXPECT_TRUE(told);
+  }
+}
+
+TEST(HttpServerTest, ASlowReaderIsCutOff) {
+  Held held;
+  const auto server = started(held.handler(), {.max_pending_bytes = 100'000});
+  RawSocket socket = RawSocket::connect(server->port());
+  socket.write("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+  const auto responder = held.wait();
+  std::atomic<int> gone{0};
+  responder->on_gone([&] { ++gone; });
+  responder->begin({});
+  const std::string piece(10'000, 'x');
+  int written = 0;
+  // The kernel takes some megabytes; what it does not take is bounded.
+  while (written < 100'000 && responder->write(piece)) ++written;
+  EXPECT_LT(written, 100'000);
+  EXPECT_EQ(gone, 1);
+  const std::string got = socket.read_all(3000);
+  EXPECT_FALSE(got.ends_with("0\r\n\r\n"));
+}
+
+TEST(HttpServerTest, AReaderThatTakesNothingLosesItsConnectionInTime) {
+  Held held;
+  const auto server =
+      started(held.handler(), {.max_pending_bytes = 64 << 20, .send_timeout_ms = 200});
+  RawSocket socket = RawSocket::connect(server->port());
+  socket.write("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+  const auto responder = held.wait();
+  std::promise<void> gone;
+  responder->on_gone([&] { gone.set_value(); });
+  responder->begin({});
+  responder->write(std::string(32 << 20, 'x'));
+  EXPECT_EQ(gone.get_future().wait_for(std::chrono::seconds(5)), std::future_status::ready);
+}
+
+TEST(HttpServerTest, ADroppedRequestIsAnswered) {
+  const auto fresh = started([](ServerRequest, std::shared_ptr<Responder>) {});
+  EXPECT_TRUE(ask(*fresh, "GET / HTTP/1.1\r\n" + kEnd).starts_with("HTTP/1.1 500"));
+  const auto throws = started([](ServerRequest, std::shared_ptr<Responder>) {
+    throw std::runtime_error("broken");
+  });
+  EXPECT_TRUE(ask(*throws, "GET / HTTP/1.1\r\n" + kEnd).starts_with("HTTP/1.1 500"));
+  const auto half = started([](ServerRequest, std::shared_ptr<Responder> responder) {
+    responder->begin({});
+    responder->write("abc");
+  });
+  const std::string cut = ask(*half, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+  EXPECT_TRUE(cut.ends_with("3\r\nabc\r\n")) << cut;
+}
+
+TEST(HttpServerTest, HeaderValuesCannotBeginNewLines) {
+  const auto server = started([](ServerRequest, std::shared_ptr<Responder> responder) {
+    responder->reply({200, {{"X-A", "b\r\nX-Evil: 1"}}, ""});
+  });
+  const std::string answer = ask(*server, "GET / HTTP/1.1\r\n" + kEnd);
+  EXPECT_NE(answer.find("X-A: b  X-Evil: 1\r\n"), std::string::npos);
+}
+
+TEST(HttpServerTest, RefusalsTakeTheGivenShape) {
+  const auto server = started(
+      echo, {.error_reply = [](int status, const std::string& reason) {
+        return Reply{status, {{"Content-Type", "application/json"}}, "{\"why\":\"" + reason + "\"}"};
+      }});
+  EXPECT_TRUE(ask(*server, "GET / HTTP/1.1\r\n\r\n").ends_with("{\"why\":\"Host is missing\"}"));
+}
+
+TEST(HttpServerTest, ManyClientsAtOnce) {
+  const auto server = started([](ServerRequest request, std::shared_ptr<Responder> responder) {
+    std::thread([request = std::move(request), responder = std::move(responder)] {
+      responder->begin({});
+      for (int i = 0; i < 20; ++i) responder->write(request.body);
+      responder->finish();
+    }).detach();
+  });
+  Client client(ClientOptions{.max_connections = 32});
+  std::atomic<int> right{0};
+  std::vector<std::future<void>> waits;
+  for (int i = 0; i < 200; ++i) {
+    auto done = std::make_shared<std::promise<void>>();
+    waits.push_back(done->get_future());
+    const std::string body = "<" + std::to_string(i) + ">";
+    client.send({.method = "POST",
+                 .url = "http://127.0.0.1:" + std::to_string(server->port()) + "/a",
+                 .body = body},
+                [&, body, done](Outcome outcome) {
+                  std::string expected;
+                  for (int k = 0; k < 20; ++k) expected += body;
+                  if (outcome.ok() && outcome.response.body == expected) ++right;
+                  done->set_value();
+                });
+  }
+  for (auto& wait : waits) wait.wait();
+  EXPECT_EQ(right, 200);
+}
+
+TEST(HttpServerTest, StopLetsAnswersEndAndClosesIdleConnections) {
+  Held held;
+  const auto server = started(held.handler());
+  RawSocket idle = RawSocket::connect(server->port());
+  RawSocket busy = RawSocket::connect(server->port());
+  busy.write("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+  const auto responder = held.wait();
+  std::thread stopper([&] { server->stop(); });
+  EXPECT_TRUE(idle.closed_within(2000));
+  responder->reply({200, {}, "whole"});
+  EXPECT_TRUE(busy.read_all().ends_with("whole"));
+  stopper.join();
+  EXPECT_FALSE(RawSocket::connect(server->port()).open());
+  EXPECT_FALSE(responder->write("after the end"));
+}
+
+TEST(HttpServerTest, StopCutsWhatDoesNotEnd) {
+  Held held;
+  const auto server = started(held.handler(), {.drain_timeout_ms = 100});
+  RawSocket busy = RawSocket::connect(server->port());
+  busy.write("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+  const auto responder = held.wait();
+  std::atomic<bool> gone{false};
+  responder->on_gone([&] { gone = true; });
+  server->stop();
+  EXPECT_TRUE(gone);
+  EXPECT_TRUE(busy.closed_within(1000));
+}
+
+TEST(HttpServerTest, AddressesThatCannotBeTakenAreErrors) {
+  const auto server = started();
+  const auto taken = Server::start({.port = server->port()}, echo);
+  ASSERT_FALSE(taken.ok());
+  EXPECT_NE(taken.error().where.find(std::to_string(server->port())), std::string::npos);
+  EXPECT_FALSE(Server::start({.host = "203.0.113.7"}, echo).ok());
+  EXPECT_FALSE(Server::start({.host = "no such host"}, echo).ok());
+}
+
+TEST(HeadTest, LoopbackHosts) {
+  for (const char* host : {"localhost", "LocalHost", "127.0.0.1", "127.1.2.3", "[::1]", "::1"}) {
+    EXPECT_TRUE(is_loopback_host(host)) << host;
+  }
+  for (const char* host : {"", "0.0.0.0", "128.0.0.1", "127.0.0.1.nip.io", "localhost.", "[::]"}) {
+    EXPECT_FALSE(is_loopback_host(host)) << host;
+  }
+}
+
+TEST(HeadTest, ChunksDecodeInAnyPieces) {
+  const std::string stream = "4\r\nWiki\r\n5\r\npedia\r\n0\r\n\r\nnext";
+  for (size_t i = 0; i <= stream.size(); ++i) {
+    ChunkedDecoder decoder(100);
+    std::string bytes = stream.substr(0, i);
+    EXPECT_EQ(decoder.feed(bytes).status, 0);
+    bytes += stream.substr(i);
+    EXPECT_EQ(decoder.feed(bytes).status, 0);
+    EXPECT_TRUE(decoder.done());
+    EXPECT_EQ(decoder.take(), "Wikipedia");
+    EXPECT_EQ(bytes, "next");
+  }
+  ChunkedDecoder small(8);
+  std::string bytes = stream;
+  EXPECT_EQ(small.feed(bytes).status, 413);
+}
+
+}  // namespace
+}  // namespace retort::http

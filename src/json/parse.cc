@@ -1,0 +1,90 @@
+#include <fmt/core.h>
+#include <simdjson.h>
+
+#include <limits>
+#include <unordered_set>
+
+#include "json/value.h"
+
+namespace retort::json {
+namespace {
+
+using simdjson::dom::element;
+using simdjson::dom::element_type;
+
+// A few members are compared pairwise, many by a set: hostile objects stay linear.
+bool has_duplicate_keys(const Object& members) {
+  constexpr size_t kFew = 16;
+  if (members.size() <= kFew) {
+    for (size_t i = 0; i < members.size(); ++i) {
+      for (size_t j = 0; j < i; ++j) {
+        if (members[i].first == members[j].first) return true;
+      }
+    }
+    return false;
+  }
+  std::unordered_set<std::string_view> seen;
+  for (const auto& member : members) {
+    if (!seen.insert(member.first).second) return true;
+  }
+  return false;
+}
+
+// The parser has bounded the depth, so recursion is bounded too.
+Result<Value> convert(const element& from) {
+  switch (from.type()) {
+    case element_type::NULL_VALUE: return Value();
+    case element_type::BOOL: return Value(bool(from));
+    case element_type::INT64: return Value(int64_t(from));
+    case element_type::UINT64: return Value(static_cast<double>(uint64_t(from)));
+    case element_type::DOUBLE: return Value(double(from));
+    case element_type::STRING: return Value(std::string_view(from));
+    case element_type::ARRAY: {
+      Array items;
+      for (const element item : simdjson::dom::array(from)) {
+        RETORT_TRY(auto value, convert(item));
+        items.push_back(std::move(value));
+      }
+      return Value(std::move(items));
+    }
+    case element_type::OBJECT: {
+      Object members;
+      for (const auto [key, item] : simdjson::dom::object(from)) {
+        RETORT_TRY(auto value, convert(item));
+        members.emplace_back(std::string(key), std::move(value));
+      }
+      if (has_duplicate_keys(members)) return base::bad_input("a key occurs twice in an object");
+      return Value(std::move(members));
+    }
+  }
+  return base::internal_error("unknown kind of JSON value");
+}
+
+}  // namespace
+
+Result<Value> parse(std::string_view text, std::string_view where, ParseLimits limits) {
+  if (static_cast<int64_t>(text.size()) > limits.size_bytes) {
+    return base::bad_input(fmt::format("JSON larger than {} bytes", limits.size_bytes),
+                           std::string(where));
+  }
+  try {
+    simdjson::dom::parser parser;
+    const size_t capacity = std::max<size_t>(text.size(), 64);
+    if (parser.allocate(capacity, static_cast<size_t>(limits.depth) + 1) != simdjson::SUCCESS) {
+      return base::bad_input("no memory for the JSON text", std::string(where));
+    }
+    element root;
+    const auto error = parser.parse(simdjson::padded_string(text)).get(root);
+    if (error != simdjson::SUCCESS) {
+      return base::bad_input(fmt::format("not valid JSON: {}", simdjson::error_message(error)),
+                             std::string(where));
+    }
+    auto value = convert(root);
+    if (!value) return value.error().at(where);
+    return value;
+  } catch (const std::exception& failure) {
+    return base::bad_input(fmt::format("not valid JSON: {}", failure.what()), std::string(where));
+  }
+}
+
+}  // namespace retort::json

@@ -1,0 +1,97 @@
+#include "model/network.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+#include "base/cpu.h"
+#include "base/parallel.h"
+#include "model/pass_internal.h"
+
+namespace retort::model {
+namespace {
+
+Precision settle(Precision precision) {
+  if (precision != Precision::automatic) return precision;
+  const bool fast = base::cpu_features().avx512_bf16 && kernels::have_dnnl_bf16();
+  return fast ? Precision::bf16 : Precision::fp32;
+}
+
+void check_batch(const Batch& batch, const Config& config, int64_t max_tokens) {
+  const auto tokens = static_cast<int64_t>(batch.tokens.size());
+  RETORT_CHECK(tokens > 0 && tokens <= max_tokens, "{} tokens of at most {}", tokens, max_tokens);
+  RETORT_CHECK_EQ(batch.targets.size(), batch.tokens.size());
+  RETORT_CHECK(batch.doc_starts.size() >= 2 && batch.doc_starts.front() == 0 &&
+               batch.doc_starts.back() == tokens &&
+               std::is_sorted(batch.doc_starts.begin(), batch.doc_starts.end()));
+  for (int64_t i = 0; i < tokens; ++i) {
+    RETORT_CHECK(batch.tokens[i] >= 0 && batch.tokens[i] < config.vocab, "token {} is {}", i,
+                 batch.tokens[i]);
+    RETORT_CHECK(batch.targets[i] >= -1 && batch.targets[i] < config.vocab, "target {} is {}", i,
+                 batch.targets[i]);
+  }
+}
+
+}  // namespace
+
+struct Network::Impl {
+  Config config;
+  int64_t max_tokens;
+  Precision precision;
+  std::unique_ptr<Runner> runner;
+};
+
+Network::Network(const Weights& weights, int64_t max_tokens, Precision precision)
+    : impl_(new Impl{weights.config(), max_tokens, settle(precision), nullptr}) {
+  RETORT_CHECK(max_tokens > 0, "max_tokens {}", max_tokens);
+  if (impl_->precision == Precision::bf16) {
+    impl_->runner = std::make_unique<Pass<kernels::Bf16>>(weights, max_tokens);
+  } else {
+    impl_->runner = std::make_unique<Pass<float>>(weights, max_tokens);
+  }
+}
+
+Network::~Network() = default;
+
+int64_t Network::memory_bytes(const Config& config, int64_t max_tokens, Precision precision) {
+  const int64_t buffers = settle(precision) == Precision::bf16
+                              ? Pass<kernels::Bf16>::memory_bytes(config, max_tokens)
+                              : Pass<float>::memory_bytes(config, max_tokens);
+  return buffers + base::thread_count() * kernels::matmul_scratch_bytes();
+}
+
+Precision Network::precision() const {
+  return impl_->precision;
+}
+
+void Network::refresh() {
+  impl_->runner->refresh();
+}
+
+LossSum Network::forward_backward(const Batch& batch, float scale, std::span<float> gradients) {
+  check_batch(batch, impl_->config, impl_->max_tokens);
+  RETORT_CHECK_EQ(static_cast<int64_t>(gradients.size()), impl_->config.parameters());
+  impl_->runner->forward(batch);
+  const LossSum loss = impl_->runner->head(batch, scale, gradients.data());
+  impl_->runner->backward(batch, gradients.data());
+  return loss;
+}
+
+LossSum Network::loss(const Batch& batch, std::span<float> nll) {
+  check_batch(batch, impl_->config, impl_->max_tokens);
+  RETORT_CHECK(nll.empty() || nll.size() == batch.tokens.size());
+  impl_->runner->forward(batch);
+  const LossSum loss = impl_->runner->head(batch, 1.0f, nullptr);
+  const float* next = impl_->runner->nll();
+  for (size_t i = 0; i < nll.size(); ++i) nll[i] = batch.targets[i] < 0 ? 0.0f : *next++;
+  return loss;
+}
+
+std::vector<float> Network::logits(const Batch& batch) {
+  check_batch(batch, impl_->config, impl_->max_tokens);
+  impl_->runner->forward(batch);
+  std::vector<float> out(batch.tokens.size() * static_cast<size_t>(impl_->config.vocab));
+  impl_->runner->logits(static_cast<int64_t>(batch.tokens.size()), out.data());
+  return out;
+}
+
+}  // namespace retort::model

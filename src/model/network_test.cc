@@ -1,0 +1,230 @@
+#include "model/network.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <numeric>
+#include <vector>
+
+#include "base/random.h"
+#include "kernels/gradient_check.h"
+
+namespace retort::model {
+namespace {
+
+using kernels::expect_gradient;
+using kernels::relative_difference;
+
+Config tiny(bool tied) {
+  return {.vocab = 29,
+          .width = 12,
+          .layers = 2,
+          .heads = 4,
+          .kv_heads = 2,
+          .head_dim = 6,
+          .ffn = 20,
+          .tied_embeddings = tied};
+}
+
+// Larger weights than a fresh model's, so that every part of it matters to the loss.
+Weights lively(const Config& config, uint64_t seed) {
+  Weights weights = Weights::random(config, seed);
+  for (const TensorInfo& info : weights.tensors()) {
+    base::Random random(seed + 1, static_cast<uint64_t>(info.offset));
+    for (float& w : weights.tensor(info.name)) {
+      w = info.is_vector ? static_cast<float>(1 + 0.2 * random.normal())
+                         : static_cast<float>(0.3 * random.normal());
+    }
+  }
+  return weights;
+}
+
+Batch make_batch(const std::vector<int32_t>& lengths, int32_t vocab, uint64_t seed) {
+  Batch batch;
+  base::Random random(seed);
+  batch.doc_starts.push_back(0);
+  for (const int32_t length : lengths) {
+    for (int32_t i = 0; i < length; ++i) {
+      batch.tokens.push_back(static_cast<int32_t>(random.below(static_cast<uint64_t>(vocab))));
+      const bool counts = random.uniform() < 0.7;
+      const auto target = static_cast<int32_t>(random.below(static_cast<uint64_t>(vocab)));
+      batch.targets.push_back(counts ? target : -1);
+    }
+    batch.doc_starts.push_back(static_cast<int32_t>(batch.tokens.size()));
+  }
+  return batch;
+}
+
+Batch document(const Batch& batch, size_t index) {
+  const auto begin = batch.doc_starts[index];
+  const auto end = batch.doc_starts[index + 1];
+  return {{batch.tokens.begin() + begin, batch.tokens.begin() + end},
+          {batch.targets.begin() + begin, batch.targets.begin() + end},
+          {0, end - begin}};
+}
+
+struct Result {
+  LossSum loss;
+  std::vector<float> gradients;
+};
+
+Result run(const Weights& weights, const Batch& batch, Precision precision = Precision::fp32) {
+  Network network(weights, static_cast<int64_t>(batch.tokens.size()), precision);
+  Result result;
+  result.gradients.resize(weights.block().size());
+  result.loss = network.forward_backward(batch, 0.125f, result.gradients);
+  return result;
+}
+
+class Tied : public ::testing::TestWithParam<bool> {};
+INSTANTIATE_TEST_SUITE_P(Embeddings, Tied, ::testing::Values(true, false),
+                         [](const auto& test) { return test.param ? "tied" : "untied"; });
+
+TEST_P(Tied, WholeModelGradientByDifferences) {
+  Weights weights = lively(tiny(GetParam()), 3);
+  const Batch batch = make_batch({7, 1, 9}, 29, 4);
+  const Result result = run(weights, batch);
+  Network network(weights, 17, Precision::fp32);
+  const auto loss = [&] { return network.loss(batch).nll_sum * 0.125; };
+  // Tensor by tensor, so that a small one is not hidden behind a large one.
+  for (const TensorInfo& info : weights.tensors()) {
+    SCOPED_TRACE(info.name);
+    const auto gradient =
+        std::span(result.gradients)
+            .subspan(static_cast<size_t>(info.offset), static_cast<size_t>(info.size()));
+    expect_gradient(weights.tensor(info.name), loss, gradient,
+                    {.step = 5e-3, .tolerance = 5e-3, .every = info.size() > 100 ? 7u : 1u});
+  }
+}
+
+TEST_P(Tied, PackedEqualsTheSumOfSingleDocuments) {
+  const Weights weights = lively(tiny(GetParam()), 3);
+  const Batch batch = make_batch({5, 30, 1, 61}, 29, 5);
+  const Result packed = run(weights, batch);
+  double nll = 0;
+  int64_t tokens = 0;
+  std::vector<float> gradients(weights.block().size());
+  Network single(weights, 61, Precision::fp32);
+  for (size_t i = 0; i + 1 < batch.doc_starts.size(); ++i) {
+    const LossSum loss = single.forward_backward(document(batch, i), 0.125f, gradients);
+    nll += loss.nll_sum;
+    tokens += loss.tokens;
+  }
+  EXPECT_EQ(packed.loss.tokens, tokens);
+  EXPECT_NEAR(packed.loss.nll_sum, nll, 1e-5 * nll);
+  EXPECT_LT(relative_difference(packed.gradients, gradients), 1e-5);
+}
+
+TEST(NetworkTest, OrderOfDocumentsDoesNotMatter) {
+  const Weights weights = lively(tiny(true), 3);
+  const Batch batch = make_batch({5, 30, 12, 61}, 29, 6);
+  Batch reversed;
+  reversed.doc_starts.push_back(0);
+  for (size_t i = batch.doc_starts.size() - 1; i-- > 0;) {
+    const Batch one = document(batch, i);
+    reversed.tokens.insert(reversed.tokens.end(), one.tokens.begin(), one.tokens.end());
+    reversed.targets.insert(reversed.targets.end(), one.targets.begin(), one.targets.end());
+    reversed.doc_starts.push_back(static_cast<int32_t>(reversed.tokens.size()));
+  }
+  const Result first = run(weights, batch);
+  const Result second = run(weights, reversed);
+  EXPECT_NEAR(first.loss.nll_sum, second.loss.nll_sum, 1e-5 * first.loss.nll_sum);
+  EXPECT_LT(relative_difference(first.gradients, second.gradients), 1e-5);
+}
+
+TEST(NetworkTest, RepeatsBitForBitAndAddsToTheGradients) {
+  const Weights weights = lively(tiny(false), 3);
+  const Batch batch = make_batch({50, 30}, 29, 7);
+  for (const Precision precision : {Precision::fp32, Precision::bf16}) {
+    Network network(weights, 80, precision);
+    std::vector<float> first(weights.block().size()), second(first.size());
+    const LossSum one = network.forward_backward(batch, 1, first);
+    const LossSum two = network.forward_backward(batch, 1, second);
+    EXPECT_EQ(one.nll_sum, two.nll_sum);
+    EXPECT_EQ(first, second);
+    network.forward_backward(batch, 1, second);
+    for (float& g : first) g *= 2;
+    EXPECT_LT(relative_difference(second, first), 1e-6);
+  }
+}
+
+TEST(NetworkTest, Bf16ComesCloseToFp32) {
+  const Config config = {
+      .vocab = 211, .width = 64, .layers = 3, .heads = 4, .kv_heads = 2, .head_dim = 16, .ffn = 96};
+  const Weights weights = Weights::random(config, 9);
+  const Batch batch = make_batch({40, 85, 3}, 211, 8);
+  const Result exact = run(weights, batch, Precision::fp32);
+  const Result rounded = run(weights, batch, Precision::bf16);
+  EXPECT_NEAR(rounded.loss.nll_sum, exact.loss.nll_sum, 2e-3 * exact.loss.nll_sum);
+  const double norm = std::sqrt(kernels::weighted_sum(exact.gradients, exact.gradients));
+  double difference = 0;
+  for (size_t i = 0; i < exact.gradients.size(); ++i) {
+    const double d = static_cast<double>(rounded.gradients[i]) - exact.gradients[i];
+    difference += d * d;
+  }
+  EXPECT_GT(difference, 0) << "bf16 products were not used";
+  EXPECT_LT(std::sqrt(difference) / norm, 2e-2);
+}
+
+TEST(NetworkTest, LossesStandAtTheirTargetsAndAgreeWithTheLogits) {
+  const Weights weights = lively(tiny(false), 3);
+  const Batch batch = make_batch({5, 8}, 29, 9);
+  Network network(weights, 20, Precision::fp32);
+  std::vector<float> nll(13);
+  const LossSum loss = network.loss(batch, nll);
+  const std::vector<float> logits = network.logits(batch);
+  ASSERT_EQ(logits.size(), 13u * 29);
+  double total = 0;
+  for (size_t i = 0; i < 13; ++i) {
+    if (batch.targets[i] < 0) {
+      EXPECT_EQ(nll[i], 0);
+      continue;
+    }
+    double sum = 0;
+    for (size_t v = 0; v < 29; ++v) sum += std::exp(static_cast<double>(logits[i * 29 + v]));
+    EXPECT_NEAR(nll[i], std::log(sum) - logits[i * 29 + batch.targets[i]], 1e-5);
+    total += nll[i];
+  }
+  EXPECT_NEAR(loss.nll_sum, total, 1e-5);
+}
+
+TEST(NetworkTest, NothingCountedGivesNoLossAndNoGradient) {
+  const Weights weights = lively(tiny(true), 3);
+  Batch batch = make_batch({5}, 29, 9);
+  std::fill(batch.targets.begin(), batch.targets.end(), -1);
+  const Result result = run(weights, batch);
+  EXPECT_EQ(result.loss.tokens, 0);
+  EXPECT_EQ(result.loss.nll_sum, 0);
+  for (const float g : result.gradients) ASSERT_EQ(g, 0);
+}
+
+TEST(NetworkTest, RefreshTakesChangedWeights) {
+  Weights weights = lively(tiny(true), 3);
+  const Batch batch = make_batch({9, 4}, 29, 10);
+  for (const Precision precision : {Precision::fp32, Precision::bf16}) {
+    Network kept(weights, 13, precision);
+    const double before = kept.loss(batch).nll_sum;
+    for (float& w : weights.block()) w *= 0.9f;
+    kept.refresh();
+    EXPECT_NE(kept.loss(batch).nll_sum, before);
+    EXPECT_EQ(kept.loss(batch).nll_sum, Network(weights, 13, precision).loss(batch).nll_sum);
+  }
+}
+
+TEST(NetworkTest, MemoryIsKnownBefore) {
+  const Config config = {.vocab = 4096,
+                         .width = 256,
+                         .layers = 8,
+                         .heads = 8,
+                         .kv_heads = 4,
+                         .head_dim = 32,
+                         .ffn = 704};
+  const int64_t fp32 = Network::memory_bytes(config, 4096, Precision::fp32);
+  const int64_t bf16 = Network::memory_bytes(config, 4096, Precision::bf16);
+  EXPECT_GT(fp32, int64_t{400} << 20);
+  EXPECT_LT(fp32, int64_t{700} << 20);
+  EXPECT_LT(bf16, fp32);
+}
+
+}  // namespace
+}  // namespace retort::model

@@ -1,0 +1,180 @@
+#include "openai/request.h"
+
+#include <fmt/core.h>
+
+#include <limits>
+
+#include "openai/fields_internal.h"
+
+namespace retort::openai {
+namespace {
+
+// A message's content: a string, or an array of {"type": "text"} parts that are put together.
+Parsed<std::string> read_content(const json::Value* content, const std::string& param) {
+  if (content != nullptr && content->is_string()) return content->as_string();
+  if (content == nullptr || !content->is_array()) {
+    return make_error(400, param + " must be a string or an array of text parts", param);
+  }
+  std::string text;
+  for (const json::Value& part : content->as_array()) {
+    const json::Value* type = part.find("type");
+    const json::Value* piece = part.find("text");
+    if (type == nullptr || !type->is_string() || type->as_string() != "text" || piece == nullptr ||
+        !piece->is_string()) {
+      return make_error(400, param + " may hold parts of type \"text\" alone", param,
+                        "unsupported_content");
+    }
+    text += piece->as_string();
+  }
+  return text;
+}
+
+Parsed<dialog::Message> read_message(const json::Value& value, const std::string& param) {
+  if (!value.is_object()) return make_error(400, param + " must be an object", param);
+  const json::Value* role = value.find("role");
+  const std::string role_text = role != nullptr && role->is_string() ? role->as_string() : "";
+  // "developer" is OpenAI's newer word for the same thing.
+  const auto known = dialog::parse_role(role_text == "developer" ? "system" : role_text);
+  if (!known) {
+    return make_error(400, param + ".role must be system, developer, user or assistant",
+                      param + ".role");
+  }
+  for (const auto& [key, member] : value.as_object()) {
+    const bool empty = member.is_null() || (member.is_array() && member.as_array().empty());
+    if (key != "role" && key != "content" && !empty) {
+      return make_error(400, param + " may hold role and content alone", param,
+                        "unsupported_parameter");
+    }
+  }
+  auto content = read_content(value.find("content"), param + ".content");
+  if (!content) return content.error();
+  return dialog::Message{*known, std::move(*content)};
+}
+
+dialog::Messages read_messages(Fields& fields) {
+  const json::Value* value = fields.get("messages");
+  if (value == nullptr || !value->is_array() || value->as_array().empty()) {
+    fields.fail("messages", "messages must be an array of one or more messages");
+    return {};
+  }
+  if (std::ssize(value->as_array()) > kMessagesMax) {
+    fields.fail("messages", fmt::format("messages holds at most {} messages", kMessagesMax));
+    return {};
+  }
+  dialog::Messages messages;
+  for (const json::Value& item : value->as_array()) {
+    auto message = read_message(item, fmt::format("messages[{}]", messages.size()));
+    if (!message) {
+      const ApiError& error = message.error();
+      fields.fail(error.param, error.message, error.code);
+      return {};
+    }
+    messages.push_back(std::move(*message));
+  }
+  return messages;
+}
+
+bool is_ids(const json::Value& value) {
+  if (!value.is_array() || value.as_array().empty()) return false;
+  for (const json::Value& item : value.as_array()) {
+    if (!item.is_int() || item.as_int() < 0 ||
+        item.as_int() > std::numeric_limits<int32_t>::max()) {
+      return false;
+    }
+  }
+  return true;
+}
+
+std::vector<int32_t> read_ids(const json::Value& value) {
+  std::vector<int32_t> ids;
+  for (const json::Value& item : value.as_array()) {
+    ids.push_back(static_cast<int32_t>(item.as_int()));
+  }
+  return ids;
+}
+
+std::vector<Prompt> read_prompts(Fields& fields) {
+  const json::Value* value = fields.get("prompt");
+  if (value != nullptr && value->is_string()) return {value->as_string()};
+  if (value != nullptr && is_ids(*value)) return {read_ids(*value)};
+  std::vector<Prompt> prompts;
+  if (value != nullptr && value->is_array() && std::ssize(value->as_array()) <= kPromptsMax) {
+    for (const json::Value& item : value->as_array()) {
+      if (item.is_string()) prompts.emplace_back(item.as_string());
+      if (is_ids(item)) prompts.emplace_back(read_ids(item));
+    }
+    if (prompts.size() == value->as_array().size() && !prompts.empty()) return prompts;
+  }
+  fields.fail("prompt", fmt::format("prompt must be a string, an array of token ids, or an array of "
+                                    "1 to {} of these", kPromptsMax));
+  return {};
+}
+
+json::Value print_prompt(const Prompt& prompt) {
+  if (const auto* text = std::get_if<std::string>(&prompt)) return *text;
+  const auto& ids = std::get<std::vector<int32_t>>(prompt);
+  return json::Array(ids.begin(), ids.end());
+}
+
+}  // namespace
+
+Parsed<ChatRequest> parse_chat_request(std::string_view body) {
+  const auto object = parse_object(body);
+  if (!object) return object.error();
+  Fields fields(*object);
+  ChatRequest request;
+  request.generation = read_generation(fields);
+  request.messages = read_messages(fields);
+  request.logprobs = fields.boolean("logprobs").value_or(false);
+  const auto top = fields.integer("top_logprobs", 0, kTopLogprobsMax);
+  if (top.value_or(0) > 0 && !request.logprobs) {
+    fields.fail("top_logprobs", "top_logprobs needs logprobs: true");
+  }
+  request.top_logprobs = top.value_or(0);
+  fields.judge_rest();
+  if (fields.error()) return *fields.error();
+  return request;
+}
+
+Parsed<CompletionRequest> parse_completion_request(std::string_view body) {
+  const auto object = parse_object(body);
+  if (!object) return object.error();
+  Fields fields(*object);
+  CompletionRequest request;
+  request.generation = read_generation(fields);
+  request.prompts = read_prompts(fields);
+  request.logprobs = fields.integer("logprobs", 0, kTopLogprobsMax);
+  request.echo = fields.boolean("echo").value_or(false);
+  fields.judge_rest();
+  if (fields.error()) return *fields.error();
+  return request;
+}
+
+json::Value print_request(const ChatRequest& request) {
+  json::Value object = json::Value::object();
+  write_generation(object, request.generation);
+  json::Value messages = json::Value::array();
+  for (const dialog::Message& message : request.messages) {
+    messages.push(json::Value::object(
+        {{"role", dialog::name(message.role)}, {"content", message.content}}));
+  }
+  object.set("messages", std::move(messages));
+  if (request.logprobs) object.set("logprobs", true);
+  if (request.logprobs && request.top_logprobs > 0) {
+    object.set("top_logprobs", request.top_logprobs);
+  }
+  return object;
+}
+
+json::Value print_request(const CompletionRequest& request) {
+  json::Value object = json::Value::object();
+  write_generation(object, request.generation);
+  json::Value prompts = json::Value::array();
+  for (const Prompt& prompt : request.prompts) prompts.push(print_prompt(prompt));
+  object.set("prompt", request.prompts.size() == 1 ? prompts.as_array()[0] : prompts);
+  if (request.logprobs) object.set("logprobs", *request.logprobs);
+  if (request.echo) object.set("echo", true);
+  return object;
+}
+
+}  // namespace retort::openai

@@ -1,0 +1,61 @@
+// Requests of /v1/chat/completions and /v1/completions, read by a server and written by a client.
+// Reading is strict: a field that would change the answer and is not supported is an error that names
+// it; fields that change nothing (user, metadata, store, service_tier, ...) are taken and dropped.
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "dialog/message.h"
+#include "json/value.h"
+#include "openai/error.h"
+
+namespace retort::openai {
+
+constexpr int64_t kChoicesMax = 8;
+constexpr int64_t kTopLogprobsMax = 20;
+constexpr int64_t kStopsMax = 8;
+constexpr int64_t kMessagesMax = 2048;
+constexpr int64_t kPromptsMax = 64;
+
+// What both kinds share. An empty optional is "as the model likes it" and is not written.
+struct Generation {
+  std::string model = {};
+  std::optional<double> temperature = {};         // 0 to 2
+  std::optional<double> top_p = {};               // 0 to 1
+  std::optional<int64_t> top_k = {};              // 0: all
+  std::optional<double> repetition_penalty = {};  // above 0, as vLLM names it
+  std::optional<int64_t> max_tokens = {};         // 1 or more
+  std::optional<int64_t> seed = {};
+  int64_t n = 1;
+  std::vector<std::string> stop = {};
+  bool stream = false;
+  bool include_usage = false;  // stream_options: a last piece with the counts
+};
+
+struct ChatRequest {
+  Generation generation = {};
+  dialog::Messages messages = {};
+  bool logprobs = false;
+  int64_t top_logprobs = 0;
+};
+
+using Prompt = std::variant<std::string, std::vector<int32_t>>;  // text, or token ids
+
+struct CompletionRequest {
+  Generation generation = {};
+  std::vector<Prompt> prompts = {};     // one or more, each gets n answers
+  std::optional<int64_t> logprobs = {};  // how many alternatives; 0: the chosen token alone
+  bool echo = false;
+};
+
+Parsed<ChatRequest> parse_chat_request(std::string_view body);
+Parsed<CompletionRequest> parse_completion_request(std::string_view body);
+
+json::Value print_request(const ChatRequest& request);
+json::Value print_request(const CompletionRequest& request);
+
+}  // namespace retort::openai

@@ -1,0 +1,211 @@
+#include <fmt/core.h>
+
+#include <condition_variable>
+#include <mutex>
+
+#include "base/clock.h"
+#include "base/cpu.h"
+#include "base/files.h"
+#include "base/progress.h"
+#include "collect/collect.h"
+#include "engine/engine.h"
+#include "pipeline/machine.h"
+#include "pipeline/permission.h"
+#include "pipeline/run.h"
+#include "train/probe.h"
+
+namespace retort::pipeline {
+namespace {
+
+// What is assumed where only the run itself can tell; the plan says so.
+constexpr double kKeptShare = 0.93;       // of the answers, after curation and split
+constexpr double kRowShare = 0.75;        // student tokens a row, prompt included, of max_tokens
+constexpr int64_t kRecordBytes = 6000;    // in corpus.db and shards together
+constexpr int64_t kProbeTokens = 12;
+
+struct TeacherSpeed {
+  double tokens_per_second = 0;
+  int64_t memory_bytes = 0;
+};
+
+// Lets the teacher answer one batch of short requests, about two seconds of work.
+Result<TeacherSpeed> probe_teacher(const RunOptions& options) {
+  const int64_t streams = std::max<int64_t>(1, std::min(options.collect.concurrency,
+                                                        options.serve_batch));
+  RETORT_TRY(auto engine, engine::Engine::open(options.serve, {.max_batch = streams}));
+  const auto prompt = engine->tokenizer().encode("Write a story about a boat.");
+  std::mutex mutex;
+  std::condition_variable ended;
+  int64_t left = streams;
+  int64_t generated = 0;
+  const double started_s = base::monotonic_seconds();
+  for (int64_t i = 0; i < streams; ++i) {
+    engine::Request request;
+    request.prompt = prompt;
+    request.max_tokens = kProbeTokens;
+    request.sampling.seed = static_cast<uint64_t>(i);
+    request.on_event = [&](const engine::Event& event) {
+      if (!event.done) return;
+      const std::lock_guard lock(mutex);
+      generated += event.generated_tokens;
+      if (--left == 0) ended.notify_one();
+    };
+    RETORT_TRY_VOID(engine->submit(std::move(request)));
+  }
+  std::unique_lock lock(mutex);
+  ended.wait(lock, [&] { return left == 0; });
+  TeacherSpeed speed;
+  speed.tokens_per_second =
+      static_cast<double>(generated) / (base::monotonic_seconds() - started_s);
+  speed.memory_bytes = engine->stats().memory_bytes;
+  return speed;
+}
+
+std::string row(const std::string& name, const std::string& text) {
+  return fmt::format("  {:<12} {}\n", name, text);
+}
+
+struct Plan {
+  int64_t requests = 0;
+  double seconds = 0;
+  int64_t memory_bytes = 0;
+  int64_t disk_bytes = 0;
+};
+
+std::string cost_row(const RunOptions& options, const collect::Estimate& expected) {
+  if (options.collect.price_answer_usd.empty()) return row("cost", "no price is set");
+  return row("cost", fmt::format("about {} USD, at most {}",
+                                 corpus::format_micros(expected.likely.money),
+                                 corpus::format_micros(expected.most.money)));
+}
+
+Result<std::string> collect_rows(const RunOptions& options, Plan& plan) {
+  TeacherSpeed speed;
+  if (!options.serve.empty()) {
+    RETORT_TRY(speed, probe_teacher(options));
+  }
+  RETORT_TRY(const auto expected,
+             collect::estimate(teacher_of(options), options.collect,
+                               base::join(options.out, "corpus.db"), speed.tokens_per_second));
+  plan.requests = expected.requests;
+  plan.seconds += expected.seconds;
+  plan.memory_bytes = speed.memory_bytes;
+  plan.disk_bytes += expected.requests * kRecordBytes;
+  std::string out = row("requests", fmt::format("{}, of which {} are answered already",
+                                                base::grouped(expected.requests),
+                                                base::grouped(expected.done)));
+  out += row("tokens", fmt::format("about {} of answers and {} of prompts still to come",
+                                   base::grouped(expected.likely.answer_tokens),
+                                   base::grouped(expected.likely.prompt_tokens)));
+  out += cost_row(options, expected);
+  out += row("time asking",
+             options.serve.empty()
+                 ? std::string("as long as the teacher takes")
+                 : fmt::format("about {} at {:.0f} tokens a second, measured here just now",
+                               base::human_duration(expected.seconds), speed.tokens_per_second));
+  for (const auto& note : expected.notes) out += row("", note);
+  return out;
+}
+
+Result<std::string> train_rows(const RunOptions& options, Plan& plan) {
+  if (options.student.from != "scratch") return row("student", "from " + options.student.from);
+  RETORT_TRY(const auto config, train::student_config(options.student, options.vocab_size));
+  const train::Workload work{
+      .rows = static_cast<int64_t>(static_cast<double>(plan.requests) * kKeptShare),
+      .tokens_per_row = static_cast<int64_t>(
+          kRowShare * static_cast<double>(options.collect.max_tokens))};
+  RETORT_TRY(const auto expected, train::estimate(config, work, options.train));
+  plan.seconds += expected.seconds;
+  plan.memory_bytes = std::max(plan.memory_bytes, expected.memory_bytes);
+  plan.disk_bytes += expected.checkpoint_bytes * (options.train.keep + 1) +
+                     config.parameters() * 4 * 3;
+  std::string out = row("student", fmt::format("{} parameters, {} steps over about {} tokens",
+                                               base::grouped(config.parameters()),
+                                               base::grouped(expected.steps),
+                                               base::grouped(expected.tokens)));
+  out += row("time training",
+             fmt::format("about {} at {:.0f} tokens a second, measured just now",
+                         base::human_duration(expected.seconds), expected.tokens_per_second));
+  return out;
+}
+
+Result<terms::Verdict> verdict_of(const corpus::Origin& origin, const terms::TermsSet& terms,
+                                  const terms::Purpose& purpose) {
+  corpus::Record record;
+  record.kind = origin.kind;
+  record.door = origin.door;
+  record.model = origin.model;
+  record.model_answered = origin.model_answered;
+  record.terms = origin.terms;
+  record.captured_ms = origin.captured_ms;
+  terms::Verdict all;
+  for (const auto& facts : corpus::facts_of(record)) {
+    for (const auto action : purpose.actions) {
+      all = terms::meet(std::move(all), terms::evaluate(facts, terms, purpose, action));
+    }
+  }
+  return all;
+}
+
+}  // namespace
+
+Result<Statement> verdict_text(RunOptions& options) {
+  RETORT_TRY(const auto purpose, to_purpose(options.purpose));
+  RETORT_TRY(const auto terms, terms_of(options));
+  std::vector<corpus::Origin> origins;
+  if (!options.serve.empty() || !options.teacher.base_url.empty()) {
+    RETORT_TRY(auto origin, teacher_origin(options));
+    origins.push_back(std::move(origin));
+  }
+  if (!options.own_data.empty()) {
+    RETORT_TRY(auto origin, own_origin(options));
+    origins.push_back(std::move(origin));
+  }
+  Statement statement;
+  for (const auto& origin : origins) {
+    RETORT_TRY(const auto verdict, verdict_of(origin, terms, purpose));
+    statement.words += row(
+        "verdict", fmt::format("{} for {}", terms::name(verdict.decision),
+                               origin.model.empty() ? "your own data" : origin.model));
+    for (const auto& finding : verdict.findings) {
+      statement.words += row("", finding.sentence());
+      if (!finding.need.empty()) statement.words += row("", finding.need);
+    }
+    if (!verdict.permits()) {
+      statement.refusal = Error{ErrorCode::refused_by_terms,
+                                "the terms do not permit this run's purpose", "purpose",
+                                "the lines above say by which clause and what would change it"};
+    }
+  }
+  if (purpose.actions.empty() || !purpose.allows(terms::Action::train_generative)) {
+    statement.refusal = Error{ErrorCode::refused_by_terms,
+                              "the run file does not say that it trains a model",
+                              "purpose.actions", "add \"train.generative\" if that is the purpose"};
+  }
+  return statement;
+}
+
+Result<Statement> plan_text(RunOptions& options) {
+  RETORT_TRY(auto statement, verdict_text(options));
+  std::string words = fmt::format("Plan of {}\n", options.out) + statement.words;
+  Plan plan;
+  const bool asks = !options.serve.empty() || !options.teacher.base_url.empty();
+  if (asks) {
+    RETORT_TRY(const auto rows, collect_rows(options, plan));
+    words += rows;
+  }
+  RETORT_TRY(const auto rows, train_rows(options, plan));
+  words += rows;
+  RETORT_TRY(const auto free, base::free_bytes(options.out));
+  words += row("memory", fmt::format("about {} of {}", base::human_bytes(plan.memory_bytes),
+                                     base::human_bytes(total_memory_bytes())));
+  words += row("disk", fmt::format("about {}, {} are free", base::human_bytes(plan.disk_bytes),
+                                   base::human_bytes(free)));
+  words += row("time", fmt::format("about {} in all, on {}", base::human_duration(plan.seconds),
+                                   base::cpu_summary()));
+  if (plan.disk_bytes > free) words += row("", "not enough disk space: free some first");
+  statement.words = words;
+  return statement;
+}
+
+}  // namespace retort::pipeline

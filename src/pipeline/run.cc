@@ -1,0 +1,102 @@
+#include "pipeline/run.h"
+
+#include <cstdio>
+
+#include "base/files.h"
+#include "base/log.h"
+#include "ledger/ledger.h"
+#include "pipeline/machine.h"
+#include "pipeline/permission.h"
+#include "pipeline/run_file.h"
+#include "pipeline/stage.h"
+#include "report/report.h"
+
+namespace retort::pipeline {
+namespace {
+
+bool asks_teacher(const RunOptions& options) {
+  return !options.serve.empty() || !options.teacher.base_url.empty();
+}
+
+// Refuses before anything is asked or trained. Records that were gathered already are judged one by
+// one, so that the refusal can say how many it concerns.
+Result<void> refuse_early(const RunContext& context) {
+  RETORT_TRY(const auto permission, Permission::open(context.options, context.ledger));
+  std::vector<corpus::Origin> origins;
+  if (asks_teacher(context.options)) {
+    RETORT_TRY(auto origin, teacher_origin(context.options));
+    origins.push_back(std::move(origin));
+  }
+  if (!context.options.own_data.empty()) {
+    RETORT_TRY(auto origin, own_origin(context.options));
+    origins.push_back(std::move(origin));
+  }
+  for (const auto& origin : origins) {
+    const auto verdict = permission.clearance->preview_or_refuse(origin);
+    if (verdict) continue;
+    const auto gathered = permission.clearance->clear<terms::TrainGenerative>(
+        {.folder = context.path("shards"), .split = "", .path_label = "optimizer"});
+    RETORT_TRY_VOID(permission.write(context.options.out));
+    const bool judged = !gathered && gathered.error().code == ErrorCode::refused_by_terms;
+    return judged ? gathered.error() : verdict.error();
+  }
+  return {};
+}
+
+// `only` "train" stands for the tokenizer as well: a person thinks of them as one.
+bool wanted(const std::string& stage, const std::string& only) {
+  return only.empty() || stage == only || (only == "train" && stage == "tokenizer");
+}
+
+Result<void> run_stages(RunContext& context, const std::string& only) {
+  for (const auto& stage : stages()) {
+    if (!wanted(stage.name, only)) continue;
+    RETORT_TRY_VOID(run_stage(context, stage));
+  }
+  return {};
+}
+
+Result<void> print_result(const std::string& out, bool as_json) {
+  if (!as_json) {
+    RETORT_TRY(const auto text, report::summary_text(out));
+    std::printf("%s\nThe page: %s/report.html\n", text.c_str(), out.c_str());
+    return {};
+  }
+  for (const auto& stage : stages()) {
+    const auto text = base::read_file(summary_path(out, stage.name), int64_t{1} << 20);
+    if (!text) continue;
+    RETORT_TRY(const auto value, json::parse(*text, stage.name));
+    std::printf("%s\n", json::dump(value).c_str());
+  }
+  return {};
+}
+
+}  // namespace
+
+std::string ledger_folder(const RunOptions& options) {
+  if (!options.ledger.empty()) return options.ledger;
+  const auto found = ledger::find_ledger(".");
+  return found ? *found : "ledger";
+}
+
+Result<void> run(RunOptions options, const RunControl& control) {
+  RunContext context{.options = std::move(options), .ledger = "", .command = control.command};
+  const std::string& out = context.options.out;
+  RETORT_TRY_VOID(base::make_directories(out));
+  RETORT_TRY(const auto lock, base::FileLock::acquire(base::join(out, "lock")));
+  context.ledger = ledger_folder(context.options);
+  const auto energy = energy_joules();
+  // Gathering alone is no use that terms could refuse beyond "store", which the clearance checks.
+  if (control.only_stage != "collect") RETORT_TRY_VOID(refuse_early(context));
+  RETORT_TRY_VOID(
+      base::write_file_atomic(base::join(out, "run.toml"), to_toml(describe(context.options))));
+
+  const auto done = run_stages(context, control.only_stage);
+  RETORT_TRY_VOID(write_machine(out, {.command = control.command, .energy_at_start = energy}));
+  const auto written = report::write_report(out);
+  if (!done) return done.error();
+  RETORT_TRY_VOID(written);
+  return print_result(out, control.json);
+}
+
+}  // namespace retort::pipeline

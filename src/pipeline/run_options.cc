@@ -1,0 +1,173 @@
+#include "pipeline/run_options.h"
+
+#include <fmt/core.h>
+
+#include "base/files.h"
+#include "pipeline/child.h"
+#include "pipeline/run_file.h"
+#include "pipeline/summary.h"
+
+namespace retort::pipeline {
+namespace {
+
+void describe_teacher(base::Options& table, RunOptions& o) {
+  table.set_prefix("teacher");
+  table.add("serve", &o.serve, "model that the run itself serves on loopback, instead of base_url");
+  table.add("serve_batch", &o.serve_batch, "requests that it decodes at once");
+  describe(table, o.teacher);
+}
+
+void describe_purpose(base::Options& table, PurposeOptions& o) {
+  table.set_prefix("purpose");
+  table.add("actions", &o.actions, "what is done with the answers: store, train.generative, ...");
+  table.add("model_id", &o.model_id, "name of the student");
+  table.add("distributed", &o.distributed, "others get the weights");
+  table.add("commercial", &o.commercial, "the student serves a commercial purpose");
+  table.add("competing", &o.competing, "yes or no: the student competes with the teacher's maker");
+}
+
+void describe_collect(base::Options& table, RunOptions& o) {
+  table.set_prefix("collect");
+  describe(table, o.collect);
+  table.add("import", &o.own_data, "JSONL of your own to learn from, with or without a teacher");
+  table.add("import_terms", &o.own_terms, "terms files of that data");
+}
+
+// The smallest run that still passes every stage; what the file says beyond it is kept.
+void make_smoke(RunOptions& o) {
+  o.out += "-smoke";
+  o.collect.count = std::min<int64_t>(o.collect.count, 160);
+  o.collect.max_tokens = std::min<int64_t>(o.collect.max_tokens, 96);
+  o.curate.held_out = 0.15;
+  o.vocab_size = 640;
+  o.student.layers = 2;
+  o.student.width = 64;
+  o.train.epochs = 3;
+  o.train.batch_tokens = 1024;
+  o.train.checkpoint_every = 4;
+  o.evaluate.prompts = 12;
+  o.evaluate.samples = 4;
+  o.evaluate.bootstrap = 200;
+}
+
+// Paths that a shipped run file names are looked for among the shipped data.
+void find_shipped(RunOptions& o) {
+  for (auto* list : {&o.teacher.terms, &o.collect.prompt_terms, &o.own_terms, &o.student_terms}) {
+    for (auto& path : *list) path = shipped(path);
+  }
+  for (auto& [name, path] : o.collect.words) path = shipped(path);
+  o.collect.prompts = shipped(o.collect.prompts);
+}
+
+Result<void> check(const RunOptions& o) {
+  if (!o.serve.empty() && !o.teacher.base_url.empty()) {
+    return base::usage_error("both serve and base_url are given", "teacher",
+                             "keep one of them: who answers?");
+  }
+  const bool asks = !o.collect.prompts.empty() || !o.collect.templates.empty();
+  if (asks && o.serve.empty() && o.teacher.base_url.empty()) {
+    return base::usage_error("no teacher is named", "teacher",
+                             "set base_url, or serve to a model file");
+  }
+  if (!asks && o.own_data.empty()) {
+    return base::usage_error("there are no prompts", "collect",
+                             "set prompts, template or import");
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<terms::Purpose> to_purpose(const PurposeOptions& options) {
+  terms::Purpose purpose;
+  for (const auto& text : options.actions) {
+    const auto action = terms::parse_action(text);
+    if (!action) {
+      std::string known;
+      for (const auto each : terms::all_actions()) {
+        known += (known.empty() ? "" : ", ") + std::string(terms::name(each));
+      }
+      return base::usage_error(fmt::format("\"{}\" is no action", text), "purpose.actions",
+                               "known are " + known);
+    }
+    purpose.actions.push_back(*action);
+  }
+  purpose.model_id = options.model_id;
+  purpose.distributed = options.distributed;
+  purpose.commercial = options.commercial;
+  if (options.competing == "yes" || options.competing == "no") {
+    purpose.competing = options.competing == "yes";
+  } else if (!options.competing.empty()) {
+    return base::usage_error("competing must be yes or no", "purpose.competing");
+  }
+  return purpose;
+}
+
+base::Options describe(RunOptions& o) {
+  base::Options table;
+  table.add("ledger", &o.ledger, "folder of the log; empty: the nearest one upwards");
+  table.add("out", &o.out, "folder that gets everything the run writes");
+  describe_teacher(table, o);
+  describe_purpose(table, o.purpose);
+  describe_collect(table, o);
+  table.set_prefix("curate");
+  describe(table, o.curate);
+  table.set_prefix("tokenizer");
+  table.add("vocab_size", &o.vocab_size, "tokens of the student, with 256 bytes and 3 special ones");
+  table.set_prefix("student");
+  describe(table, o.student);
+  table.add("terms", &o.student_terms, "terms files of the weights that it starts from");
+  table.add("base_model", &o.student_model, "name of those weights, as their terms call them");
+  table.set_prefix("train");
+  describe(table, o.train);
+  table.set_prefix("evaluate");
+  describe(table, o.evaluate);
+  table.set_prefix("export");
+  describe(table, o.exporting);
+  return table;
+}
+
+Result<RunOptions> load_run(const LoadRun& load) {
+  const std::string path = shipped(load.path);
+  RETORT_TRY(const auto text, base::read_file(path, int64_t{1} << 20));
+  RETORT_TRY(const auto document, json::parse_toml(text, path));
+  RunOptions options;
+  base::Options table = describe(options);
+  RETORT_TRY_VOID(apply_document(table, document, path));
+  RETORT_TRY_VOID(apply_overrides(table, load.overrides));
+  if (load.smoke) make_smoke(options);
+  find_shipped(options);
+  RETORT_TRY_VOID(check(options));
+  return options;
+}
+
+Result<std::vector<std::pair<std::string, std::string>>> option_file_digests(
+    const RunOptions& options, const std::string& stage) {
+  std::vector<std::string> paths;
+  if (stage == "collect") {
+    for (const auto* list :
+         {&options.teacher.terms, &options.collect.prompt_terms, &options.own_terms}) {
+      paths.insert(paths.end(), list->begin(), list->end());
+    }
+    for (const auto& [name, path] : options.collect.words) paths.push_back(path);
+    paths.push_back(options.collect.prompts);
+    paths.push_back(options.own_data);
+  }
+  if (stage == "train" && options.student.from != "scratch") paths.push_back(options.student.from);
+  std::vector<std::pair<std::string, std::string>> out;
+  for (const auto& path : paths) {
+    if (path.empty()) continue;
+    RETORT_TRY(auto digest, digest_of(path));
+    out.emplace_back(path, std::move(digest));
+  }
+  return out;
+}
+
+std::string shipped(const std::string& path) {
+  if (path.empty() || path[0] == '/' || base::exists(path)) return path;
+  const std::string installed = base::join(
+      base::join(base::parent(base::parent(own_program())), "share/retort"), path);
+  return base::exists(installed) ? installed : path;
+}
+
+}  // namespace retort::pipeline

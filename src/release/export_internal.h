@@ -1,0 +1,15 @@
+// The export after permission was given: separate, so that the room's tests need no ledger.
+#pragma once
+#include <vector>
+
+#include "release/duties.h"
+#include "release/export.h"
+
+namespace retort::release {
+
+Result<ExportReport> write_and_check(const ExportInput& input, const std::vector<Duty>& duties);
+
+// One duty a line of what the clearance says is owed.
+std::vector<Duty> duties_of(const std::vector<terms::OwedDuty>& owed);
+
+}  // namespace retort::release

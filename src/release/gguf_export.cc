@@ -1,0 +1,179 @@
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <span>
+
+#include "artifact/gguf.h"
+#include "base/check.h"
+#include "release/gguf_export_internal.h"
+
+namespace retort::release {
+namespace {
+
+using artifact::GgufArray;
+using artifact::GgufMetadata;
+using artifact::TensorType;
+
+TensorType tensor_type(Format format) {
+  switch (format) {
+    case Format::f32: return TensorType::f32;
+    case Format::bf16: return TensorType::bf16;
+    case Format::f16: return TensorType::f16;
+    case Format::q8_0: return TensorType::q8_0;
+  }
+  return TensorType::f32;
+}
+
+// llama.cpp's llama_ftype: the type of most tensors, a label for people.
+uint32_t file_type(Format format) {
+  switch (format) {
+    case Format::f32: return 0;
+    case Format::bf16: return 32;
+    case Format::f16: return 1;
+    case Format::q8_0: return 7;
+  }
+  return 0;
+}
+
+uint32_t u32(int64_t value) {
+  RETORT_CHECK(value >= 0 && value <= UINT32_MAX, "{}", value);
+  return static_cast<uint32_t>(value);
+}
+
+void add_shape(GgufMetadata& metadata, const model::Config& config) {
+  metadata.emplace_back("llama.context_length", u32(config.max_positions));
+  metadata.emplace_back("llama.embedding_length", u32(config.width));
+  metadata.emplace_back("llama.block_count", u32(config.layers));
+  metadata.emplace_back("llama.feed_forward_length", u32(config.ffn));
+  metadata.emplace_back("llama.attention.head_count", u32(config.heads));
+  metadata.emplace_back("llama.attention.head_count_kv", u32(config.kv_heads));
+  metadata.emplace_back("llama.attention.key_length", u32(config.head_dim));
+  metadata.emplace_back("llama.attention.value_length", u32(config.head_dim));
+  metadata.emplace_back("llama.attention.layer_norm_rms_epsilon",
+                        static_cast<float>(config.norm_eps));
+  metadata.emplace_back("llama.rope.dimension_count", u32(config.head_dim));
+  metadata.emplace_back("llama.rope.freq_base", static_cast<float>(config.rope_theta));
+  metadata.emplace_back("llama.vocab_size", u32(config.vocab));
+}
+
+void add_vocabulary(GgufMetadata& metadata, const GgufInput& input) {
+  const auto& vocabulary = input.tokenizer.vocabulary();
+  auto printable = tokenizer::to_printable(vocabulary);
+  constexpr int32_t kNormal = 1, kControl = 3;
+  std::vector<int32_t> types;
+  for (const bool special : printable.special) types.push_back(special ? kControl : kNormal);
+  metadata.emplace_back("tokenizer.ggml.model", std::string("gpt2"));
+  metadata.emplace_back("tokenizer.ggml.pre", std::string(tokenizer::name(vocabulary.pre)));
+  metadata.emplace_back("tokenizer.ggml.tokens", GgufArray{std::move(printable.tokens)});
+  metadata.emplace_back("tokenizer.ggml.token_type", GgufArray{std::move(types)});
+  metadata.emplace_back("tokenizer.ggml.merges", GgufArray{std::move(printable.merges)});
+  const auto add_id = [&](const char* key, tokenizer::TokenId id) {
+    if (id >= 0) metadata.emplace_back(key, u32(id));
+  };
+  add_id("tokenizer.ggml.bos_token_id", vocabulary.bos);
+  add_id("tokenizer.ggml.eos_token_id", vocabulary.eos);
+  add_id("tokenizer.ggml.eot_token_id", input.stop_token);
+  add_id("tokenizer.ggml.padding_token_id", vocabulary.pad);
+  metadata.emplace_back("tokenizer.ggml.add_bos_token", vocabulary.add_bos);
+  metadata.emplace_back("tokenizer.ggml.add_eos_token", false);
+  metadata.emplace_back("tokenizer.ggml.add_space_prefix", false);
+  if (!vocabulary.chat_template.empty()) {
+    metadata.emplace_back("tokenizer.chat_template", vocabulary.chat_template);
+  }
+}
+
+GgufMetadata metadata_of(const GgufInput& input) {
+  GgufMetadata metadata;
+  metadata.emplace_back("general.architecture", std::string("llama"));
+  metadata.emplace_back("general.type", std::string("model"));
+  metadata.emplace_back("general.name", input.name);
+  if (!input.description.empty()) {
+    metadata.emplace_back("general.description", input.description);
+  }
+  if (!input.licence.empty()) metadata.emplace_back("general.license", input.licence);
+  metadata.emplace_back("general.file_type", file_type(input.format));
+  metadata.emplace_back("general.quantization_version", uint32_t{2});
+  add_shape(metadata, input.weights.config());
+  add_vocabulary(metadata, input);
+  return metadata;
+}
+
+// Heads whose rows llama.cpp wants in another order; 0 for all other tensors.
+int64_t permuted_heads(const std::string& name, const model::Config& config) {
+  if (name.ends_with("self_attn.q_proj.weight")) return config.heads;
+  if (name.ends_with("self_attn.k_proj.weight")) return config.kv_heads;
+  return 0;
+}
+
+}  // namespace
+
+std::string gguf_tensor_name(const std::string& hf_name) {
+  struct Pair {
+    const char* hf;
+    const char* gguf;
+  };
+  constexpr Pair kWhole[] = {{"model.embed_tokens.weight", "token_embd.weight"},
+                             {"model.norm.weight", "output_norm.weight"},
+                             {"lm_head.weight", "output.weight"}};
+  constexpr Pair kOfLayer[] = {{"input_layernorm.weight", "attn_norm.weight"},
+                               {"self_attn.q_proj.weight", "attn_q.weight"},
+                               {"self_attn.k_proj.weight", "attn_k.weight"},
+                               {"self_attn.v_proj.weight", "attn_v.weight"},
+                               {"self_attn.o_proj.weight", "attn_output.weight"},
+                               {"post_attention_layernorm.weight", "ffn_norm.weight"},
+                               {"mlp.gate_proj.weight", "ffn_gate.weight"},
+                               {"mlp.up_proj.weight", "ffn_up.weight"},
+                               {"mlp.down_proj.weight", "ffn_down.weight"}};
+  for (const auto& pair : kWhole) {
+    if (hf_name == pair.hf) return pair.gguf;
+  }
+  constexpr std::string_view kLayers = "model.layers.";
+  const size_t dot = hf_name.find('.', kLayers.size());
+  if (hf_name.starts_with(kLayers) && dot != std::string::npos) {
+    const std::string layer = hf_name.substr(kLayers.size(), dot - kLayers.size());
+    for (const auto& pair : kOfLayer) {
+      if (hf_name.substr(dot + 1) == pair.hf) return fmt::format("blk.{}.{}", layer, pair.gguf);
+    }
+  }
+  RETORT_CHECK(false, "no GGUF name for {}", hf_name);
+  return "";
+}
+
+std::vector<float> rows_for_llama_cpp(std::span<const float> rows, int64_t heads,
+                                      int64_t head_dim, int64_t cols) {
+  RETORT_CHECK_EQ(static_cast<int64_t>(rows.size()), heads * head_dim * cols);
+  std::vector<float> out(rows.size());
+  const int64_t half = head_dim / 2;
+  for (int64_t row = 0; row < heads * head_dim; ++row) {
+    const int64_t head = row / head_dim, side = row % head_dim / half, j = row % half;
+    const int64_t to = head * head_dim + 2 * j + side;
+    std::copy_n(rows.begin() + row * cols, cols, out.begin() + to * cols);
+  }
+  return out;
+}
+
+Result<void> write_gguf(const GgufInput& input, const std::string& path) {
+  const model::Config& config = input.weights.config();
+  std::vector<artifact::GgufTensorSpec> specs;
+  for (const auto& info : input.weights.tensors()) {
+    const auto type = tensor_type(gguf_format(info, input.format));
+    std::vector<int64_t> dims = {info.cols};
+    if (!info.is_vector) dims.push_back(info.rows);
+    specs.push_back({gguf_tensor_name(info.name), std::move(dims), type});
+  }
+  RETORT_TRY(auto writer,
+             artifact::GgufWriter::create(path, metadata_of(input), std::move(specs)));
+  for (const auto& info : input.weights.tensors()) {
+    const auto values = input.weights.tensor(info.name);
+    const int64_t heads = permuted_heads(info.name, config);
+    if (heads > 0) {
+      const auto rows = rows_for_llama_cpp(values, heads, config.head_dim, info.cols);
+      RETORT_TRY_VOID(writer.add(rows));
+    } else {
+      RETORT_TRY_VOID(writer.add(values));
+    }
+  }
+  return writer.finish();
+}
+
+}  // namespace retort::release

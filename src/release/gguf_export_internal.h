@@ -1,0 +1,34 @@
+// A student as one GGUF file of architecture "llama", as llama.cpp expects it.
+#pragma once
+#include <string>
+
+#include "base/result.h"
+#include "model/weights.h"
+#include "release/formats.h"
+#include "tokenizer/chat.h"
+#include "tokenizer/tokenizer.h"
+
+namespace retort::release {
+
+struct GgufInput {
+  const model::Weights& weights;
+  const tokenizer::Tokenizer& tokenizer;
+  tokenizer::TokenId stop_token = -1;  // ends an assistant's turn
+  std::string name;                    // general.name
+  std::string description;
+  std::string licence;                 // SPDX identifier, "" for none stated
+  Format format = Format::f32;
+};
+
+Result<void> write_gguf(const GgufInput& input, const std::string& path);
+
+// "model.layers.3.self_attn.q_proj.weight" -> "blk.3.attn_q.weight"; an unknown name is a
+// programmer's mistake.
+std::string gguf_tensor_name(const std::string& hf_name);
+
+// llama.cpp turns pairs of neighbouring rows where Hugging Face turns halves of a head: row
+// (h, half, j) of a [heads * head_dim, cols] matrix goes to (h, j, half).
+std::vector<float> rows_for_llama_cpp(std::span<const float> rows, int64_t heads,
+                                      int64_t head_dim, int64_t cols);
+
+}  // namespace retort::release

@@ -1,0 +1,14 @@
+// A small student for the room's tests and for the peers' test: random weights large enough that
+// every tensor and every row order shows in the logits, and a byte-level vocabulary with merges.
+#pragma once
+#include <memory>
+
+#include "model/weights.h"
+#include "tokenizer/tokenizer.h"
+
+namespace retort::release {
+
+std::shared_ptr<const tokenizer::Tokenizer> small_tokenizer();
+model::Weights small_weights(int64_t vocab, bool tied, uint64_t seed);
+
+}  // namespace retort::release

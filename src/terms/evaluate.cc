@@ -1,0 +1,297 @@
+#include "terms/evaluate.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <cctype>
+#include <set>
+
+#include "base/clock.h"
+
+namespace retort::terms {
+namespace {
+
+char lower(char c) {
+  return static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+}
+
+bool matches_any(const std::vector<std::string>& patterns, std::string_view text) {
+  if (patterns.empty()) return true;
+  return std::any_of(patterns.begin(), patterns.end(),
+                     [text](const std::string& pattern) { return matches(pattern, text); });
+}
+
+// "http://127.0.0.1:80@evil.example/" begins like loopback and is not: such URLs match nothing.
+bool has_user_part(std::string_view url) {
+  const size_t host = url.find("://");
+  if (host == std::string_view::npos) return false;
+  const size_t end = url.find_first_of("/?#\\", host + 3);
+  return url.substr(0, end).find('@') != std::string_view::npos;
+}
+
+// One question; collects what speaks against it.
+class Evaluation {
+ public:
+  Evaluation(const Facts& facts, const TermsSet& terms, const Purpose& purpose, Action action)
+      : facts_(facts), terms_(terms), purpose_(purpose), action_(action) {}
+
+  Verdict run() {
+    check_purpose();
+    check_preference();
+    check_references();
+    std::set<std::pair<std::string, Object>> seen;
+    for (const auto& reference : facts_.terms) {
+      const Terms* named = terms_.find(reference.id);
+      if (named == nullptr) {
+        add({.terms_id = reference.id,
+             .reason = fmt::format("the record names terms that are not known ({})",
+                                   reference.id.substr(0, 16)),
+             .need = "name the terms file of that id in the run file"});
+      } else if (seen.emplace(named->series, reference.object).second) {
+        check_series(*named, reference.object);
+      }
+    }
+    return std::move(verdict_);
+  }
+
+ private:
+  void add(Finding finding) {
+    finding.action = action_;
+    verdict_.decision = std::min(verdict_.decision, finding.decision);
+    const auto& all = verdict_.findings;
+    if (std::find(all.begin(), all.end(), finding) == all.end()) {
+      verdict_.findings.push_back(std::move(finding));
+    }
+  }
+
+  Finding about(const Terms& terms, Decision decision, std::string reason, std::string need = "") {
+    return {.decision = decision,
+            .terms_id = terms.id,
+            .series = terms.series,
+            .version = terms.version,
+            .reason = std::move(reason),
+            .need = std::move(need)};
+  }
+
+  Finding about_rule(const Terms& terms, const Rule& rule, Decision decision, std::string reason,
+                     std::string need = "") {
+    Finding finding = about(terms, decision, std::move(reason), std::move(need));
+    finding.effect = rule.effect;
+    finding.clause = rule.clause;
+    if (!rule.text.empty()) {
+      finding.clause += fmt::format("{}“{}”", rule.clause.empty() ? "" : " ", rule.text);
+    }
+    return finding;
+  }
+
+  void check_purpose() {
+    if (!purpose_.allows(action_)) {
+      add({.reason = fmt::format("the purpose does not name {}", name(action_)),
+           .need = "add it to the actions in [purpose] if that is what the model is for"});
+    }
+    if (purpose_.model_id.empty()) {
+      add({.reason = "the purpose names no model", .need = "set model_id in [purpose]"});
+    }
+  }
+
+  // Keeping what was received is no use of its content; everything else respects the signal.
+  void check_preference() {
+    if (facts_.preference == Preference::no && action_ != Action::store) {
+      add({.reason = "the answer came with a signal that it is not to be used for AI training"});
+    }
+  }
+
+  void check_references() {
+    const auto covers = [this](const Reference& r) { return r.object == facts_.object; };
+    if (facts_.terms.empty()) {
+      add({.reason = "there are no terms",
+           .need = "name the terms file of the door it came through"});
+    } else if (std::none_of(facts_.terms.begin(), facts_.terms.end(), covers)) {
+      add({.reason = fmt::format("no terms bind the {}", name(facts_.object)),
+           .need = "name the terms file of the door it came through"});
+    }
+  }
+
+  // The version in force at the time of capture, and later ones that reach back.
+  void check_series(const Terms& named, Object object) {
+    const auto versions = terms_.versions(named.series);
+    const Terms* binding = nullptr;
+    for (const Terms* terms : versions) {
+      const int64_t at = facts_.captured_ms;
+      if (terms->effective_ms > at) {
+        if (terms->retroactive == Retroactive::yes) check_terms(*terms, object);
+      } else if (at < terms->until_ms) {
+        const bool tie = binding != nullptr && binding->effective_ms == terms->effective_ms;
+        if (tie) check_terms(*terms, object);  // two readings of one day: both must permit
+        if (binding == nullptr || terms->effective_ms > binding->effective_ms) binding = terms;
+      }
+    }
+    if (binding != nullptr) {
+      check_terms(*binding, object);
+      return;
+    }
+    const std::string day = base::iso_date(facts_.captured_ms);
+    const bool early = named.effective_ms > facts_.captured_ms;
+    add(about(named, Decision::deny,
+              early ? fmt::format("they come into force on {}; this is of {}",
+                                  named.effective.empty() ? named.observed : named.effective, day)
+                    : fmt::format("they ended on {}; this is of {}", named.until, day),
+              "add the version that was in force on that day"));
+  }
+
+  void check_terms(const Terms& terms, Object object) {
+    check_reader(terms);
+    check_applies(terms, object);
+    check_rules(terms, object);
+    if (purpose_.distributed && !terms.duty.empty() &&
+        (terms.duty.object == Object::any || terms.duty.object == object)) {
+      verdict_.decision = std::min(verdict_.decision, Decision::permit_with_duties);
+      verdict_.duties.push_back({terms.id, terms.label(), terms.duty});
+    }
+  }
+
+  void check_reader(const Terms& terms) {
+    if (terms.reader.empty()) {
+      add(about(terms, Decision::deny, "nobody is named as its reader",
+                "somebody who has read the contract puts a name under [review] reader"));
+    } else if (terms.reader == kMaintainers && !terms.pinned) {
+      add(about(
+          terms, Decision::deny,
+          "its reader is said to be the program's maintainers, but they did not read this text",
+          "put your own name under [review] reader, once you have read the contract"));
+    }
+  }
+
+  void check_applies(const Terms& terms, Object object) {
+    const auto miss = [&](const char* field, const std::string& value) {
+      add(about(terms, Decision::deny,
+                fmt::format("they do not apply: “{}” is outside their {}",
+                            value.empty() ? "unknown" : value, field),
+                "name the terms that bind this door, or have them read again"));
+    };
+    const Applies& applies = terms.applies;
+    if (!matches_any(applies.modality, facts_.modality)) miss("modality", facts_.modality);
+    if (object == Object::texts) return;
+    if (facts_.models.empty() && !applies.models.empty()) miss("models", "");
+    for (const auto& model : facts_.models) {
+      if (!matches_any(applies.models, model)) miss("models", model);
+    }
+    if (object == Object::weights) return;
+    if (!matches_any(applies.endpoints, facts_.endpoint) || has_user_part(facts_.endpoint)) {
+      miss("endpoints", facts_.endpoint);
+    }
+    if (!matches_any(applies.plans, facts_.plan)) miss("plans", facts_.plan);
+    for (const auto& feature : facts_.features) {
+      const auto& out = applies.features_excluded;
+      if (std::find(out.begin(), out.end(), feature) != out.end()) miss("features", feature);
+    }
+  }
+
+  void check_rules(const Terms& terms, Object object) {
+    bool permitted = false;
+    const Rule* research = nullptr;
+    for (const auto& rule : terms.rules) {
+      if (rule.action != action_) continue;
+      if (rule.object != Object::any && rule.object != object) continue;
+      if (rule.effect == Effect::prohibit) {
+        check_prohibition(terms, rule);
+      } else if (rule.scope == Scope::research) {
+        if (!purpose_.commercial) research = &rule;
+      } else if (rule.scope != Scope::commercial || purpose_.commercial) {
+        permitted = true;
+      }
+    }
+    if (!permitted && research != nullptr) {
+      add(about_rule(terms, *research, Decision::needs_declaration, "it permits research alone",
+                     "a person has to declare that this is research"));
+      permitted = true;
+    }
+    if (!permitted) {
+      add(about(terms, Decision::deny,
+                fmt::format("no clause permits {} of {}", name(action_), name(object)),
+                "have the contract read for that use, or leave the use out"));
+    } else if (terms.basis == Basis::silent && !terms.silence_permits) {
+      add(about(terms, Decision::deny,
+                "the text is silent, and its reader does not take silence for permission",
+                "the reader can say so with silence = \"permit\" under [review]"));
+    }
+  }
+
+  void check_prohibition(const Terms& terms, const Rule& rule) {
+    const auto prohibit = [&](Decision decision, std::string reason, std::string need) {
+      add(about_rule(terms, rule, decision, std::move(reason), std::move(need)));
+    };
+    const std::string declare =
+        "a person has to declare it, signed; this version refuses until then";
+    switch (rule.scope) {
+      case Scope::competing:
+        if (purpose_.competing.value_or(false)) {
+          prohibit(Decision::deny, "it forbids competing use, and the purpose says it competes",
+                   "");
+        } else {
+          prohibit(
+              Decision::needs_declaration,
+              "it forbids competing use, and whether this competes is not for a program to say",
+              declare);
+        }
+        return;
+      case Scope::commercial:
+        if (!purpose_.commercial) return;
+        prohibit(Decision::deny, "it forbids commercial use, and the purpose is commercial", "");
+        return;
+      case Scope::research:
+        if (purpose_.commercial) return;
+        prohibit(Decision::deny, "it forbids use in research", "");
+        return;
+      case Scope::any:
+        if (rule.unless.empty()) {
+          prohibit(Decision::deny, "it forbids this use", "");
+        } else {
+          prohibit(Decision::needs_declaration,
+                   fmt::format("it forbids this use but for: {}", rule.unless), declare);
+        }
+        return;
+    }
+  }
+
+  const Facts& facts_;
+  const TermsSet& terms_;
+  const Purpose& purpose_;
+  Action action_;
+  Verdict verdict_;
+};
+
+}  // namespace
+
+bool matches(std::string_view pattern, std::string_view text) {
+  // Greedy with one point of return: linear in practice, at worst |pattern| * |text|.
+  size_t p = 0;
+  size_t t = 0;
+  size_t star = std::string_view::npos;
+  size_t resume = 0;
+  while (t < text.size()) {
+    if (p < pattern.size() && pattern[p] == '*') {
+      star = p++;
+      resume = t;
+    } else if (p < pattern.size() && lower(pattern[p]) == lower(text[t])) {
+      ++p;
+      ++t;
+    } else if (star != std::string_view::npos) {
+      p = star + 1;
+      t = ++resume;
+    } else {
+      return false;
+    }
+  }
+  return pattern.find_first_not_of('*', p) == std::string_view::npos;
+}
+
+bool Purpose::allows(Action action) const {
+  return std::find(actions.begin(), actions.end(), action) != actions.end();
+}
+
+Verdict evaluate(const Facts& facts, const TermsSet& terms, const Purpose& purpose, Action action) {
+  return meet(Evaluation(facts, terms, purpose, action).run(), {});
+}
+
+}  // namespace retort::terms

@@ -1,0 +1,49 @@
+// What the room's tests share: the fixtures of tests/golden/tokenizer and tiny vocabularies.
+#pragma once
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "base/files.h"
+#include "json/value.h"
+#include "tokenizer/tokenizer.h"
+
+namespace retort::tokenizer {
+
+inline std::string golden(const std::string& name) {
+  return std::string(RETORT_SOURCE_DIR "/tests/golden/tokenizer/") + name;
+}
+
+inline json::Value golden_json(const std::string& name) {
+  auto text = base::read_file(golden(name));
+  EXPECT_TRUE(text) << name;
+  auto value = json::parse(*text, name);
+  EXPECT_TRUE(value) << name;
+  return *value;
+}
+
+// All 256 bytes as ids 0..255, then the results of the merges, which are given as texts.
+inline Vocabulary byte_vocabulary(
+    const std::vector<std::pair<std::string, std::string>>& merges = {}) {
+  Vocabulary made;
+  for (int byte = 0; byte < 256; ++byte) made.tokens.emplace_back(1, static_cast<char>(byte));
+  const auto id = [&](const std::string& token) {
+    const auto found = std::find(made.tokens.begin(), made.tokens.end(), token);
+    return static_cast<TokenId>(found - made.tokens.begin());
+  };
+  for (const auto& [left, right] : merges) {
+    made.merges.emplace_back(id(left), id(right));
+    if (id(left + right) == static_cast<TokenId>(made.tokens.size())) {
+      made.tokens.push_back(left + right);
+    }
+  }
+  return made;
+}
+
+inline std::vector<std::string> pieces(const Tokenizer& tokenizer, std::string_view text) {
+  std::vector<std::string> out;
+  for (const TokenId id : tokenizer.encode(text)) out.emplace_back(tokenizer.bytes(id));
+  return out;
+}
+
+}  // namespace retort::tokenizer

@@ -1,0 +1,200 @@
+#include <fmt/core.h>
+
+#include "base/files.h"
+#include "json/value.h"
+#include "tokenizer/tokenizer.h"
+#include "tokenizer/tokenizer_json_internal.h"
+
+namespace retort::tokenizer {
+namespace {
+
+using json::Value;
+
+constexpr int64_t kLimitBytes = int64_t{256} << 20;
+
+Error not_ours(std::string what) {
+  return base::bad_input(std::move(what), "", "only byte-level BPE tokenizers can be read");
+}
+
+bool is_type(const Value& value, std::string_view type) {
+  const Value* found = value.find("type");
+  return found != nullptr && found->is_string() && found->as_string() == type;
+}
+
+bool is_true(const Value& value, std::string_view key) {
+  const Value* found = value.find(key);
+  return found != nullptr && found->is_bool() && found->as_bool();
+}
+
+bool is_absent(const Value* value) {
+  return value == nullptr || value->is_null();
+}
+
+bool is_byte_level(const Value& step, bool use_regex) {
+  const Value* regex = step.find("use_regex");  // older files lack it and mean true
+  const bool uses = regex == nullptr || !regex->is_bool() || regex->as_bool();
+  return is_type(step, "ByteLevel") && !is_true(step, "add_prefix_space") && uses == use_regex;
+}
+
+Result<PreTokenizer> read_pre_tokenizer(const Value* value) {
+  const Error refused =
+      base::bad_input(fmt::format("its pre_tokenizer is of no known kind: {}",
+                                  value == nullptr ? "none" : json::dump(*value).substr(0, 300)),
+                      "", "known are those of GPT-2, SmolLM2, Llama 3 and Qwen2");
+  if (value == nullptr) return refused;
+  if (is_byte_level(*value, /*use_regex=*/true)) return PreTokenizer::gpt2;
+  const Value* steps = value->find("pretokenizers");
+  if (!is_type(*value, "Sequence") || steps == nullptr || !steps->is_array() ||
+      steps->as_array().size() != 2) {
+    return refused;
+  }
+  const Value& first = steps->as_array()[0];
+  const Value& second = steps->as_array()[1];
+  if (is_type(first, "Digits") && is_true(first, "individual_digits") &&
+      is_byte_level(second, /*use_regex=*/true)) {
+    return PreTokenizer::smollm;
+  }
+  const Value* pattern = first.find("pattern");
+  const Value* regex = pattern == nullptr ? nullptr : pattern->find("Regex");
+  const Value* behavior = first.find("behavior");
+  if (!is_type(first, "Split") || regex == nullptr || !regex->is_string() || behavior == nullptr ||
+      *behavior != Value("Isolated") || is_true(first, "invert") ||
+      !is_byte_level(second, /*use_regex=*/false)) {
+    return refused;
+  }
+  if (regex->as_string() == kLlama3Pattern) return PreTokenizer::llama3;
+  if (regex->as_string() == kQwen2Pattern) return PreTokenizer::qwen2;
+  return refused;
+}
+
+Result<void> check_model(const Value& root, const Value& model) {
+  if (!is_type(model, "BPE") && !is_absent(model.find("type")))
+    return not_ours("its model is no BPE");
+  if (!is_absent(root.find("normalizer"))) {
+    return base::bad_input("it has a normalizer", "", "only tokenizers without one can be read");
+  }
+  for (const char* key : {"continuing_subword_prefix", "end_of_word_suffix"}) {
+    const Value* found = model.find(key);
+    if (!is_absent(found) && *found != Value("")) return not_ours(fmt::format("it uses {}", key));
+  }
+  if (is_true(model, "byte_fallback")) return not_ours("it uses byte_fallback");
+  return {};
+}
+
+// Places one token; ids may come in any order but must fill 0..n-1 in the end.
+Result<void> place(PrintableVocabulary& out, std::vector<bool>& seen, const std::string& token,
+                   int64_t id) {
+  constexpr int64_t kMostTokens = int64_t{1} << 24;
+  if (id < 0 || id >= kMostTokens) {
+    return base::bad_input(fmt::format("token \"{}\" has the id {}", token, id));
+  }
+  const auto at = static_cast<size_t>(id);
+  if (at >= out.tokens.size()) {
+    out.tokens.resize(at + 1);
+    out.special.resize(at + 1);
+    seen.resize(at + 1);
+  }
+  if (seen[at] && out.tokens[at] != token) {
+    return base::bad_input(fmt::format("two tokens have the id {}", id));
+  }
+  seen[at] = true;
+  out.tokens[at] = token;
+  return {};
+}
+
+Result<void> read_tokens(const Value& root, const Value& model, PrintableVocabulary& out) {
+  const Value* vocab = model.find("vocab");
+  if (vocab == nullptr || !vocab->is_object()) return not_ours("model.vocab is no object");
+  std::vector<bool> seen;
+  for (const auto& [token, id] : vocab->as_object()) {
+    if (!id.is_int()) return base::bad_input(fmt::format("the id of \"{}\" is no integer", token));
+    RETORT_TRY_VOID(place(out, seen, token, id.as_int()));
+  }
+  const Value* added = root.find("added_tokens");
+  if (!is_absent(added) && !added->is_array()) return base::bad_input("added_tokens is no list");
+  for (const Value& entry : is_absent(added) ? json::Array{} : added->as_array()) {
+    RETORT_TRY(const std::string token, entry.string_at("content"));
+    RETORT_TRY(const int64_t id, entry.int_at("id"));
+    RETORT_TRY_VOID(place(out, seen, token, id));
+    out.special[static_cast<size_t>(id)] = true;
+  }
+  for (size_t id = 0; id < seen.size(); ++id) {
+    if (!seen[id]) return base::bad_input(fmt::format("no token has the id {}", id));
+  }
+  return {};
+}
+
+Result<void> read_merges(const Value& model, PrintableVocabulary& out) {
+  const Value* merges = model.find("merges");
+  if (merges == nullptr || !merges->is_array()) return not_ours("model.merges is no list");
+  for (const Value& merge : merges->as_array()) {
+    if (merge.is_string()) {
+      out.merges.push_back(merge.as_string());
+    } else if (merge.is_array() && merge.as_array().size() == 2 &&
+               merge.as_array()[0].is_string() && merge.as_array()[1].is_string()) {
+      out.merges.push_back(merge.as_array()[0].as_string() + " " + merge.as_array()[1].as_string());
+    } else {
+      return base::bad_input(fmt::format("merge {} is no pair of tokens", out.merges.size()));
+    }
+  }
+  return {};
+}
+
+Result<Vocabulary> read_tokenizer(const Value& root) {
+  const Value* model = root.find("model");
+  if (model == nullptr || !model->is_object()) return not_ours("it has no model");
+  RETORT_TRY_VOID(check_model(root, *model));
+  RETORT_TRY(const PreTokenizer pre, read_pre_tokenizer(root.find("pre_tokenizer")));
+  PrintableVocabulary printable;
+  RETORT_TRY_VOID(read_tokens(root, *model, printable));
+  RETORT_TRY_VOID(read_merges(*model, printable));
+  RETORT_TRY(Vocabulary vocabulary, from_printable(printable, pre));
+  vocabulary.whole_words = is_true(*model, "ignore_merges");
+  return vocabulary;
+}
+
+TokenId id_of(const Vocabulary& vocabulary, const Value* spelling) {
+  if (spelling != nullptr && spelling->is_object()) spelling = spelling->find("content");
+  if (spelling == nullptr || !spelling->is_string()) return -1;
+  for (size_t id = 0; id < vocabulary.tokens.size(); ++id) {
+    if (vocabulary.special[id] && vocabulary.tokens[id] == spelling->as_string()) {
+      return static_cast<TokenId>(id);
+    }
+  }
+  return -1;
+}
+
+// What stands beside tokenizer.json, when it does.
+Result<void> read_neighbours(const std::string& folder, Vocabulary& vocabulary) {
+  const std::string config_path = base::join(folder, "tokenizer_config.json");
+  if (base::exists(config_path)) {
+    RETORT_TRY(const std::string text, base::read_file(config_path, kLimitBytes));
+    RETORT_TRY(const Value config, json::parse(text, config_path));
+    vocabulary.bos = id_of(vocabulary, config.find("bos_token"));
+    vocabulary.eos = id_of(vocabulary, config.find("eos_token"));
+    vocabulary.pad = id_of(vocabulary, config.find("pad_token"));
+    vocabulary.add_bos = vocabulary.bos >= 0 && is_true(config, "add_bos_token");
+    const Value* chat = config.find("chat_template");
+    if (chat != nullptr && chat->is_string()) vocabulary.chat_template = chat->as_string();
+  }
+  const std::string chat_path = base::join(folder, "chat_template.jinja");
+  if (base::exists(chat_path)) {
+    RETORT_TRY(vocabulary.chat_template, base::read_file(chat_path, kLimitBytes));
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<std::shared_ptr<const Tokenizer>> load_tokenizer_json(const std::string& path) {
+  RETORT_TRY(const std::string text, base::read_file(path, kLimitBytes));
+  RETORT_TRY(const Value root, json::parse(text, path));
+  auto vocabulary = read_tokenizer(root);
+  if (!vocabulary) return vocabulary.error().at(path);
+  RETORT_TRY_VOID(read_neighbours(base::parent(path), *vocabulary));
+  auto made = Tokenizer::create(std::move(*vocabulary));
+  if (!made) return made.error().at(path);
+  return made;
+}
+
+}  // namespace retort::tokenizer

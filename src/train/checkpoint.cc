@@ -1,0 +1,254 @@
+#include "train/checkpoint.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <charconv>
+
+#include "base/files.h"
+#include "base/log.h"
+#include "crypto/hash.h"
+#include "train/tensor_file.h"
+
+namespace retort::train {
+namespace {
+
+constexpr const char* kSchema = "retort.checkpoint/1";
+constexpr const char* kMarker = "complete";
+constexpr const char* kState = "state.json";
+constexpr std::string_view kPrefix = "step-";
+
+struct BlockFile {
+  const char* name;
+  std::span<const float> block;
+};
+
+// "step-000120" to 120; -1 for any other name.
+int64_t step_of(std::string_view name) {
+  if (!name.starts_with(kPrefix)) return -1;
+  const std::string_view digits = name.substr(kPrefix.size());
+  int64_t step = -1;
+  const auto [stop, error] = std::from_chars(digits.data(), digits.data() + digits.size(), step);
+  return error == std::errc() && stop == digits.data() + digits.size() ? step : -1;
+}
+
+json::Value loop_to_json(const LoopState& loop) {
+  return json::Value::object({{"step", loop.step},
+                              {"epoch", loop.epoch},
+                              {"cursor", loop.cursor},
+                              {"updates", loop.updates},
+                              {"refused_in_row", loop.refused_in_row},
+                              {"tokens", loop.tokens},
+                              {"seconds", loop.seconds},
+                              {"last_loss", loop.last_loss},
+                              {"best_step", loop.best_step},
+                              {"best_loss", loop.best_loss},
+                              {"held_out_loss", loop.held_out_loss},
+                              {"worse_epochs", loop.worse_epochs}});
+}
+
+Result<LoopState> loop_from_json(const json::Value& value) {
+  LoopState loop;
+  RETORT_TRY(loop.step, value.int_at("step"));
+  RETORT_TRY(loop.epoch, value.int_at("epoch"));
+  RETORT_TRY(loop.cursor, value.int_at("cursor"));
+  RETORT_TRY(loop.updates, value.int_at("updates"));
+  RETORT_TRY(loop.refused_in_row, value.int_at("refused_in_row"));
+  RETORT_TRY(loop.tokens, value.int_at("tokens"));
+  RETORT_TRY(loop.seconds, value.number_at("seconds"));
+  RETORT_TRY(loop.last_loss, value.number_at("last_loss", 0.0));
+  RETORT_TRY(loop.best_step, value.int_at("best_step"));
+  RETORT_TRY(loop.best_loss, value.number_at("best_loss"));
+  RETORT_TRY(loop.held_out_loss, value.number_at("held_out_loss"));
+  RETORT_TRY(loop.worse_epochs, value.int_at("worse_epochs"));
+  return loop;
+}
+
+json::Value digests_to_json(const Digests& digests) {
+  json::Value list = json::Value::array();
+  for (const std::string& digest : digests) list.push(digest);
+  return list;
+}
+
+Result<Digests> digests_from_json(const json::Value& state, const char* file, size_t count) {
+  const json::Value* all = state.find("sha256");
+  const json::Value* list = all == nullptr ? nullptr : all->find(file);
+  if (list == nullptr || !list->is_array() || list->as_array().size() != count) {
+    return base::bad_input(fmt::format("the list of digests of {} is not whole", file));
+  }
+  Digests digests;
+  for (const json::Value& item : list->as_array()) {
+    if (!item.is_string()) return base::bad_input(fmt::format("a digest of {} is no text", file));
+    digests.push_back(item.as_string());
+  }
+  return digests;
+}
+
+// Names each member that differs, with both values.
+std::string differences(const json::Value& then, const json::Value& now) {
+  std::string out;
+  for (const auto& [key, value] : now.as_object()) {
+    const json::Value* old = then.find(key);
+    if (old != nullptr && *old == value) continue;
+    out += fmt::format("{}{} was {} and is {}", out.empty() ? "" : ", ", key,
+                       old == nullptr ? "not there" : json::dump(*old), json::dump(value));
+  }
+  return out.empty() ? "a setting that this version does not have" : out;
+}
+
+}  // namespace
+
+std::string Checkpoints::path(int64_t step) const {
+  return base::join(folder_, fmt::format("{}{:06}", kPrefix, step));
+}
+
+void Checkpoints::point(std::string_view name) const {
+  if (at_point_) at_point_(name);
+}
+
+Result<std::vector<int64_t>> Checkpoints::completed() const {
+  std::vector<int64_t> steps;
+  if (!base::is_directory(folder_)) return steps;
+  RETORT_TRY(const auto names, base::list_directory(folder_));
+  for (const std::string& name : names) {
+    const int64_t step = step_of(name);
+    if (step >= 0 && base::exists(base::join(path(step), kMarker))) steps.push_back(step);
+  }
+  std::sort(steps.begin(), steps.end());
+  return steps;
+}
+
+Result<void> Checkpoints::write(const CheckpointView& view, const std::string& folder) const {
+  const BlockFile files[] = {{"model.safetensors", view.weights.block()},
+                             {"adam_first.safetensors", view.first},
+                             {"adam_second.safetensors", view.second}};
+  json::Value digests = json::Value::object();
+  for (const BlockFile& file : files) {
+    const auto& tensors = view.weights.tensors();
+    RETORT_TRY_VOID(write_tensor_file(base::join(folder, file.name), tensors, file.block));
+    digests.set(file.name, digests_to_json(tensor_digests(tensors, file.block)));
+    point(file.name);
+  }
+  const json::Value state = json::Value::object({{"schema", kSchema},
+                                                 {"loop", loop_to_json(view.loop)},
+                                                 {"identity", view.identity},
+                                                 {"sha256", std::move(digests)}});
+  return base::write_file_atomic(base::join(folder, kState), json::dump(state, 1));
+}
+
+Result<void> Checkpoints::save(const CheckpointView& view) const {
+  const std::string target = path(view.loop.step);
+  const std::string temporary = target + ".tmp";
+  RETORT_TRY_VOID(base::make_directories(folder_));
+  RETORT_TRY_VOID(base::remove_all(temporary));
+  RETORT_TRY_VOID(base::make_directories(temporary));
+  point("begin");
+  if (Result<void> written = write(view, temporary); !written) {
+    const Result<void> removed = base::remove_all(temporary);  // gives the space back
+    return written.error().at("checkpoint");
+  }
+  point("state");
+  // A damaged checkpoint of this step may be in the way; without its marker it is none.
+  RETORT_TRY_VOID(base::remove_all(base::join(target, kMarker)));
+  RETORT_TRY_VOID(base::publish_directory(temporary, target));
+  point("renamed");
+  RETORT_TRY(const std::string state, base::read_file(base::join(target, kState)));
+  RETORT_TRY_VOID(base::write_file_atomic(base::join(target, kMarker),
+                                          crypto::sha256_hex(state) + "\n"));
+  point("marked");
+  if (auto read_back = load(view.loop.step, view.weights.config()); !read_back) {
+    const Result<void> unmarked = base::remove_all(base::join(target, kMarker));
+    return base::storage_error("a checkpoint that was just written does not read back: " +
+                                   read_back.error().message,
+                               target, "check the disk; earlier checkpoints are untouched");
+  }
+  point("verified");
+  RETORT_TRY_VOID(
+      base::write_file_atomic(base::join(folder_, "latest"), base::base_name(target) + "\n"));
+  point("latest");
+  return prune(view.loop);
+}
+
+// Keeps the newest ones and the best one. Later steps than this one are damaged, or this one would not
+// have been reached again. The marker goes first, so that a half removed folder is no checkpoint.
+Result<void> Checkpoints::prune(const LoopState& loop) const {
+  RETORT_TRY(const auto steps, completed());
+  const auto now = std::upper_bound(steps.begin(), steps.end(), loop.step) - steps.begin();
+  for (size_t i = 0; i < steps.size(); ++i) {
+    const bool kept = static_cast<int64_t>(i) < now && static_cast<int64_t>(i) >= now - keep_;
+    if (kept || steps[i] == loop.best_step) continue;
+    RETORT_TRY_VOID(base::remove_all(base::join(path(steps[i]), kMarker)));
+    point("unmarked");
+    RETORT_TRY_VOID(base::remove_all(path(steps[i])));
+  }
+  RETORT_TRY(const auto names, base::list_directory(folder_));
+  for (const std::string& name : names) {
+    const std::string left = base::join(folder_, name);
+    const bool ours = name.starts_with(kPrefix) && base::is_directory(left);
+    if (ours && !base::exists(base::join(left, kMarker))) RETORT_TRY_VOID(base::remove_all(left));
+  }
+  return {};
+}
+
+Result<json::Value> Checkpoints::read_state(int64_t step) const {
+  const std::string file = base::join(path(step), kState);
+  constexpr int64_t kLimitBytes = int64_t{64} << 20;
+  RETORT_TRY(const std::string text, base::read_file(file, kLimitBytes));
+  RETORT_TRY(const std::string marker, base::read_file(base::join(path(step), kMarker), 1024));
+  if (marker != crypto::sha256_hex(text) + "\n") {
+    return base::bad_input("the file is damaged: its SHA-256 is not the marker's", file);
+  }
+  RETORT_TRY(json::Value state, json::parse(text, file));
+  RETORT_TRY(const std::string schema, state.string_at("schema"));
+  if (schema != kSchema) {
+    return base::bad_input(fmt::format("the checkpoint is of schema {}, not {}", schema, kSchema),
+                           file, "use the version of retort that wrote it");
+  }
+  return state;
+}
+
+Result<Checkpoint> Checkpoints::load(int64_t step, const model::Config& config) const {
+  RETORT_TRY(const json::Value state, read_state(step));
+  const json::Value* loop_json = state.find("loop");
+  if (loop_json == nullptr) return base::bad_input("the state has no loop", path(step));
+  RETORT_TRY(const LoopState loop, loop_from_json(*loop_json));
+  Checkpoint checkpoint{loop, model::Weights(config), {}, {}, path(step)};
+  const auto& tensors = checkpoint.weights.tensors();
+  const auto read = [&](const char* name) -> Result<std::vector<float>> {
+    RETORT_TRY(const Digests digests, digests_from_json(state, name, tensors.size()));
+    return read_tensor_file(base::join(path(step), name), tensors, digests);
+  };
+  RETORT_TRY(const std::vector<float> weights, read("model.safetensors"));
+  std::copy(weights.begin(), weights.end(), checkpoint.weights.block().begin());
+  RETORT_TRY(checkpoint.first, read("adam_first.safetensors"));
+  RETORT_TRY(checkpoint.second, read("adam_second.safetensors"));
+  return checkpoint;
+}
+
+Result<std::optional<Checkpoint>> Checkpoints::load_newest(const model::Config& config,
+                                                           const json::Value& identity) const {
+  RETORT_TRY(auto steps, completed());
+  std::reverse(steps.begin(), steps.end());
+  for (const int64_t step : steps) {
+    const auto state = read_state(step);
+    if (state) {
+      const json::Value* then = state->find("identity");
+      if (then == nullptr || *then != identity) {
+        return base::usage_error(
+            "the training cannot go on: since its checkpoint " +
+                differences(then == nullptr ? json::Value() : *then, identity),
+            path(step), "put it back, or remove " + base::parent(folder_) + " to start anew");
+      }
+      auto loaded = load(step, config);
+      if (loaded) return std::optional<Checkpoint>(std::move(*loaded));
+      base::log_warning("checkpoint {} is passed over: {}", path(step), loaded.error().text());
+      continue;
+    }
+    base::log_warning("checkpoint {} is passed over: {}", path(step), state.error().text());
+  }
+  if (steps.empty()) return std::optional<Checkpoint>();
+  return base::storage_error("every checkpoint of this training is damaged", folder_,
+                             "remove " + base::parent(folder_) + " to start anew");
+}
+
+}  // namespace retort::train

@@ -1,0 +1,82 @@
+// Checkpoints that survive what happens to a machine: written under a temporary name, synced, renamed,
+// the marker last; a SHA-256 for every tensor; old ones go only after the new one was read back and
+// verified. A folder without its marker does not exist for the reader.
+//
+//   FOLDER/step-000120/model.safetensors adam_first.safetensors adam_second.safetensors state.json
+//                      complete            the SHA-256 of state.json, which holds those of the tensors
+//   FOLDER/latest                          the name of the newest verified one
+#pragma once
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "json/value.h"
+#include "model/weights.h"
+
+namespace retort::train {
+
+// Where the loop stands. The order of data is a function of (seed, epoch), so no random numbers need
+// to be kept.
+struct LoopState {
+  int64_t step = 0;    // steps done, refused ones too
+  int64_t epoch = 0;   // the one under way, from 0
+  int64_t cursor = 0;  // batches of it that are done
+  int64_t updates = 0;         // steps that changed the weights
+  int64_t refused_in_row = 0;  // steps refused since the last good one
+  int64_t tokens = 0;          // inputs seen
+  double seconds = 0;
+  double last_loss = 0;
+  int64_t best_step = -1;  // of the lowest held-out loss, -1 before the first
+  double best_loss = 0;
+  double held_out_loss = 0;      // the last one measured
+  int64_t worse_epochs = 0;      // since the best one
+};
+
+struct CheckpointView {
+  const LoopState& loop;
+  const json::Value& identity;  // what a resumed run must have in common: options, data, shape
+  const model::Weights& weights;
+  std::span<const float> first;  // AdamW's moments, laid out as the weights
+  std::span<const float> second;
+};
+
+struct Checkpoint {
+  LoopState loop;
+  model::Weights weights;
+  std::vector<float> first, second;
+  std::string path;
+};
+
+class Checkpoints {
+ public:
+  // `at_point` is called between the steps of saving; tests end the process there.
+  using AtPoint = std::function<void(std::string_view)>;
+  Checkpoints(std::string folder, int64_t keep, AtPoint at_point = nullptr)
+      : folder_(std::move(folder)), keep_(keep), at_point_(std::move(at_point)) {}
+
+  // A failure leaves earlier checkpoints as they were.
+  Result<void> save(const CheckpointView& view) const;
+  // The newest that verifies; damaged ones are named in the log and passed over. Nothing when none was
+  // ever completed, a storage error when all are damaged, a usage error when `identity` differs.
+  Result<std::optional<Checkpoint>> load_newest(const model::Config& config,
+                                                const json::Value& identity) const;
+  Result<Checkpoint> load(int64_t step, const model::Config& config) const;
+  // Steps of completed checkpoints, ascending.
+  Result<std::vector<int64_t>> completed() const;
+
+ private:
+  std::string path(int64_t step) const;
+  void point(std::string_view name) const;
+  Result<void> write(const CheckpointView& view, const std::string& folder) const;
+  Result<void> prune(const LoopState& loop) const;
+  Result<json::Value> read_state(int64_t step) const;
+
+  std::string folder_;
+  int64_t keep_;
+  AtPoint at_point_;
+};
+
+}  // namespace retort::train

@@ -1,0 +1,153 @@
+#include "train/checkpoint.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "train/test_rows_internal.h"
+
+namespace retort::train {
+namespace {
+
+const json::Value kIdentity = json::Value::object({{"train.lr", "0.001"}, {"data", "abc"}});
+
+class CheckpointTest : public ::testing::Test {
+ protected:
+  void save(int64_t step, int64_t keep = 2, int64_t best = -1) {
+    weights_ = model::Weights::random(config_, static_cast<uint64_t>(step));
+    first_.assign(weights_.block().size(), static_cast<float>(step));
+    second_.assign(weights_.block().size(), static_cast<float>(step) + 0.5F);
+    const LoopState loop{.step = step, .cursor = 3, .seconds = 1.25, .best_step = best};
+    const Checkpoints checkpoints(folder_, keep);
+    const auto saved = checkpoints.save({loop, kIdentity, weights_, first_, second_});
+    ASSERT_TRUE(saved) << saved.error().text();
+  }
+  // The step of the newest one that loads, -1 for none; its content must be what was saved.
+  int64_t newest() {
+    auto found = Checkpoints(folder_, 2).load_newest(config_, kIdentity);
+    EXPECT_TRUE(found) << (found ? "" : found.error().text());
+    if (!found || !*found) return -1;
+    const Checkpoint& loaded = **found;
+    const auto seed = static_cast<uint64_t>(loaded.loop.step);
+    EXPECT_TRUE(same_bytes(loaded.weights, model::Weights::random(config_, seed)));
+    EXPECT_EQ(loaded.first.back(), static_cast<float>(loaded.loop.step));
+    EXPECT_EQ(loaded.second.front(), static_cast<float>(loaded.loop.step) + 0.5F);
+    EXPECT_EQ(loaded.loop.cursor, 3);
+    return loaded.loop.step;
+  }
+  std::string file(const char* step, const char* name) {
+    return base::join(base::join(folder_, step), name);
+  }
+  void flip_byte(const std::string& path, std::streamoff at) {
+    std::fstream stream(path, std::ios::in | std::ios::out | std::ios::binary);
+    stream.seekg(at);
+    const char byte = static_cast<char>(stream.get() ^ 1);
+    stream.seekp(at);
+    stream.put(byte);
+  }
+
+  model::Config config_ = tiny_config();
+  std::string folder_ = fresh_folder("checkpoints");
+  model::Weights weights_{config_};
+  std::vector<float> first_, second_;
+};
+
+TEST_F(CheckpointTest, NothingThereIsNoError) { EXPECT_EQ(newest(), -1); }
+
+TEST_F(CheckpointTest, NewestComesBackAndOldOnesGo) {
+  for (const int64_t step : {10, 20, 30}) save(step);
+  EXPECT_EQ(newest(), 30);
+  EXPECT_EQ(*Checkpoints(folder_, 2).completed(), (std::vector<int64_t>{20, 30}));
+  EXPECT_EQ(*base::read_file(base::join(folder_, "latest")), "step-000030\n");
+}
+
+TEST_F(CheckpointTest, TheBestOneIsKept) {
+  for (const int64_t step : {10, 20, 30, 40}) save(step, 1, 10);
+  EXPECT_EQ(*Checkpoints(folder_, 1).completed(), (std::vector<int64_t>{10, 40}));
+}
+
+TEST_F(CheckpointTest, WithoutItsMarkerAFolderIsIgnored) {
+  save(10);
+  save(20);
+  std::filesystem::remove(file("step-000020", "complete"));
+  EXPECT_EQ(newest(), 10);
+  save(30);  // and swept away with the next one
+  EXPECT_FALSE(base::exists(base::join(folder_, "step-000020")));
+}
+
+TEST_F(CheckpointTest, AnyDamageLeadsToThePreviousOne) {
+  const char* names[] = {"model.safetensors", "adam_first.safetensors", "adam_second.safetensors",
+                         "state.json", "complete"};
+  for (const char* name : names) {
+    for (const bool truncate : {false, true}) {
+      folder_ = fresh_folder("damage");
+      save(10);
+      save(20);
+      const std::string path = file("step-000020", name);
+      const auto size = static_cast<std::streamoff>(*base::file_size(path));
+      if (truncate) {
+        std::filesystem::resize_file(path, static_cast<uintmax_t>(size - 1));
+      } else {
+        flip_byte(path, size / 2);
+      }
+      EXPECT_EQ(newest(), 10) << name << (truncate ? " truncated" : " flipped");
+    }
+  }
+}
+
+TEST_F(CheckpointTest, AMissingFileLeadsToThePreviousOne) {
+  save(10);
+  save(20);
+  std::filesystem::remove(file("step-000020", "adam_second.safetensors"));
+  EXPECT_EQ(newest(), 10);
+}
+
+TEST_F(CheckpointTest, ADamagedLaterOneNeverPushesOutTheGoodOne) {
+  save(10, 1);
+  save(20, 2);
+  flip_byte(file("step-000020", "model.safetensors"), 4000);
+  ASSERT_EQ(newest(), 10);
+  save(15, 1);  // what a resumed run writes next
+  EXPECT_EQ(newest(), 15);
+  EXPECT_EQ(*Checkpoints(folder_, 1).completed(), (std::vector<int64_t>{15}));
+}
+
+TEST_F(CheckpointTest, AllDamagedIsAnErrorAndNotANewStart) {
+  save(10);
+  flip_byte(file("step-000010", "model.safetensors"), 4000);
+  const auto found = Checkpoints(folder_, 2).load_newest(config_, kIdentity);
+  ASSERT_FALSE(found);
+  EXPECT_EQ(found.error().code, ErrorCode::storage);
+}
+
+TEST_F(CheckpointTest, AnotherIdentityIsRefusedByName) {
+  save(10);
+  json::Value changed = kIdentity;
+  changed.set("train.lr", "0.003");
+  const auto found = Checkpoints(folder_, 2).load_newest(config_, changed);
+  ASSERT_FALSE(found);
+  EXPECT_EQ(found.error().code, ErrorCode::usage);
+  EXPECT_NE(found.error().message.find("train.lr was \"0.001\" and is \"0.003\""),
+            std::string::npos)
+      << found.error().message;
+}
+
+TEST_F(CheckpointTest, AFailedSaveLeavesTheEarlierOne) {
+  save(10);
+  // A folder in the way of a file: creating it fails as a full disk does.
+  const Checkpoints checkpoints(folder_, 1, [&](std::string_view point) {
+    if (point == "begin") {
+      std::filesystem::create_directory(file("step-000020.tmp", "adam_first.safetensors"));
+    }
+  });
+  const LoopState loop{.step = 20};
+  const auto saved = checkpoints.save({loop, kIdentity, weights_, first_, second_});
+  ASSERT_FALSE(saved);
+  EXPECT_EQ(saved.error().code, ErrorCode::storage);
+  EXPECT_EQ(newest(), 10);
+  EXPECT_FALSE(base::exists(base::join(folder_, "step-000020.tmp")));
+}
+
+}  // namespace
+}  // namespace retort::train

@@ -1,0 +1,159 @@
+#include "train/examples.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <set>
+
+#include "base/check.h"
+#include "base/random.h"
+#include "crypto/hash.h"
+
+namespace retort::train {
+namespace {
+
+constexpr uint64_t kRowOrder = 0x70616b00;    // streams of random numbers, plus the epoch
+constexpr uint64_t kBatchOrder = 0x62617400;
+
+int64_t count_trained(const Example& row) {
+  return std::count(row.trained.begin() + 1, row.trained.end(), true);
+}
+
+// Text from outside must not steer the terminal: control characters become "?", also those that
+// are two bytes in UTF-8 (C2 80 to C2 9F).
+void append_harmless(std::string& out, std::string_view text) {
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    const bool second = byte >= 0x80 && byte <= 0x9f && !out.empty() && out.back() == '\xc2';
+    out += c == '\n' || (byte >= 0x20 && byte != 0x7f && !second) ? c : '?';
+  }
+}
+
+// Bins with room left, by room; the one with the least room that suffices takes a row.
+class Bins {
+ public:
+  explicit Bins(int64_t capacity) : capacity_(capacity) {}
+  void put(uint32_t row, int64_t size) {
+    RETORT_CHECK(size <= capacity_, "a row of {} tokens in batches of {}", size, capacity_);
+    auto best = room_.lower_bound({size, 0});
+    if (best == room_.end()) {
+      best = room_.insert({capacity_, plan_.size()}).first;
+      plan_.emplace_back();
+    }
+    const auto [left, bin] = *best;
+    room_.erase(best);
+    plan_[bin].push_back(row);
+    if (left > size) room_.insert({left - size, bin});
+  }
+  BatchPlan take() { return std::move(plan_); }
+
+ private:
+  int64_t capacity_;
+  std::set<std::pair<int64_t, size_t>> room_;
+  BatchPlan plan_;
+};
+
+}  // namespace
+
+int64_t Examples::tokens() const {
+  int64_t sum = 0;
+  for (const Example& row : rows) sum += row.inputs();
+  return sum;
+}
+
+int64_t Examples::trained_tokens() const {
+  int64_t sum = 0;
+  for (const Example& row : rows) sum += count_trained(row);
+  return sum;
+}
+
+Result<void> ExampleBuilder::add(const std::string& key, const dialog::Messages& messages) {
+  tokenizer::Rendered rendered = format_.render(tokenizer_, messages, /*open_assistant=*/false);
+  const auto& marks = rendered.trained;
+  const auto last = std::find(marks.rbegin(), marks.rend(), true);
+  const auto size = static_cast<size_t>(marks.rend() - last);
+  if (size < 2) {
+    return base::bad_input("the record has no answer that could be learnt", key,
+                           "leave it out of the training data");
+  }
+  rendered.ids.resize(size);
+  rendered.trained.resize(size);
+  if (static_cast<int64_t>(size) - 1 > limit_) {
+    ++examples_.too_long;
+    return {};
+  }
+  examples_.rows.push_back({key, std::move(rendered.ids), std::move(rendered.trained)});
+  return {};
+}
+
+std::string digest(const Examples& examples) {
+  std::string rows;  // the digest of each
+  for (const Example& row : examples.rows) {
+    std::string bytes = row.key + '\0';
+    for (size_t i = 0; i < row.ids.size(); ++i) {
+      const auto id = static_cast<uint32_t>(row.ids[i]);
+      for (int shift = 0; shift < 32; shift += 8) bytes += static_cast<char>(id >> shift & 0xff);
+      bytes += row.trained[i] ? '+' : '-';
+    }
+    rows += crypto::sha256_hex(bytes);
+  }
+  return crypto::sha256_hex(rows);
+}
+
+BatchPlan plan_epoch(const std::vector<Example>& rows, int64_t batch_tokens, uint64_t seed,
+                     int64_t epoch) {
+  const auto stream = static_cast<uint64_t>(epoch) << 32;
+  Bins bins(batch_tokens);
+  for (const uint32_t row :
+       base::permutation(static_cast<uint32_t>(rows.size()), seed, stream | kRowOrder)) {
+    bins.put(row, rows[row].inputs());
+  }
+  // Without this the last steps of an epoch would always be the emptiest.
+  BatchPlan packed = bins.take();
+  BatchPlan plan;
+  for (const uint32_t batch :
+       base::permutation(static_cast<uint32_t>(packed.size()), seed, stream | kBatchOrder)) {
+    plan.push_back(std::move(packed[batch]));
+  }
+  return plan;
+}
+
+BatchPlan plan_in_order(const std::vector<Example>& rows, int64_t batch_tokens) {
+  Bins bins(batch_tokens);
+  for (uint32_t row = 0; row < rows.size(); ++row) bins.put(row, rows[row].inputs());
+  return bins.take();
+}
+
+model::Batch make_batch(const std::vector<Example>& rows, std::span<const uint32_t> chosen) {
+  model::Batch batch;
+  for (const uint32_t index : chosen) {
+    const Example& row = rows[index];
+    batch.doc_starts.push_back(static_cast<int32_t>(batch.tokens.size()));
+    for (size_t i = 0; i + 1 < row.ids.size(); ++i) {
+      batch.tokens.push_back(row.ids[i]);
+      batch.targets.push_back(row.trained[i + 1] ? row.ids[i + 1] : -1);
+    }
+  }
+  batch.doc_starts.push_back(static_cast<int32_t>(batch.tokens.size()));
+  return batch;
+}
+
+std::string show(const Example& example, const tokenizer::Tokenizer& tokenizer, bool colour) {
+  const std::string open = colour ? "\x1b[32m" : "[[";
+  const std::string close = colour ? "\x1b[0m" : "]]";
+  std::string out;
+  bool inside = false;
+  for (size_t i = 0; i < example.ids.size(); ++i) {
+    if (example.trained[i] != inside) out += inside ? close : open;
+    inside = example.trained[i];
+    const int32_t id = example.ids[i];
+    if (tokenizer.is_special(id)) {
+      out += tokenizer.vocabulary().tokens[static_cast<size_t>(id)];
+    } else {
+      append_harmless(out, tokenizer.bytes(id));
+    }
+  }
+  return out + (inside ? close : "");
+}
+
+}  // namespace retort::train

@@ -1,0 +1,63 @@
+// Rows of training: token ids with a mark on those that the loss counts. And how rows are laid into
+// batches: whole documents, best fit, in an order that is a pure function of (seed, epoch).
+#pragma once
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "dialog/message.h"
+#include "model/network.h"
+#include "tokenizer/chat.h"
+
+namespace retort::train {
+
+struct Example {
+  std::string key;  // of the record
+  std::vector<int32_t> ids;
+  std::vector<bool> trained;  // ids[i] is to be predicted from what stands before it
+  // Inputs that a batch holds for it: the last id is only predicted.
+  int64_t inputs() const { return static_cast<int64_t>(ids.size()) - 1; }
+};
+
+struct Examples {
+  std::vector<Example> rows;
+  int64_t too_long = 0;  // left out: more inputs than a batch or the model's positions hold
+  int64_t tokens() const;          // inputs of all rows
+  int64_t trained_tokens() const;  // targets that count
+};
+
+// What follows the last trained id is cut off. A dialog with no trained id is bad input: it has no
+// answer. `limit` is the most inputs a row may have.
+class ExampleBuilder {
+ public:
+  ExampleBuilder(const tokenizer::Tokenizer& tokenizer, const tokenizer::ChatFormat& format,
+                 int64_t limit)
+      : tokenizer_(tokenizer), format_(format), limit_(limit) {}
+  Result<void> add(const std::string& key, const dialog::Messages& messages);
+  Examples take() { return std::move(examples_); }
+
+ private:
+  const tokenizer::Tokenizer& tokenizer_;
+  const tokenizer::ChatFormat& format_;
+  int64_t limit_;
+  Examples examples_;
+};
+
+using BatchPlan = std::vector<std::vector<uint32_t>>;  // rows of each batch
+
+// Every row once, each batch at most batch_tokens inputs; no row may be longer than that.
+BatchPlan plan_epoch(const std::vector<Example>& rows, int64_t batch_tokens, uint64_t seed,
+                     int64_t epoch);
+// Rows in their given order, for measuring.
+BatchPlan plan_in_order(const std::vector<Example>& rows, int64_t batch_tokens);
+model::Batch make_batch(const std::vector<Example>& rows, std::span<const uint32_t> chosen);
+
+// SHA-256 over keys, ids and marks of all rows, as hex: what a resumed run compares.
+std::string digest(const Examples& examples);
+
+// One row as text for a person, trained pieces in another colour (on a terminal) or in brackets.
+std::string show(const Example& example, const tokenizer::Tokenizer& tokenizer, bool colour);
+
+}  // namespace retort::train

@@ -1,0 +1,59 @@
+// Trains a student on records that were cleared for it: sequence-level distillation (Kim and Rush
+// 2016), cross-entropy on the teacher's answers as text, with the prompt as context and the stop token
+// learnt. Only cleared records and cleared weights can get in.
+//
+// Repeatable bit for bit for a seed, a number of threads and a processor; killed at any time, the same
+// call goes on from the last checkpoint and ends with the same bytes. One compute thread team; call
+// from one thread. Writes FOLDER/metrics.jsonl (a line a step, metrics.h) and FOLDER/checkpoints/
+// (checkpoint.h).
+#pragma once
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "base/result.h"
+#include "corpus/clearance.h"
+#include "model/weights.h"
+#include "terms/action.h"
+#include "tokenizer/tokenizer.h"
+#include "train/checkpoint.h"
+#include "train/options.h"
+
+namespace retort::train {
+
+struct FitInput {
+  const corpus::Cleared<terms::TrainGenerative>& data;
+  // Measures the held-out loss after each epoch; nullptr: not measured, and patience has no effect.
+  const corpus::Cleared<terms::Evaluate>* held_out = nullptr;
+  // What the student starts from; needed when student.from is not "scratch", else nullptr.
+  const corpus::ClearedWeights<terms::TrainGenerative>* base_weights = nullptr;
+  std::shared_ptr<const tokenizer::Tokenizer> tokenizer;  // the student's own
+  TrainOptions options;
+  StudentOptions student;
+  std::string folder;  // OUT/train
+  // Tokens a second of the matrix products alone; nullptr: measured before the first step (probe.h).
+  std::function<double()> limit = nullptr;
+  std::function<void(const LoopState&)> on_step = nullptr;
+};
+
+struct Outcome {
+  model::Weights weights;
+  LoopState state;  // steps, tokens, seconds, losses
+  int64_t total_steps = 0;
+  int64_t records = 0;
+  int64_t too_long = 0;           // records left out
+  int64_t trained_tokens = 0;     // that the loss counts, an epoch
+  int64_t held_out_records = 0;
+  int64_t resumed_step = -1;      // -1: began anew
+  int64_t refused_steps = 0;
+  bool stopped_early = false;
+  bool weights_of_best_step = false;  // patience chose by held-out loss: say so in the evaluation
+  double limit_tokens_per_second = 0;
+  model::Precision precision = model::Precision::fp32;
+};
+
+// Errors: usage (an option, or a checkpoint of other options or data), bad_input (no rows, steps
+// without a finite loss), storage, interrupted (Ctrl-C; a checkpoint was written).
+Result<Outcome> fit(const FitInput& input);
+
+}  // namespace retort::train

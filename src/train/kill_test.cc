@@ -1,0 +1,145 @@
+// Training in a child process that is killed without warning, then run again until it is done: the
+// weights must be those of a run that nobody disturbed, to the last bit.
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdlib>
+
+#include "base/parallel.h"
+#include "train/loop_internal.h"
+#include "train/test_rows_internal.h"
+
+namespace retort::train {
+namespace {
+
+constexpr int kNotKilled = 0, kStorageFailed = 6;
+
+// What a child is told; in its environment, since it runs as a test of this program.
+struct Orders {
+  std::string folder;
+  std::string kill_at_step = "";   // SIGKILL after this step
+  std::string kill_at_point = "";  // SIGKILL the n-th time that saving passes a point
+  std::string full_at_step = "";   // from then on no file may grow beyond 4 KiB
+};
+
+std::string environment(const char* name) {
+  const char* value = std::getenv(name);
+  return value == nullptr ? "" : value;
+}
+
+int64_t number(const std::string& text) { return text.empty() ? -1 : std::stoll(text); }
+
+// Runs this program again for DISABLED_Child alone; gives its exit status, or -signal.
+int run_child(const Orders& orders) {
+  ::setenv("RETORT_TRAIN_FOLDER", orders.folder.c_str(), 1);
+  ::setenv("RETORT_TRAIN_KILL_STEP", orders.kill_at_step.c_str(), 1);
+  ::setenv("RETORT_TRAIN_KILL_POINT", orders.kill_at_point.c_str(), 1);
+  ::setenv("RETORT_TRAIN_FULL_STEP", orders.full_at_step.c_str(), 1);
+  std::string program = "/proc/self/exe", filter = "--gtest_filter=Kill.DISABLED_Child",
+              disabled = "--gtest_also_run_disabled_tests", brief = "--gtest_brief=1";
+  char* arguments[] = {program.data(), filter.data(), disabled.data(), brief.data(), nullptr};
+  pid_t child = 0;
+  if (::posix_spawn(&child, program.c_str(), nullptr, nullptr, arguments, environ) != 0) return -1;
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  return WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+void forbid_large_files() {
+  ::signal(SIGXFSZ, SIG_IGN);
+  const rlimit limit{4096, 4096};
+  ::setrlimit(RLIMIT_FSIZE, &limit);
+}
+
+// Not a test of its own: what run_child() starts.
+TEST(Kill, DISABLED_Child) {
+  const std::string folder = environment("RETORT_TRAIN_FOLDER");
+  const int64_t kill_step = number(environment("RETORT_TRAIN_KILL_STEP"));
+  const int64_t full_step = number(environment("RETORT_TRAIN_FULL_STEP"));
+  int64_t points_left = number(environment("RETORT_TRAIN_KILL_POINT"));
+  const Examples data = mapping_rows(12, 1), held_out = mapping_rows(5, 2);
+  TrainOptions options = quick_options();
+  base::set_thread_count(1);  // so little work is slower on more
+  model::Weights weights = model::Weights::random(tiny_config(), 5);
+  const auto outcome =
+      run_loop(weights, {.data = data,
+                         .held_out = held_out,
+                         .options = options,
+                         .folder = folder,
+                         .identity = {},
+                         .limit = nullptr,
+                         .on_step =
+                             [&](const LoopState& state) {
+                               if (state.step == kill_step) ::raise(SIGKILL);
+                               if (state.step == full_step) forbid_large_files();
+                             },
+                         .at_save_point =
+                             [&](std::string_view) {
+                               if (--points_left == 0) ::raise(SIGKILL);
+                             }});
+  if (!outcome) std::_Exit(base::exit_code(outcome.error().code));
+  const auto block = weights.block();
+  const std::string_view bytes(reinterpret_cast<const char*>(block.data()), block.size_bytes());
+  std::_Exit(base::write_file_atomic(base::join(folder, "final"), bytes) ? 0 : 1);
+}
+
+std::string undisturbed() {
+  static const std::string bytes = [] {
+    const std::string folder = fresh_folder("undisturbed");
+    EXPECT_EQ(run_child({.folder = folder}), kNotKilled);
+    return base::read_file(base::join(folder, "final")).value_or("");
+  }();
+  return bytes;
+}
+
+void expect_same_end(const std::string& folder) {
+  ASSERT_EQ(run_child({.folder = folder}), kNotKilled);
+  const auto bytes = base::read_file(base::join(folder, "final"));
+  ASSERT_TRUE(bytes);
+  EXPECT_FALSE(bytes->empty());
+  EXPECT_TRUE(*bytes == undisturbed());
+}
+
+TEST(Kill, AfterAnyStep) {
+  for (const char* step : {"1", "5", "8"}) {
+    SCOPED_TRACE(step);
+    const std::string folder = fresh_folder("killed_at_step");
+    ASSERT_EQ(run_child({.folder = folder, .kill_at_step = step}), -SIGKILL);
+    expect_same_end(folder);
+  }
+}
+
+// A save passes nine points, and a tenth when it removes an old checkpoint, as the third one does:
+// these are the third one's, at step 6.
+TEST(Kill, AtEveryPointOfSaving) {
+  for (int point = 19; point <= 28; ++point) {
+    SCOPED_TRACE(point);
+    const std::string folder = fresh_folder("killed_at_point");
+    ASSERT_EQ(run_child({.folder = folder, .kill_at_point = std::to_string(point)}), -SIGKILL);
+    expect_same_end(folder);
+  }
+}
+
+TEST(Kill, AgainAndAgain) {
+  const std::string folder = fresh_folder("killed_often");
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_EQ(run_child({.folder = folder, .kill_at_point = "12"}), -SIGKILL);
+  }
+  expect_same_end(folder);
+}
+
+TEST(Kill, AFullDiskLeavesTheLastCheckpoint) {
+  const std::string folder = fresh_folder("full_disk");
+  ASSERT_EQ(run_child({.folder = folder, .full_at_step = "5"}), kStorageFailed);
+  const auto completed = Checkpoints(base::join(folder, "checkpoints"), 2).completed();
+  ASSERT_TRUE(completed);
+  EXPECT_EQ(completed->back(), 4);
+  expect_same_end(folder);
+}
+
+}  // namespace
+}  // namespace retort::train

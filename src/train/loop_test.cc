@@ -1,0 +1,205 @@
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <fstream>
+#include <limits>
+
+#include "base/cancel.h"
+#include "base/parallel.h"
+#include "json/value.h"
+#include "train/loop_internal.h"
+#include "train/test_rows_internal.h"
+
+namespace retort::train {
+namespace {
+
+struct Training {
+  Examples data = mapping_rows(12, 1);
+  Examples held_out;
+  TrainOptions options = quick_options();
+  std::string folder;
+  std::function<void(const LoopState&)> on_step;
+  model::Weights weights = model::Weights::random(tiny_config(), 5);
+
+  int threads = 1;  // so little work is slower on more
+
+  Result<LoopOutcome> go() {
+    base::set_thread_count(threads);
+    return run_loop(weights, {.data = data,
+                              .held_out = held_out,
+                              .options = options,
+                              .folder = folder,
+                              .identity = {},
+                              .limit = nullptr,
+                              .on_step = on_step,
+                              .at_save_point = nullptr});
+  }
+};
+
+std::vector<json::Value> metrics_of(const std::string& folder) {
+  std::vector<json::Value> lines;
+  std::ifstream file(base::join(folder, "metrics.jsonl"));
+  for (std::string line; std::getline(file, line);) lines.push_back(*json::parse(line));
+  return lines;
+}
+
+TEST(Loop, LearnsAMappingToNearlyZeroLoss) {
+  Training run;
+  run.data = mapping_rows(200, 1);
+  run.held_out = mapping_rows(50, 2);
+  run.folder = fresh_folder("learns");
+  run.options.epochs = 30;
+  run.options.batch_tokens = 256;
+  run.options.lr = 1e-2;
+  run.options.weight_decay = 0.01;
+  run.options.checkpoint_every = 1000;
+  const auto outcome = run.go();
+  ASSERT_TRUE(outcome) << outcome.error().text();
+  EXPECT_LT(outcome->state.last_loss, 0.05);
+  EXPECT_LT(outcome->state.held_out_loss, 0.2);
+  const auto lines = metrics_of(run.folder);
+  EXPECT_NEAR(lines.front().find("loss")->as_number(), std::log(24.0), 0.5);  // knows nothing yet
+  EXPECT_EQ(lines.size(), static_cast<size_t>(outcome->state.step) + 30);
+}
+
+TEST(Loop, LossDoesNotDependOnPacking) {
+  const Examples rows = mapping_rows(20, 3);
+  const model::Weights weights = model::Weights::random(tiny_config(), 5);
+  const auto gradient = [&](int64_t batch_tokens) {
+    model::Network network(weights, batch_tokens, model::Precision::fp32);
+    std::vector<float> sum(weights.block().size());
+    double loss = 0;
+    for (const auto& batch : plan_epoch(rows.rows, batch_tokens, 1, 0)) {
+      const float scale = 1.0F / static_cast<float>(rows.trained_tokens());
+      loss += network.forward_backward(make_batch(rows.rows, batch), scale, sum).nll_sum;
+    }
+    sum.push_back(static_cast<float>(loss / static_cast<double>(rows.trained_tokens())));
+    return sum;
+  };
+  const auto alone = gradient(11);  // one row a batch: the longest has 11 inputs
+  const auto together = gradient(400);
+  for (size_t i = 0; i < alone.size(); ++i) ASSERT_NEAR(alone[i], together[i], 1e-5) << i;
+}
+
+// Interrupted after every `stride`-th step, also in the middle of an epoch, and continued: the same
+// bytes.
+void expect_bitwise_resume(int threads, int64_t stride) {
+  Training whole;
+  whole.threads = threads;
+  whole.folder = fresh_folder("whole");
+  const auto reference = whole.go();
+  ASSERT_TRUE(reference) << reference.error().text();
+  ASSERT_GE(reference->total_steps, 9);
+  for (int64_t k = 1; k < reference->total_steps; k += stride) {
+    Training first;
+    first.threads = threads;
+    first.folder = fresh_folder("resumed");
+    first.on_step = [&](const LoopState& state) {
+      if (state.step == k) base::request_cancel();
+    };
+    const auto stopped = first.go();
+    base::reset_cancel();
+    ASSERT_FALSE(stopped);
+    ASSERT_EQ(stopped.error().code, ErrorCode::interrupted);
+    Training second;
+    second.threads = threads;
+    second.folder = first.folder;
+    const auto outcome = second.go();
+    ASSERT_TRUE(outcome) << outcome.error().text();
+    ASSERT_EQ(outcome->resumed_step, k);
+    ASSERT_TRUE(same_bytes(second.weights, whole.weights)) << "interrupted after step " << k;
+    const auto lines = metrics_of(second.folder);
+    ASSERT_EQ(lines.size(), static_cast<size_t>(reference->total_steps));
+    for (size_t i = 0; i < lines.size(); ++i) {
+      ASSERT_EQ(lines[i].find("step")->as_int(), static_cast<int64_t>(i) + 1);
+    }
+  }
+}
+
+TEST(Loop, ResumeIsBitwiseFromEveryStep) { expect_bitwise_resume(1, 1); }
+TEST(Loop, ResumeIsBitwiseOnTwoThreads) { expect_bitwise_resume(2, 4); }
+
+TEST(Loop, AFinishedRunIsNotTrainedAgain) {
+  Training run;
+  run.folder = fresh_folder("finished");
+  ASSERT_TRUE(run.go());
+  Training again;
+  again.folder = run.folder;
+  again.on_step = [](const LoopState&) { FAIL() << "a step was taken"; };
+  const auto outcome = again.go();
+  ASSERT_TRUE(outcome);
+  EXPECT_TRUE(same_bytes(again.weights, run.weights));
+}
+
+TEST(Loop, ChangedDataOrOptionsAreRefused) {
+  Training run;
+  run.folder = fresh_folder("changed");
+  ASSERT_TRUE(run.go());
+  Training data;
+  data.folder = run.folder;
+  data.data.rows.pop_back();
+  ASSERT_FALSE(data.go());
+  Training options;
+  options.folder = run.folder;
+  options.options.lr = 1e-4;
+  const auto refused = options.go();
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().message.find("train.lr"), std::string::npos);
+  Training rhythm;  // how often checkpoints are written may change
+  rhythm.folder = run.folder;
+  rhythm.options.checkpoint_every = 7;
+  EXPECT_TRUE(rhythm.go());
+}
+
+TEST(Loop, StepsWithoutAFiniteLossAreRefusedAndNamed) {
+  Training run;
+  run.folder = fresh_folder("nan");
+  run.weights.tensor("model.norm.weight")[3] = std::numeric_limits<float>::quiet_NaN();
+  const model::Weights before = run.weights;
+  const auto outcome = run.go();
+  ASSERT_FALSE(outcome);
+  EXPECT_EQ(outcome.error().code, ErrorCode::bad_input);
+  const auto lines = metrics_of(run.folder);
+  ASSERT_EQ(lines.size(), 5U);
+  EXPECT_EQ(*lines[0].string_at("refused"), "loss is not finite");
+  EXPECT_FALSE(lines[0].find("records")->as_array().empty());
+  const auto other = before.tensor("model.embed_tokens.weight");
+  const auto now = run.weights.tensor("model.embed_tokens.weight");
+  EXPECT_TRUE(std::equal(other.begin(), other.end(), now.begin()));
+}
+
+TEST(Loop, PatienceStopsAndGivesTheBestWeightsBack) {
+  Training run;
+  run.data = mapping_rows(12, 1);
+  run.held_out = mapping_rows(30, 9);
+  for (auto& row : run.held_out.rows) {  // unlike the data: learning the data makes it worse
+    for (size_t i = 0; i < row.ids.size(); ++i) {
+      if (row.trained[i]) row.ids[i] = 10 + (row.ids[i] * 7 + 3) % 10;
+    }
+  }
+  run.folder = fresh_folder("patience");
+  run.options.epochs = 40;
+  run.options.lr = 1e-2;
+  run.options.patience = 2;
+  const auto outcome = run.go();
+  ASSERT_TRUE(outcome) << outcome.error().text();
+  EXPECT_TRUE(outcome->stopped_early);
+  EXPECT_LT(outcome->state.epoch, 40);
+  EXPECT_LT(outcome->state.best_step, outcome->state.step);
+  model::Network network(run.weights, 1000, model::Precision::fp32);
+  const auto plan = plan_in_order(run.held_out.rows, 1000);
+  const auto loss = network.loss(make_batch(run.held_out.rows, plan[0]));
+  EXPECT_NEAR(loss.nll_sum / static_cast<double>(loss.tokens), outcome->state.best_loss, 1e-4);
+}
+
+TEST(Loop, NothingToTrainOnIsBadInput) {
+  Training run;
+  run.folder = fresh_folder("nothing");
+  run.data.rows.clear();
+  const auto outcome = run.go();
+  ASSERT_FALSE(outcome);
+  EXPECT_EQ(outcome.error().code, ErrorCode::bad_input);
+}
+
+}  // namespace
+}  // namespace retort::train

@@ -1,0 +1,59 @@
+#!/usr/bin/env python3
+"""Permission decides what is trained: no terms, expired terms and forbidding terms end with exit 3."""
+
+import re
+
+import fake_teacher
+import harness
+
+TERMS = 3
+
+
+class TermsTest(harness.Run):
+    def forbidden(self, change):
+        """The teacher's own terms with one change."""
+        text = (harness.ROOT / "terms/smollm2-apache.toml").read_text()
+        path = self.folder / "terms.toml"
+        path.write_text(change(text))
+        return path
+
+    def run_with(self, path, code):
+        with fake_teacher.FakeTeacher() as teacher:
+            self.run_file(teacher.url, terms=path)
+            self.retort("collect", "run.toml", code=None)
+            done = self.retort("run", "run.toml", code=code)
+            return done.stderr
+
+    def test_no_terms(self):
+        with fake_teacher.FakeTeacher() as teacher:
+            self.run_file(teacher.url)
+            text = (self.folder / "run.toml").read_text()
+            (self.folder / "run.toml").write_text(
+                re.sub(r"^terms = .*$", "terms = []", text, flags=re.M))
+            said = self.retort("run", "run.toml", code=TERMS).stderr
+            self.assertIn("terms", said)
+
+    def test_forbidding_terms_name_the_clause_and_the_records(self):
+        said = self.run_with(harness.ROOT / "terms/example-forbids-training.toml", TERMS)
+        self.assertIn("train.generative", said)
+        self.assertIn("24", said)
+        self.assertFalse((self.folder / "out/train/metrics.jsonl").exists())
+
+    def test_expired_terms(self):
+        path = self.forbidden(lambda text: re.sub(
+            r'^until = .*$', 'until = "2025-01-02"',
+            re.sub(r"^effective = .*$", "effective = 2025-01-01", text, flags=re.M), flags=re.M))
+        said = self.run_with(path, TERMS)
+        self.assertIn("2025-01-02", said)
+
+    def test_unknown_action_is_refused_by_name(self):
+        path = self.forbidden(lambda text: text.replace('"train.generative"', '"train.everything"'))
+        with fake_teacher.FakeTeacher() as teacher:
+            self.run_file(teacher.url, terms=path)
+            said = self.retort("run", "run.toml", code=None)
+            self.assertIn(said.returncode, (3, 4))
+            self.assertIn("train.everything", said.stderr)
+
+
+if __name__ == "__main__":
+    harness.main()

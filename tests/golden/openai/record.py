@@ -1,0 +1,91 @@
+#!/usr/bin/env python3
+"""Records the request bytes of the official `openai` client, one file a call.
+
+    python tests/golden/openai/record.py        (pip install openai)
+
+The tests replay these files against retort's own server. Record again after a new release of the
+client; the files are byte for byte what it sent, with a fixed port in Host.
+"""
+
+import pathlib
+import socket
+import threading
+
+import openai
+
+HERE = pathlib.Path(__file__).parent
+MESSAGES = [{"role": "system", "content": "Be brief."},
+            {"role": "user", "content": "Write one line about a café and a boat. 🚣"}]
+PARTS = [{"role": "user", "content": [{"type": "text", "text": "Two "},
+                                      {"type": "text", "text": "parts."}]}]
+
+CALLS = {
+    "models": lambda c: c.models.list(),
+    "model": lambda c: c.models.retrieve("teacher"),
+    "chat": lambda c: c.chat.completions.create(
+        model="teacher", messages=MESSAGES, temperature=0.7, top_p=0.9, max_tokens=8, seed=7,
+        user="someone"),
+    "chat_stream": lambda c: list(c.chat.completions.create(
+        model="teacher", messages=MESSAGES, max_completion_tokens=8, stream=True,
+        stream_options={"include_usage": True})),
+    "chat_logprobs": lambda c: c.chat.completions.create(
+        model="teacher", messages=PARTS, max_tokens=4, n=2, logprobs=True, top_logprobs=3,
+        stop=["\n\n", "END"]),
+    "chat_extra": lambda c: c.chat.completions.create(
+        model="teacher", messages=MESSAGES, max_tokens=4,
+        extra_body={"top_k": 40, "repetition_penalty": 1.15}),
+    "chat_tools": lambda c: c.chat.completions.create(
+        model="teacher", messages=MESSAGES, tools=[
+            {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}]),
+    "completion": lambda c: c.completions.create(
+        model="teacher", prompt="Once upon a time", max_tokens=8, logprobs=2, temperature=0),
+    "completion_ids": lambda c: c.completions.create(
+        model="teacher", prompt=[[1, 2, 3], [4, 5]], max_tokens=4),
+    "completion_stream": lambda c: list(c.completions.create(
+        model="teacher", prompt=["a", "b"], max_tokens=4, stream=True)),
+}
+
+
+def read_request(connection):
+    data = b""
+    while b"\r\n\r\n" not in data:
+        data += connection.recv(65536)
+    head, body = data.split(b"\r\n\r\n", 1)
+    length = 0
+    for line in head.split(b"\r\n"):
+        if line.lower().startswith(b"content-length:"):
+            length = int(line.split(b":")[1])
+    while len(body) < length:
+        body += connection.recv(65536)
+    return head + b"\r\n\r\n" + body
+
+
+def record(name, call):
+    listener = socket.create_server(("127.0.0.1", 0))
+    port = listener.getsockname()[1]
+
+    def answer():
+        connection, _ = listener.accept()
+        request = read_request(connection)
+        request = request.replace(f"127.0.0.1:{port}".encode(), b"127.0.0.1:8080")
+        (HERE / f"{name}.http").write_bytes(request)
+        connection.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\n"
+                           b"Content-Length: 2\r\nConnection: close\r\n\r\n{}")
+        connection.close()
+
+    thread = threading.Thread(target=answer)
+    thread.start()
+    client = openai.OpenAI(base_url=f"http://127.0.0.1:{port}/v1", api_key="sk-test",
+                           max_retries=0)
+    try:
+        call(client)
+    except openai.APIError:
+        pass
+    thread.join()
+    listener.close()
+
+
+if __name__ == "__main__":
+    for name, call in CALLS.items():
+        record(name, call)
+        print(name)
