@@ -8,6 +8,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -21,9 +22,15 @@ struct Sampling {
   double temperature = 1.0;         // 0: the most likely token
   double top_p = 1.0;
   int64_t top_k = 0;                // 0: all
+  double min_p = 0;                 // drops tokens below min_p times the likeliest one's probability
   double repetition_penalty = 1.0;  // divides (or multiplies, below zero) logits of generated tokens
+  double presence_penalty = 0;      // taken once from the logit of every generated token
+  double frequency_penalty = 0;     // taken once a time that it was generated
+  std::vector<std::pair<tokenizer::TokenId, float>> logit_bias = {};  // added to logits
   uint64_t seed = 0;                // same seed, same answer
 };
+
+inline constexpr int64_t kTopLogprobsMax = 1024;
 
 struct TokenProbability {
   tokenizer::TokenId id = -1;
@@ -40,6 +47,10 @@ struct Event {
   bool done = false;
   std::string finish_reason;  // at the end: "stop" or "length", "error" with `error` set, "cancelled"
   std::string error;
+  // With Request::prompt_logprobs, in the first event: one a token of the prompt. The first token has
+  // no context: its logprob is NaN and its alternatives are empty.
+  std::vector<TokenProbability> prompt_chosen;
+  std::vector<std::vector<TokenProbability>> prompt_top;
   int64_t prompt_tokens = 0;  // at the end
   int64_t generated_tokens = 0;
   int64_t cached_tokens = 0;  // of the prompt, found in the prefix cache
@@ -47,12 +58,13 @@ struct Event {
 
 struct Request {
   std::vector<tokenizer::TokenId> prompt;  // 1 or more
-  int64_t max_tokens = 256;                // prompt + max_tokens must fit context_length()
+  int64_t max_tokens = 256;  // prompt + max_tokens must fit context_length(); 0 only scores the prompt
   Sampling sampling;
   std::vector<std::string> stop;           // strings that end the answer, not part of it
   std::vector<tokenizer::TokenId> stop_tokens;  // ids that end the answer, not part of it
   bool logprobs = false;
-  int64_t top_logprobs = 0;                // 0 to 20
+  int64_t top_logprobs = 0;                // 0 to kTopLogprobsMax
+  int64_t prompt_logprobs = -1;            // scores the prompt with so many alternatives; -1: not
   std::function<void(const Event&)> on_event;
 };
 
