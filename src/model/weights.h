@@ -46,6 +46,9 @@ class Weights {
   std::vector<float> block_;
 };
 
+class ModelFile;
+// All tensors as fp32.
+Result<Weights> load_weights(const ModelFile& file);
 // A Hugging Face folder (config.json, model.safetensors or an index; F32, F16, BF16).
 Result<Weights> load_hf_weights(const std::string& folder);
 // A GGUF of architecture "llama" (F32, F16, BF16, Q8_0, Q4_0, Q4_1), dequantised, with llama.cpp's

@@ -10,6 +10,10 @@
 
 #include "base/result.h"
 
+namespace retort::artifact {
+class GgufFile;
+}
+
 namespace retort::tokenizer {
 
 using TokenId = int32_t;
@@ -79,6 +83,8 @@ class Tokenizer {
 // Hugging Face tokenizer.json (byte-level BPE only), and a model folder's tokenizer_config.json and
 // chat_template.jinja beside it when they are there.
 Result<std::shared_ptr<const Tokenizer>> load_tokenizer_json(const std::string& path);
+// What a GGUF file holds under tokenizer.ggml.* (model "gpt2", byte-level BPE only).
+Result<std::shared_ptr<const Tokenizer>> load_tokenizer_gguf(const artifact::GgufFile& file);
 // Writes tokenizer.json, tokenizer_config.json, special_tokens_map.json and chat_template.jinja
 // into a folder, so that transformers' AutoTokenizer gives equal ids on any text.
 Result<void> save_tokenizer(const Tokenizer& tokenizer, const std::string& folder);

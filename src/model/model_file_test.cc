@@ -1,0 +1,142 @@
+#include "model/model_file.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "artifact/safetensors.h"
+#include "base/files.h"
+#include "json/value.h"
+#include "kernels/gradient_check.h"
+#include "model/network.h"
+
+namespace retort::model {
+namespace {
+
+using testing::HasSubstr;
+
+std::string golden(const std::string& name) {
+  return std::string(RETORT_SOURCE_DIR) + "/tests/golden/model/" + name;
+}
+
+Batch golden_batch(const std::string& folder, double* nll_sum) {
+  const auto text = base::read_file(base::join(folder, "batch.json"));
+  const auto value = json::parse(*text, "batch.json");
+  Batch batch;
+  for (const auto& id : value->find("tokens")->as_array()) {
+    batch.tokens.push_back(static_cast<int32_t>(id.as_int()));
+  }
+  for (const auto& id : value->find("targets")->as_array()) {
+    batch.targets.push_back(static_cast<int32_t>(id.as_int()));
+  }
+  batch.doc_starts.push_back(0);
+  for (const auto& length : value->find("documents")->as_array()) {
+    batch.doc_starts.push_back(batch.doc_starts.back() + static_cast<int32_t>(length.as_int()));
+  }
+  *nll_sum = *value->number_at("nll_sum");
+  return batch;
+}
+
+std::vector<float> expected(const artifact::SafetensorsFile& file, const std::string& name) {
+  const artifact::SafeTensor* tensor = file.find(name);
+  std::vector<float> values(static_cast<size_t>(tensor->elements));
+  EXPECT_TRUE(file.read(*tensor, values).ok());
+  return values;
+}
+
+class Golden : public ::testing::TestWithParam<const char*> {};
+INSTANTIATE_TEST_SUITE_P(Models, Golden, ::testing::Values("tied", "untied"));
+
+// What PyTorch and transformers made of the same files (tests/golden/model/make_golden.py).
+TEST_P(Golden, LossLogitsAndGradientsEqualPyTorchs) {
+  const std::string folder = golden(GetParam());
+  const auto weights = load_hf_weights(folder);
+  ASSERT_TRUE(weights.ok()) << weights.error().text();
+  double nll_sum = 0;
+  const Batch batch = golden_batch(folder, &nll_sum);
+  const auto file = artifact::SafetensorsFile::open(base::join(folder, "expected.safetensors"));
+  ASSERT_TRUE(file.ok());
+
+  Network network(*weights, static_cast<int64_t>(batch.tokens.size()), Precision::fp32);
+  std::vector<float> gradients(weights->block().size());
+  const LossSum loss = network.forward_backward(batch, 1.0f, gradients);
+  EXPECT_NEAR(loss.nll_sum, nll_sum, 1e-4 * nll_sum);
+  EXPECT_LT(kernels::relative_difference(network.logits(batch), expected(*file, "logits")), 1e-5);
+  for (const TensorInfo& info : weights->tensors()) {
+    const std::span<const float> mine(gradients.data() + info.offset,
+                                      static_cast<size_t>(info.size()));
+    const std::vector<float> theirs = expected(*file, "gradient." + info.name);
+    // transformers gives the input embedding of the padding id, row 0, no gradient.
+    const size_t from = info.name.ends_with("embed_tokens.weight") ? size_t(info.cols) : 0;
+    EXPECT_LT(kernels::relative_difference(mine.subspan(from), std::span(theirs).subspan(from)),
+              2e-5)
+        << info.name;
+  }
+}
+
+class ModelFileTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    folder_ = std::filesystem::path(testing::TempDir()) /
+              testing::UnitTest::GetInstance()->current_test_info()->name();
+    std::filesystem::remove_all(folder_);
+    std::filesystem::copy(golden("tied"), folder_, std::filesystem::copy_options::recursive);
+  }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
+  std::string refusal() const {
+    const auto opened = ModelFile::open(folder_);
+    return opened ? "" : opened.error().text();
+  }
+  std::filesystem::path folder_;
+};
+
+TEST_F(ModelFileTest, PartsNamedByAnIndexAreOneModel) {
+  const auto whole = load_hf_weights(golden("tied"));
+  const auto source = artifact::SafetensorsFile::open(golden("tied/model.safetensors"));
+  const auto& tensors = source->tensors();
+  json::Value map = json::Value::object();
+  for (size_t part = 0; part < 2; ++part) {
+    const std::string name = part == 0 ? "a.safetensors" : "b.safetensors";
+    std::vector<artifact::SafeTensorSpec> specs;
+    for (size_t i = part; i < tensors.size(); i += 2) {
+      specs.push_back({tensors[i].name, tensors[i].dtype, tensors[i].shape});
+      map.set(tensors[i].name, name);
+    }
+    auto writer = artifact::SafetensorsWriter::create(folder_ / name, {}, specs);
+    for (size_t i = part; i < tensors.size(); i += 2) {
+      ASSERT_TRUE(writer->add_bytes(source->bytes(tensors[i])).ok());
+    }
+    ASSERT_TRUE(writer->finish().ok());
+  }
+  std::filesystem::remove(folder_ / "model.safetensors");
+  const json::Value index = json::Value::object({{"weight_map", std::move(map)}});
+  ASSERT_TRUE(base::write_file_atomic(folder_ / "model.safetensors.index.json",
+                                      json::dump(index)).ok());
+  const auto parts = load_hf_weights(folder_);
+  ASSERT_TRUE(parts.ok()) << parts.error().text();
+  EXPECT_TRUE(std::equal(parts->block().begin(), parts->block().end(), whole->block().begin()));
+}
+
+TEST_F(ModelFileTest, WhatIsMissingOrOddIsNamed) {
+  const std::string config = *base::read_file(folder_ / "config.json");
+  const auto with = [&](const std::string& from, const std::string& to) {
+    std::string changed = config;
+    changed.replace(changed.find(from), from.size(), to);
+    EXPECT_TRUE(base::write_file_atomic(folder_ / "config.json", changed).ok());
+    return refusal();
+  };
+  EXPECT_THAT(with("\"num_hidden_layers\": 2", "\"num_hidden_layers\": 3"),
+              HasSubstr("model.layers.2.input_layernorm.weight is missing"));
+  EXPECT_THAT(with("\"vocab_size\": 61", "\"vocab_size\": 62"), HasSubstr("61 x 24"));
+  EXPECT_THAT(with("\"hidden_act\": \"silu\"", "\"hidden_act\": \"gelu\""), HasSubstr("gelu"));
+  EXPECT_EQ(with("x", "x"), "");
+  std::filesystem::resize_file(folder_ / "model.safetensors", 900);
+  EXPECT_THAT(refusal(), HasSubstr("model.safetensors"));
+  std::filesystem::remove(folder_ / "model.safetensors");
+  EXPECT_THAT(refusal(), HasSubstr("no model.safetensors"));
+  EXPECT_THAT(ModelFile::open(folder_ / "absent.gguf").error().text(), HasSubstr("absent.gguf"));
+}
+
+}  // namespace
+}  // namespace retort::model

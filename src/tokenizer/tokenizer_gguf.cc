@@ -1,0 +1,56 @@
+#include "artifact/gguf.h"
+#include "tokenizer/tokenizer.h"
+
+namespace retort::tokenizer {
+namespace {
+
+// llama.cpp's token types.
+constexpr int64_t kControl = 3;
+constexpr int64_t kUserDefined = 4;
+
+Result<TokenId> id_at(const artifact::GgufFile& file, const char* key, size_t size) {
+  RETORT_TRY(const int64_t id, file.int_at(key, -1));
+  if (id < -1 || id >= static_cast<int64_t>(size)) {
+    return base::bad_input("the token id " + std::to_string(id) + " is outside the vocabulary", key);
+  }
+  return static_cast<TokenId>(id);
+}
+
+Result<Vocabulary> vocabulary_of(const artifact::GgufFile& file) {
+  RETORT_TRY(const std::string model, file.string_at("tokenizer.ggml.model"));
+  if (model != "gpt2") {
+    return base::bad_input("the tokenizer \"" + model + "\" is not supported",
+                           "tokenizer.ggml.model", "use a model with byte-level BPE (gpt2)");
+  }
+  RETORT_TRY(const std::string pre_name, file.string_at("tokenizer.ggml.pre"));
+  RETORT_TRY(const PreTokenizer pre, parse_pre_tokenizer(pre_name));
+  RETORT_TRY(const auto* tokens, file.strings_at("tokenizer.ggml.tokens"));
+  RETORT_TRY(const auto* merges, file.strings_at("tokenizer.ggml.merges"));
+  RETORT_TRY(const auto types, file.ints_at("tokenizer.ggml.token_type"));
+  if (types.size() != tokens->size()) {
+    return base::bad_input("tokenizer.ggml.token_type has another length than the tokens");
+  }
+  PrintableVocabulary printable{*tokens, *merges, {}};
+  for (const int64_t type : types) {
+    printable.special.push_back(type == kControl || type == kUserDefined);
+  }
+  RETORT_TRY(Vocabulary vocabulary, from_printable(printable, pre));
+  RETORT_TRY(vocabulary.bos, id_at(file, "tokenizer.ggml.bos_token_id", tokens->size()));
+  RETORT_TRY(vocabulary.eos, id_at(file, "tokenizer.ggml.eos_token_id", tokens->size()));
+  RETORT_TRY(vocabulary.pad, id_at(file, "tokenizer.ggml.padding_token_id", tokens->size()));
+  RETORT_TRY(vocabulary.add_bos, file.bool_at("tokenizer.ggml.add_bos_token", false));
+  RETORT_TRY(vocabulary.chat_template, file.string_at("tokenizer.chat_template", ""));
+  return vocabulary;
+}
+
+}  // namespace
+
+Result<std::shared_ptr<const Tokenizer>> load_tokenizer_gguf(const artifact::GgufFile& file) {
+  auto vocabulary = vocabulary_of(file);
+  if (!vocabulary) return vocabulary.error().at(file.where());
+  auto made = Tokenizer::create(std::move(*vocabulary));
+  if (!made) return made.error().at(file.where());
+  return made;
+}
+
+}  // namespace retort::tokenizer
