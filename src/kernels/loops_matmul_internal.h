@@ -75,7 +75,7 @@ RETORT_INLINE float value_of(float v) {
   return v;
 }
 RETORT_INLINE float value_of(Bf16 v) {
-  return __builtin_bit_cast(float, static_cast<uint32_t>(v.bits) << 16);
+  return widen_one(v);
 }
 
 struct Block {

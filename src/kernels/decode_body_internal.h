@@ -1,0 +1,198 @@
+// The decoding loops, written once for vectors of RETORT_LANES floats.
+#pragma once
+#include "kernels/decode_codes_internal.h"
+#include "kernels/decode_loops_internal.h"
+#include "kernels/paged_attention_body_internal.h"
+
+namespace retort::kernels::RETORT_ISA {
+
+constexpr int kParts = 16 / kLanes;  // vectors that make a tile's 16 outputs
+constexpr int kRowGroup = 8;
+
+struct Half {
+  uint16_t bits;
+};
+
+RETORT_INLINE V load_weight(const float* p) { return load(p); }
+RETORT_INLINE V load_weight(const Bf16* p) { return load(p); }
+RETORT_INLINE V load_weight(const Half* p) {
+#if defined(__AVX512F__)
+  return (V)sixteen_halves(p);
+#elif defined(__F16C__)
+  return (V)_mm256_cvtph_ps(_mm_load_si128(reinterpret_cast<const __m128i*>(p)));
+#else
+  V v = {};
+  for (int64_t i = 0; i < kLanes; ++i) v[i] = tensor::half_to_float(p[i].bits);
+  return v;
+#endif
+}
+
+// Even and odd inputs are summed apart, so that an addition need not wait for the last one.
+template <class W, int R>
+static void number_tile(const W* w, int64_t in, const float* x, int64_t ld_x, float (*out)[16]) {
+  V sums[R][kParts][2] = {};
+  int64_t i = 0;
+  for (; i + 2 <= in; i += 2, w += 32) {
+#pragma GCC unroll 4
+    for (int p = 0; p < kParts; ++p) {
+      const V even = load_weight(w + p * kLanes);
+      const V odd = load_weight(w + 16 + p * kLanes);
+#pragma GCC unroll 8
+      for (int r = 0; r < R; ++r) {
+        sums[r][p][0] += splat(x[r * ld_x + i]) * even;
+        sums[r][p][1] += splat(x[r * ld_x + i + 1]) * odd;
+      }
+    }
+  }
+  if (i < in) {
+    for (int p = 0; p < kParts; ++p) {
+      const V even = load_weight(w + p * kLanes);
+      for (int r = 0; r < R; ++r) sums[r][p][0] += splat(x[r * ld_x + i]) * even;
+    }
+  }
+  for (int r = 0; r < R; ++r) {
+    for (int p = 0; p < kParts; ++p) store(out[r] + p * kLanes, sums[r][p][0] + sums[r][p][1]);
+  }
+}
+
+template <int R>
+static void any_tile(const RowProduct& product, int64_t tile, int64_t row, float (*out)[16]) {
+  const PackedMatrix& w = *product.weights;
+  const Rows& x = product.x;
+  const uint8_t* data = w.tile(tile);
+  if (!w.quantised()) {
+    const float* values = x.values + row * x.width;
+    switch (w.format()) {
+      case PackedFormat::f32:
+        return number_tile<float, R>(reinterpret_cast<const float*>(data), x.width, values,
+                                     x.width, out);
+      case PackedFormat::bf16:
+        return number_tile<Bf16, R>(reinterpret_cast<const Bf16*>(data), x.width, values, x.width,
+                                    out);
+      default:
+        return number_tile<Half, R>(reinterpret_cast<const Half*>(data), x.width, values, x.width,
+                                    out);
+    }
+  }
+  const int64_t blocks = w.blocks();
+  const CodeRows rows = {x.codes + row * x.width, x.scales + row * blocks, x.sums + row * blocks,
+                         x.width, blocks};
+  switch (w.format()) {
+    case PackedFormat::q4: return code_tile<PackedFormat::q4, R>(data, blocks, rows, out);
+    case PackedFormat::q4_centred:
+      return code_tile<PackedFormat::q4_centred, R>(data, blocks, rows, out);
+    default: return code_tile<PackedFormat::q8, R>(data, blocks, rows, out);
+  }
+}
+
+static void tile_of_rows(const RowProduct& product, int64_t tile, int64_t row, int64_t count,
+                         float (*out)[16]) {
+  switch (count) {
+    case 8: return any_tile<8>(product, tile, row, out);
+    case 4: return any_tile<4>(product, tile, row, out);
+    case 2: return any_tile<2>(product, tile, row, out);
+    default: return any_tile<1>(product, tile, row, out);
+  }
+}
+
+static void row_product_tiles(const RowProduct& product, int64_t first, int64_t last) {
+  alignas(64) float out[kRowGroup][16];
+  const int64_t outputs = product.weights->out();
+  for (int64_t tile = first; tile < last; ++tile) {
+    const int64_t column = tile * kTileOutputs;
+    const int64_t width = outputs - column < 16 ? outputs - column : 16;
+    for (int64_t row = 0; row < product.x.rows;) {
+      const int64_t left = product.x.rows - row;
+      const int64_t count = left >= 8 ? 8 : left >= 4 ? 4 : left >= 2 ? 2 : 1;
+      tile_of_rows(product, tile, row, count, out);
+      for (int64_t r = 0; r < count; ++r, ++row) {
+        float* y = product.y + row * product.ld_y + column;
+        if (product.accumulate) {
+          for (int64_t i = 0; i < width; ++i) y[i] += out[r][i];
+        } else {
+          for (int64_t i = 0; i < width; ++i) y[i] = out[r][i];
+        }
+      }
+    }
+  }
+}
+
+// The largest magnitude of a block becomes 127. Rounding is to the nearest, ties to even.
+static void quantise_blocks(const Rows& rows, int64_t row, int64_t begin, int64_t end) {
+  const int64_t blocks = rows.width / kCodeBlock;
+  const V magic = splat(12582912.0f);  // 1.5 * 2^23: adding it rounds to an integer
+  for (int64_t at = begin; at < end; at += kCodeBlock) {
+    const float* x = rows.values + row * rows.width + at;
+    int8_t* codes = rows.codes + row * rows.width + at;
+    V largest = {};
+    for (int64_t i = 0; i < kCodeBlock; i += kLanes) {
+      const V v = load(x + i);
+      largest = maximum(largest, v < V{} ? -v : v);
+    }
+    const float most = maximum(largest);
+    const float inverse = most > 0 ? 127.0f / most : 0.0f;
+    int32_t total = 0;
+    for (int64_t i = 0; i < kCodeBlock; i += kLanes) {
+      const I code = (I)(load(x + i) * inverse + magic) - 0x4b400000;
+      int32_t lanes[kLanes];
+      __builtin_memcpy(lanes, &code, sizeof code);
+      for (int64_t k = 0; k < kLanes; ++k) {
+        codes[i + k] = static_cast<int8_t>(lanes[k]);
+        total += lanes[k];
+      }
+    }
+    rows.scales[row * blocks + at / kCodeBlock] = most / 127.0f;
+    rows.sums[row * blocks + at / kCodeBlock] = total;
+  }
+}
+
+static void norm_one(const NormRow& args) {
+  V squares = {};
+  float rest = 0;
+  int64_t i = 0;
+  for (; i + kLanes <= args.width; i += kLanes) {
+    const V v = load(args.x + i);
+    squares += v * v;
+  }
+  for (int64_t k = i; k < args.width; ++k) rest += args.x[k] * args.x[k];
+  const float mean = (sum(squares) + rest) / static_cast<float>(args.width);
+  const float rstd = 1.0f / __builtin_sqrtf(mean + args.eps);
+  each(args.width, [&](int64_t at, auto part) {
+    store(args.y + at, load(args.x + at, part) * rstd * load(args.weight + at, part), part);
+  });
+}
+
+static void swiglu_range(const float* gate, const float* up, float* act, int64_t count) {
+  each(count, [&](int64_t at, auto part) {
+    const V z = load(gate + at, part);
+    store(act + at, z / (1.0f + exp(-z)) * load(up + at, part), part);
+  });
+}
+
+static float maximum_of(const float* x, int64_t count) {
+  float best = x[0];
+  V most = splat(x[0]);
+  int64_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) most = maximum(most, load(x + i));
+  best = maximum(most);
+  for (; i < count; ++i) best = x[i] > best ? x[i] : best;
+  return best;
+}
+
+static float sum_of_exp(const float* x, int64_t count, float shift, float scale) {
+  V total = {};
+  float rest = 0;
+  int64_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) total += exp((load(x + i) - shift) * scale);
+  if (i < count) {
+    const V last = exp((load(x + i, Part{count - i}) - shift) * scale);
+    for (int64_t k = 0; k < count - i; ++k) rest += last[k];
+  }
+  return sum(total) + rest;
+}
+
+static const DecodeLoops kDecodeLoops = {quantise_blocks,  row_product_tiles, norm_one,
+                                         swiglu_range,     attend_paged,      maximum_of,
+                                         sum_of_exp,       RETORT_ISA_TEXT};
+
+}  // namespace retort::kernels::RETORT_ISA
