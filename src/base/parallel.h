@@ -3,6 +3,7 @@
 // parallel_for themselves. The split of work never depends on timing, so results are repeatable
 // for the same thread count.
 #pragma once
+#include <atomic>
 #include <cstdint>
 #include <memory>
 
@@ -36,5 +37,18 @@ class FunctionRef<R(Args...)> {
 void parallel_for(int64_t n, int64_t grain, FunctionRef<void(int64_t, int64_t)> body);
 // body(thread, threads) once a thread.
 void parallel_team(FunctionRef<void(int, int)> body);
+
+// Where the threads of a team wait for each other, again and again. They spin for some microseconds
+// and sleep then, so that a team with fewer cores than threads still gets on.
+class TeamBarrier {
+ public:
+  explicit TeamBarrier(int threads) : threads_(threads) {}
+  void wait();
+
+ private:
+  const int threads_;
+  std::atomic<int> arrived_ = 0;
+  std::atomic<uint32_t> round_ = 0;
+};
 
 }  // namespace retort::base

@@ -72,6 +72,7 @@ struct Options {
   int64_t max_batch = 64;                     // requests decoding at once; others wait in order
   int64_t context_length = 0;                 // 0: the model's own, at most 8192
   int64_t kv_cache_bytes = int64_t{1} << 30;  // never passed
+  bool exact = false;  // products in fp32 whatever the file holds; for comparing, at twice the memory
 };
 
 struct Stats {

@@ -1,0 +1,360 @@
+#include "engine/engine.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <condition_variable>
+#include <cstring>
+#include <filesystem>
+#include <mutex>
+
+#include "base/random.h"
+#include "engine/testing_internal.h"
+#include "kernels/gradient_check.h"
+#include "model/network.h"
+
+namespace retort::engine {
+namespace {
+
+using artifact::TensorType;
+using testing::HasSubstr;
+using tokenizer::TokenId;
+
+std::vector<TokenId> random_prompt(int64_t size, uint64_t seed) {
+  base::Random random(seed);
+  std::vector<TokenId> ids;
+  for (int64_t i = 0; i < size; ++i) ids.push_back(static_cast<TokenId>(random.below(256)));
+  return ids;
+}
+
+std::unique_ptr<Engine> engine_of(const model::Weights& weights, const Options& options = {}) {
+  auto made = Engine::from_weights(weights, small_tokenizer(), options);
+  EXPECT_TRUE(made.ok());
+  return std::move(*made);
+}
+
+std::vector<float> network_logits(const model::Weights& weights, const std::vector<TokenId>& ids) {
+  model::Network network(weights, static_cast<int64_t>(ids.size()), model::Precision::fp32);
+  return network.logits({ids, std::vector<int32_t>(ids.size(), -1),
+                         {0, static_cast<int32_t>(ids.size())}});
+}
+
+// Mean KL divergence of the rows' distributions, in nats.
+double divergence(const std::vector<float>& p, const std::vector<float>& q, size_t vocab) {
+  double total = 0;
+  for (size_t row = 0; row < p.size(); row += vocab) {
+    double sum_p = 0, sum_q = 0;
+    for (size_t i = 0; i < vocab; ++i) {
+      sum_p += std::exp(static_cast<double>(p[row + i]));
+      sum_q += std::exp(static_cast<double>(q[row + i]));
+    }
+    for (size_t i = 0; i < vocab; ++i) {
+      const double log_p = p[row + i] - std::log(sum_p);
+      total += std::exp(log_p) * (log_p - (q[row + i] - std::log(sum_q)));
+    }
+  }
+  return total / static_cast<double>(p.size() / vocab);
+}
+
+// Everything that a request's events said.
+struct Heard {
+  std::vector<TokenId> tokens;
+  std::vector<float> logprobs;
+  std::vector<TokenProbability> first_top;
+  std::string text, reason;
+  Event last, scores;
+};
+
+// Submits all at once and waits for all.
+std::vector<Heard> run_all(Engine& engine, std::vector<Request> requests) {
+  std::mutex mutex;
+  std::condition_variable changed;
+  std::vector<Heard> heard(requests.size());
+  size_t done = 0;
+  for (size_t i = 0; i < requests.size(); ++i) {
+    requests[i].on_event = [&, i](const Event& event) {
+      const std::lock_guard lock(mutex);
+      Heard& h = heard[i];
+      h.tokens.insert(h.tokens.end(), event.tokens.begin(), event.tokens.end());
+      for (const auto& p : event.chosen) h.logprobs.push_back(p.logprob);
+      if (h.first_top.empty() && !event.top.empty()) h.first_top = event.top[0];
+      if (!event.prompt_chosen.empty()) h.scores = event;
+      h.text += event.text;
+      if (!event.done) return;
+      h.reason = event.finish_reason;
+      h.last = event;
+      ++done;
+      changed.notify_one();
+    };
+    const auto id = engine.submit(std::move(requests[i]));
+    EXPECT_TRUE(id.ok()) << id.error().text();
+  }
+  std::unique_lock lock(mutex);
+  changed.wait(lock, [&] { return done == heard.size(); });
+  return heard;
+}
+
+Request request_of(std::vector<TokenId> prompt, int64_t max_tokens) {
+  Request request;
+  request.prompt = std::move(prompt);
+  request.max_tokens = max_tokens;
+  request.logprobs = true;
+  request.top_logprobs = 3;
+  return request;
+}
+
+TEST(EngineTest, ScoringAgreesWithTheTrainersForwardPass) {
+  for (const bool tied : {true, false}) {
+    const auto weights = small_weights({.tied = tied});
+    const auto engine = engine_of(weights);
+    for (const int64_t size : {1, 15, 16, 17, 100, 700}) {
+      const auto prompt = random_prompt(size, 3);
+      const auto logits = engine->logits(prompt);
+      ASSERT_TRUE(logits.ok());
+      // Keys and values are kept in bf16: nothing else differs.
+      EXPECT_LT(kernels::relative_difference(*logits, network_logits(weights, prompt)), 1e-2)
+          << size;
+      EXPECT_LT(divergence(network_logits(weights, prompt), *logits,
+                           static_cast<size_t>(weights.config().vocab)), 1e-5);
+    }
+  }
+}
+
+// Decoding and scoring take different products: within a bound they say the same.
+TEST(EngineTest, DecodingAgreesWithScoring) {
+  const auto weights = small_weights({.tied = false, .seed = 4});
+  const auto engine = engine_of(weights);
+  auto request = request_of(random_prompt(40, 5), 30);
+  request.sampling.temperature = 0;
+  auto heard = run_all(*engine, {request})[0];
+  ASSERT_EQ(heard.tokens.size(), 30u);
+  auto all = request.prompt;
+  all.insert(all.end(), heard.tokens.begin(), heard.tokens.end());
+  auto scoring = request_of(all, 0);
+  scoring.prompt_logprobs = 5;
+  const auto scored = run_all(*engine, {scoring})[0].scores;
+  ASSERT_EQ(scored.prompt_chosen.size(), all.size());
+  EXPECT_TRUE(std::isnan(scored.prompt_chosen[0].logprob));
+  for (size_t i = 0; i < 30; ++i) {
+    const auto& chosen = scored.prompt_chosen[40 + i];
+    EXPECT_EQ(chosen.id, heard.tokens[i]);
+    EXPECT_NEAR(chosen.logprob, heard.logprobs[i], 5e-3);
+    EXPECT_NEAR(scored.prompt_top[40 + i][0].logprob, chosen.logprob, 5e-3);
+  }
+}
+
+TEST(EngineTest, ScoresAreLogSoftmaxOfTheLogits) {
+  const auto weights = small_weights();
+  const auto engine = engine_of(weights);
+  const auto prompt = random_prompt(80, 9);
+  const auto logits = *engine->logits(prompt);
+  auto scoring = request_of(prompt, 0);
+  scoring.prompt_logprobs = 2;
+  const auto scores = run_all(*engine, {scoring})[0].scores;
+  const auto vocab = static_cast<size_t>(weights.config().vocab);
+  for (size_t i = 1; i < prompt.size(); ++i) {
+    const float* row = logits.data() + (i - 1) * vocab;
+    double sum = 0;
+    for (size_t v = 0; v < vocab; ++v) sum += std::exp(static_cast<double>(row[v]));
+    EXPECT_NEAR(scores.prompt_chosen[i].logprob, row[prompt[i]] - std::log(sum), 1e-5);
+    EXPECT_EQ(scores.prompt_top[i][0].id, std::max_element(row, row + vocab) - row);
+    EXPECT_GE(scores.prompt_top[i][0].logprob, scores.prompt_top[i][1].logprob);
+  }
+}
+
+class Types : public ::testing::TestWithParam<std::pair<TensorType, double>> {
+ protected:
+  std::string path_ = testing::TempDir() + "/engine_types.gguf";
+};
+INSTANTIATE_TEST_SUITE_P(
+    Files, Types,
+    ::testing::Values(std::pair{TensorType::f32, 1e-5}, std::pair{TensorType::f16, 1e-4},
+                      std::pair{TensorType::bf16, 1e-4}, std::pair{TensorType::q8_0, 2e-3},
+                      std::pair{TensorType::q4_0, 2e-3}, std::pair{TensorType::q4_1, 2e-3}));
+
+// Against the trainer's fp32 forward pass over the same dequantised weights; decoding of quantised
+// files rounds activations to 8 bits, and its bound is the larger one.
+TEST_P(Types, FilesOfEveryTypeSayWhatTheirWeightsSay) {
+  const auto [type, bound] = GetParam();
+  const auto held = write_gguf(small_weights({.seed = 6}), type, path_);
+  const auto prompt = random_prompt(60, 8);
+  const auto vocab = static_cast<size_t>(held.config().vocab);
+  for (const bool exact : {false, true}) {
+    const auto engine = Engine::open(path_, {.exact = exact});
+    ASSERT_TRUE(engine.ok()) << engine.error().text();
+    EXPECT_EQ((*engine)->config().vocab, held.config().vocab);
+    EXPECT_LT(divergence(network_logits(held, prompt), *(*engine)->logits(prompt), vocab),
+              exact ? 1e-5 : 2e-3);
+    auto request = request_of(prompt, 20);
+    request.sampling.seed = 3;
+    const auto heard = run_all(**engine, {request})[0];
+    auto all = prompt;
+    all.insert(all.end(), heard.tokens.begin(), heard.tokens.end());
+    const auto reference = network_logits(held, all);
+    double total = 0;
+    for (size_t i = 0; i < heard.tokens.size(); ++i) {
+      const float* row = reference.data() + (prompt.size() - 1 + i) * vocab;
+      double sum = 0;
+      for (size_t v = 0; v < vocab; ++v) sum += std::exp(static_cast<double>(row[v]));
+      total += std::abs(row[heard.tokens[i]] - std::log(sum) - heard.logprobs[i]);
+    }
+    EXPECT_LT(total / 20, exact ? 5e-3 : 5e-3 + std::sqrt(bound)) << artifact::name(type);
+  }
+}
+
+bool same_bits(const Heard& a, const Heard& b) {
+  return a.tokens == b.tokens && a.logprobs.size() == b.logprobs.size() &&
+         std::memcmp(a.logprobs.data(), b.logprobs.data(), 4 * a.logprobs.size()) == 0 &&
+         a.text == b.text && a.first_top[0].logprob == b.first_top[0].logprob;
+}
+
+// An answer is a function of the request: not of neighbours, chunks, or who computed its beginning.
+TEST_P(Types, NeighboursChangeNoBitOfAnAnswer) {
+  write_gguf(small_weights({.seed = 11}), GetParam().first, path_);
+  const auto open = [&] { return std::move(*Engine::open(path_, {.max_batch = 7})); };
+  std::vector<Request> requests;
+  const auto common = random_prompt(48, 1);
+  for (uint64_t i = 0; i < 19; ++i) {
+    auto prompt = i % 3 == 0 ? common : random_prompt(1 + 37 * static_cast<int64_t>(i), i);
+    if (i % 3 == 0) prompt.push_back(static_cast<TokenId>(i));
+    requests.push_back(request_of(prompt, 5 + 3 * static_cast<int64_t>(i)));
+    requests.back().sampling = {.temperature = 0.8, .top_p = 0.95, .repetition_penalty = 1.1,
+                                .seed = i};
+  }
+  const auto together = run_all(*open(), requests);
+  for (size_t i = 0; i < requests.size(); i += 2) {
+    const auto alone = run_all(*open(), {requests[i]})[0];
+    EXPECT_TRUE(same_bits(together[i], alone)) << "request " << i;
+  }
+  const auto again = open();
+  run_all(*again, {requests[0]});
+  const auto cached = run_all(*again, {requests[0]})[0];
+  EXPECT_EQ(cached.last.cached_tokens, 48);
+  EXPECT_TRUE(same_bits(cached, together[0]));
+}
+
+TEST(EngineTest, ACommonBeginningIsComputedOnce) {
+  const auto engine = engine_of(small_weights(), {.max_batch = 8});
+  const auto common = random_prompt(64, 2);
+  std::vector<Request> requests;
+  for (TokenId i = 0; i < 8; ++i) {
+    auto prompt = common;
+    prompt.insert(prompt.end(), {i, i, i});
+    requests.push_back(request_of(prompt, 2));
+  }
+  run_all(*engine, requests);
+  EXPECT_GE(engine->stats().cached_tokens, 4 * 64);  // the first ones may start before all are there
+  EXPECT_LE(engine->stats().prompt_tokens, 8 * 67 - 4 * 64);
+}
+
+TEST(EngineTest, MoreRequestsThanMemoryWaitAndAllEnd) {
+  const auto weights = small_weights();
+  // Room for about three of these requests.
+  const int64_t page = 2 * 16 * 16 * 2 * 3 * 2;
+  const auto engine = engine_of(weights, {.max_batch = 16, .kv_cache_bytes = 12 * page});
+  EXPECT_EQ(engine->context_length(), 12 * 16);
+  std::vector<Request> requests;
+  for (uint64_t i = 0; i < 20; ++i) requests.push_back(request_of(random_prompt(40, i), 20));
+  for (const Heard& heard : run_all(*engine, requests)) {
+    EXPECT_EQ(heard.reason, "length");
+    EXPECT_EQ(heard.tokens.size(), 20u);
+  }
+  EXPECT_EQ(engine->stats().running, 0);
+  EXPECT_EQ(engine->stats().waiting, 0);
+  EXPECT_EQ(engine->stats().generated_tokens, 400);
+}
+
+TEST(EngineTest, StopsAtStringsTokensAndLength) {
+  const auto engine = engine_of(small_weights({.seed = 12}));
+  auto request = request_of(random_prompt(10, 1), 40);
+  request.sampling.temperature = 0;
+  const auto whole = run_all(*engine, {request})[0];
+  EXPECT_EQ(whole.reason, "length");
+  EXPECT_EQ(whole.last.generated_tokens, 40);
+  auto by_token = request;
+  by_token.stop_tokens = {whole.tokens[7]};
+  const auto first = std::find(whole.tokens.begin(), whole.tokens.end(), whole.tokens[7]);
+  const auto heard = run_all(*engine, {by_token})[0];
+  EXPECT_EQ(heard.reason, "stop");
+  EXPECT_EQ(heard.tokens, std::vector<TokenId>(whole.tokens.begin(), first));
+}
+
+TEST(EngineTest, WhatCannotBeIsRefusedWithTheField) {
+  const auto engine = engine_of(small_weights());
+  const auto refusal = [&](auto change) {
+    Request request = request_of({1, 2, 3}, 4);
+    change(request);
+    const auto submitted = engine->submit(std::move(request));
+    return submitted ? std::string() : submitted.error().text();
+  };
+  EXPECT_THAT(refusal([](Request& r) { r.prompt.clear(); }), HasSubstr("prompt"));
+  EXPECT_THAT(refusal([](Request& r) { r.prompt = {-1}; }), HasSubstr("-1"));
+  EXPECT_THAT(refusal([](Request& r) { r.prompt = {100000}; }), HasSubstr("vocabulary"));
+  EXPECT_THAT(refusal([](Request& r) { r.max_tokens = 2046; }), HasSubstr("2048"));
+  EXPECT_THAT(refusal([](Request& r) { r.max_tokens = INT64_MAX; }), HasSubstr("2048"));
+  EXPECT_THAT(refusal([](Request& r) { r.max_tokens = 0; }), HasSubstr("max_tokens"));
+  EXPECT_THAT(refusal([](Request& r) { r.sampling.temperature = NAN; }), HasSubstr("temperature"));
+  EXPECT_THAT(refusal([](Request& r) { r.sampling.top_p = 1.5; }), HasSubstr("top_p"));
+  EXPECT_THAT(refusal([](Request& r) { r.top_logprobs = 5000; }), HasSubstr("top_logprobs"));
+  EXPECT_THAT(refusal([](Request& r) { r.sampling.logit_bias = {{9999, 1.0f}}; }),
+              HasSubstr("logit_bias"));
+  EXPECT_EQ(engine->stats().waiting, 0);
+}
+
+TEST(EngineTest, CancelEndsOneAndTheOthersGoOn) {
+  const auto engine = engine_of(small_weights());
+  std::mutex mutex;
+  std::condition_variable changed;
+  int64_t seen = 0;
+  std::string reason;
+  Request endless = request_of(random_prompt(5, 1), 2000);
+  endless.on_event = [&](const Event& event) {
+    const std::lock_guard lock(mutex);
+    ++seen;
+    if (event.done) reason = event.finish_reason;
+    changed.notify_all();
+  };
+  const auto id = engine->submit(std::move(endless));
+  ASSERT_TRUE(id.ok());
+  {
+    std::unique_lock lock(mutex);
+    changed.wait(lock, [&] { return seen >= 3; });
+  }
+  engine->cancel(*id);
+  const auto other = run_all(*engine, {request_of(random_prompt(5, 2), 10)})[0];
+  EXPECT_EQ(other.tokens.size(), 10u);
+  std::unique_lock lock(mutex);
+  changed.wait(lock, [&] { return !reason.empty(); });
+  EXPECT_EQ(reason, "cancelled");
+  EXPECT_LT(seen, 1500);
+}
+
+TEST(EngineTest, TheEndOfAnEngineTellsWhatWasRunning) {
+  std::vector<std::string> reasons;
+  {
+    const auto engine = engine_of(small_weights(), {.max_batch = 2});
+    for (uint64_t i = 0; i < 5; ++i) {
+      Request request = request_of(random_prompt(600, i), 1400);
+      request.on_event = [&](const Event& event) {
+        if (event.done) reasons.push_back(event.finish_reason);
+      };
+      ASSERT_TRUE(engine->submit(std::move(request)).ok());
+    }
+  }
+  EXPECT_EQ(reasons, std::vector<std::string>(5, "cancelled"));
+}
+
+TEST(EngineTest, OpeningNamesWhatIsWrong) {
+  EXPECT_THAT(Engine::open("/no/such/model").error().text(), HasSubstr("/no/such/model"));
+  const std::string path = testing::TempDir() + "/cut.gguf";
+  write_gguf(small_weights(), TensorType::q8_0, path);
+  EXPECT_THAT(Engine::open(path, {.max_batch = 0}).error().text(), HasSubstr("max_batch"));
+  EXPECT_THAT(Engine::open(path, {.kv_cache_bytes = 10}).error().text(), HasSubstr("page"));
+  EXPECT_THAT(Engine::open(path, {.context_length = 4096}).error().text(), HasSubstr("2048"));
+  std::filesystem::resize_file(path, std::filesystem::file_size(path) / 2);
+  EXPECT_THAT(Engine::open(path).error().text(), HasSubstr("cut.gguf"));
+}
+
+}  // namespace
+}  // namespace retort::engine

@@ -1,0 +1,180 @@
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "artifact/gguf.h"
+#include "artifact/half.h"
+#include "base/check.h"
+#include "base/random.h"
+#include "engine/testing_internal.h"
+#include "model/model_file.h"
+#include "tokenizer/chat.h"
+
+namespace retort::engine {
+namespace {
+
+using artifact::GgufArray;
+using artifact::TensorType;
+
+tokenizer::Vocabulary small_vocabulary() {
+  tokenizer::Vocabulary made;
+  for (int byte = 0; byte < 256; ++byte) made.tokens.emplace_back(1, static_cast<char>(byte));
+  const auto id = [&](const std::string& token) {
+    return static_cast<tokenizer::TokenId>(
+        std::find(made.tokens.begin(), made.tokens.end(), token) - made.tokens.begin());
+  };
+  for (const auto& [left, right] : {std::pair<const char*, const char*>{"h", "e"}, {" ", "t"},
+                                    {" t", "he"}, {"a", "n"}, {"\xC3", "\xA9"}}) {
+    made.merges.emplace_back(id(left), id(right));
+    made.tokens.push_back(std::string(left) + right);
+  }
+  made.special.assign(made.tokens.size(), false);
+  for (const char* name : {"<|endoftext|>", "<|im_start|>", "<|im_end|>"}) {
+    made.tokens.emplace_back(name);
+    made.special.push_back(true);
+  }
+  made.chat_template = tokenizer::chatml_template_text();
+  return made;
+}
+
+std::string gguf_layer_name(const std::string& name) {
+  static const std::pair<const char*, const char*> kNames[] = {
+      {"input_layernorm", "attn_norm"}, {"self_attn.q_proj", "attn_q"},
+      {"self_attn.k_proj", "attn_k"},   {"self_attn.v_proj", "attn_v"},
+      {"self_attn.o_proj", "attn_output"}, {"post_attention_layernorm", "ffn_norm"},
+      {"mlp.gate_proj", "ffn_gate"},    {"mlp.up_proj", "ffn_up"}, {"mlp.down_proj", "ffn_down"}};
+  if (name == "model.embed_tokens.weight") return "token_embd.weight";
+  if (name == "model.norm.weight") return "output_norm.weight";
+  if (name == "lm_head.weight") return "output.weight";
+  const std::string rest = name.substr(std::string("model.layers.").size());
+  const size_t dot = rest.find('.');
+  for (const auto& [hf, gguf] : kNames) {
+    if (rest.substr(dot + 1) == std::string(hf) + ".weight") {
+      return "blk." + rest.substr(0, dot) + "." + gguf + ".weight";
+    }
+  }
+  RETORT_CHECK(false, "{}", name);
+  return "";
+}
+
+// Round-to-nearest codes between a block's smallest and largest number.
+void quantise_four_bits(const float* from, bool centred, std::string& out) {
+  const auto [low, high] = std::minmax_element(from, from + 32);
+  const float reach = std::max(std::fabs(*low), std::fabs(*high));
+  const float scale = centred ? reach / 8 : (*high - *low) / 15;
+  const float zero = centred ? -8 * scale : *low;
+  const auto put_half = [&](float value) {
+    const uint16_t bits = artifact::float_to_f16(value);
+    out.append(reinterpret_cast<const char*>(&bits), 2);
+  };
+  put_half(scale);
+  if (!centred) put_half(zero);
+  const auto code = [&](int i) {
+    const float level = scale > 0 ? std::round((from[i] - zero) / scale) : 0;
+    return static_cast<int>(std::clamp(level, 0.0f, 15.0f));
+  };
+  for (int i = 0; i < 16; ++i) out += static_cast<char>(code(i) | code(i + 16) << 4);
+}
+
+std::string encoded(const std::vector<float>& values, TensorType type) {
+  std::string out;
+  if (type == TensorType::q4_0 || type == TensorType::q4_1) {
+    for (size_t i = 0; i < values.size(); i += 32) {
+      quantise_four_bits(values.data() + i, type == TensorType::q4_0, out);
+    }
+    return out;
+  }
+  const auto bytes = artifact::type_bytes(type, static_cast<int64_t>(values.size()));
+  out.resize(static_cast<size_t>(*bytes));
+  RETORT_CHECK(artifact::quantise(
+                   type, values, {reinterpret_cast<uint8_t*>(out.data()), out.size()}).ok());
+  return out;
+}
+
+artifact::GgufMetadata metadata_of(const model::Config& c) {
+  const auto u32 = [](int64_t value) { return static_cast<uint32_t>(value); };
+  auto printable = tokenizer::to_printable(small_vocabulary());
+  std::vector<int32_t> types;
+  for (const bool special : printable.special) types.push_back(special ? 3 : 1);
+  return {{"general.architecture", std::string("llama")},
+          {"llama.context_length", u32(c.max_positions)},
+          {"llama.embedding_length", u32(c.width)},
+          {"llama.block_count", u32(c.layers)},
+          {"llama.feed_forward_length", u32(c.ffn)},
+          {"llama.attention.head_count", u32(c.heads)},
+          {"llama.attention.head_count_kv", u32(c.kv_heads)},
+          {"llama.attention.key_length", u32(c.head_dim)},
+          {"llama.attention.value_length", u32(c.head_dim)},
+          {"llama.rope.dimension_count", u32(c.head_dim)},
+          {"llama.attention.layer_norm_rms_epsilon", static_cast<float>(c.norm_eps)},
+          {"llama.rope.freq_base", static_cast<float>(c.rope_theta)},
+          {"tokenizer.ggml.model", std::string("gpt2")},
+          {"tokenizer.ggml.pre", std::string("smollm")},
+          {"tokenizer.ggml.tokens", GgufArray{std::move(printable.tokens)}},
+          {"tokenizer.ggml.token_type", GgufArray{std::move(types)}},
+          {"tokenizer.ggml.merges", GgufArray{std::move(printable.merges)}},
+          {"tokenizer.chat_template", small_vocabulary().chat_template}};
+}
+
+}  // namespace
+
+std::shared_ptr<const tokenizer::Tokenizer> small_tokenizer() {
+  auto made = tokenizer::Tokenizer::create(small_vocabulary());
+  RETORT_CHECK(made.ok());
+  return *made;
+}
+
+model::Weights small_weights(const SmallModel& options) {
+  model::Config config;
+  config.vocab = small_tokenizer()->size();
+  config.width = options.width;
+  config.layers = 3;
+  config.heads = options.heads;
+  config.kv_heads = options.kv_heads;
+  config.head_dim = options.head_dim;
+  config.ffn = options.ffn;
+  config.max_positions = 2048;
+  config.tied_embeddings = options.tied;
+  auto weights = model::Weights::random(config, options.seed);
+  for (const auto& info : weights.tensors()) {
+    base::Random random(options.seed + 7, static_cast<uint64_t>(info.offset));
+    for (float& value : weights.tensor(info.name)) {
+      value = info.is_vector ? static_cast<float>(1 + 0.2 * random.normal()) : value * 6;
+    }
+  }
+  return weights;
+}
+
+model::Weights write_gguf(const model::Weights& weights, TensorType type, const std::string& path) {
+  const model::Config& c = weights.config();
+  std::vector<artifact::GgufTensorSpec> specs;
+  for (const auto& info : weights.tensors()) {
+    std::vector<int64_t> dims = {info.cols};
+    if (!info.is_vector) dims.push_back(info.rows);
+    specs.push_back({gguf_layer_name(info.name), dims, info.is_vector ? TensorType::f32 : type});
+  }
+  auto writer = artifact::GgufWriter::create(path, metadata_of(c), specs);
+  RETORT_CHECK(writer.ok());
+  for (const auto& info : weights.tensors()) {
+    const auto from = weights.tensor(info.name);
+    std::vector<float> values(from.begin(), from.end());
+    const bool query = info.name.find("q_proj") != std::string::npos;
+    if (query || info.name.find("k_proj") != std::string::npos) {
+      const int64_t half = c.head_dim / 2;
+      for (int64_t row = 0; row < info.rows; ++row) {
+        const int64_t inside = row % c.head_dim;
+        const int64_t to = row - inside + (inside % half) * 2 + inside / half;
+        std::copy_n(from.data() + row * info.cols, info.cols, values.data() + to * info.cols);
+      }
+    }
+    const std::string bytes = encoded(values, info.is_vector ? TensorType::f32 : type);
+    RETORT_CHECK(writer->add_bytes({reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()})
+                     .ok());
+  }
+  RETORT_CHECK(writer->finish().ok());
+  auto loaded = model::load_gguf_weights(path);
+  RETORT_CHECK(loaded.ok());
+  return std::move(*loaded);
+}
+
+}  // namespace retort::engine
