@@ -71,7 +71,7 @@ DecodeStep::DecodeStep(const EngineWeights& weights, KvPool& pool, const kernels
   const int64_t widest = std::max({config_.width, config_.q_width(), config_.ffn});
   codes_ = tensor::Buffer<int8_t>(rows_max * widest);
   scales_ = tensor::Buffer<float>(rows_max * (widest / kernels::kCodeBlock + 1));
-  sums_ = tensor::Buffer<int32_t>(scales_.size());
+  sums_ = tensor::Buffer<float>(scales_.size());
   scratch_stride_ = kernels::paged_attention_scratch(rope.positions());
   scratch_ = tensor::Buffer<float>(scratch_stride_ * base::thread_count());
 }

@@ -53,8 +53,7 @@ class DecodeStep {
   tensor::Buffer<float> gate_, act_;  // [rows, F]
   tensor::Buffer<float> logits_;    // [rows, V]
   tensor::Buffer<int8_t> codes_;    // of the widest input
-  tensor::Buffer<float> scales_;
-  tensor::Buffer<int32_t> sums_;
+  tensor::Buffer<float> scales_, sums_;
   tensor::Buffer<float> scratch_;   // of attention, a piece a thread
   int64_t scratch_stride_ = 0;
 };

@@ -16,14 +16,15 @@ namespace retort::kernels {
 using tensor::Bf16;
 
 // Rows of activations, [rows, width]. Products with quantised weights read codes: x = scale * code
-// within a block of 32, sums[block] = sum of its codes; those with others read values.
+// within a block of 32, sum = scale * (sum of its codes); those with others read values. A block's
+// codes of all rows stand together, so that a product walks through them in one line.
 struct Rows {
   int64_t rows = 0;
   int64_t width = 0;
   float* values = nullptr;
-  int8_t* codes = nullptr;   // [rows, width]
-  float* scales = nullptr;   // [rows, width / 32]
-  int32_t* sums = nullptr;   // [rows, width / 32]
+  int8_t* codes = nullptr;   // [width / 32, rows, 32]
+  float* scales = nullptr;   // [width / 32, rows]
+  float* sums = nullptr;     // [width / 32, rows]
 };
 
 // Codes of columns [begin, end) of one row, multiples of 32, from its values.
@@ -38,6 +39,11 @@ struct RowProduct {
   bool accumulate = false;
 };
 void row_product(const RowProduct& product, int64_t first_tile, int64_t last_tile);
+
+// Asks for the beginning of what a thread will stream next, so that it comes while the thread waits.
+inline void prefetch(const uint8_t* from, int64_t bytes) {
+  for (int64_t at = 0; at < bytes; at += 64) __builtin_prefetch(from + at, 0, 2);
+}
 
 // y = x / sqrt(mean(x^2) + eps) * weight, one row.
 struct NormRow {

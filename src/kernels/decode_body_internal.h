@@ -9,6 +9,8 @@ namespace retort::kernels::RETORT_ISA {
 constexpr int kParts = 16 / kLanes;  // vectors that make a tile's 16 outputs
 constexpr int kRowGroup = 8;
 
+typedef int8_t B __attribute__((vector_size(RETORT_LANES)));
+
 struct Half {
   uint16_t bits;
 };
@@ -75,8 +77,7 @@ static void any_tile(const RowProduct& product, int64_t tile, int64_t row, float
     }
   }
   const int64_t blocks = w.blocks();
-  const CodeRows rows = {x.codes + row * x.width, x.scales + row * blocks, x.sums + row * blocks,
-                         x.width, blocks};
+  const CodeRows rows = {x.codes + row * kCodeBlock, x.scales + row, x.sums + row, x.rows, row == 0};
   switch (w.format()) {
     case PackedFormat::q4: return code_tile<PackedFormat::q4, R>(data, blocks, rows, out);
     case PackedFormat::q4_centred:
@@ -119,11 +120,11 @@ static void row_product_tiles(const RowProduct& product, int64_t first, int64_t 
 
 // The largest magnitude of a block becomes 127. Rounding is to the nearest, ties to even.
 static void quantise_blocks(const Rows& rows, int64_t row, int64_t begin, int64_t end) {
-  const int64_t blocks = rows.width / kCodeBlock;
   const V magic = splat(12582912.0f);  // 1.5 * 2^23: adding it rounds to an integer
   for (int64_t at = begin; at < end; at += kCodeBlock) {
     const float* x = rows.values + row * rows.width + at;
-    int8_t* codes = rows.codes + row * rows.width + at;
+    const int64_t block = at / kCodeBlock * rows.rows + row;
+    int8_t* codes = rows.codes + block * kCodeBlock;
     V largest = {};
     for (int64_t i = 0; i < kCodeBlock; i += kLanes) {
       const V v = load(x + i);
@@ -131,18 +132,16 @@ static void quantise_blocks(const Rows& rows, int64_t row, int64_t begin, int64_
     }
     const float most = maximum(largest);
     const float inverse = most > 0 ? 127.0f / most : 0.0f;
-    int32_t total = 0;
+    V levels = {};  // their sum is exact
     for (int64_t i = 0; i < kCodeBlock; i += kLanes) {
-      const I code = (I)(load(x + i) * inverse + magic) - 0x4b400000;
-      int32_t lanes[kLanes];
-      __builtin_memcpy(lanes, &code, sizeof code);
-      for (int64_t k = 0; k < kLanes; ++k) {
-        codes[i + k] = static_cast<int8_t>(lanes[k]);
-        total += lanes[k];
-      }
+      const V shifted = load(x + i) * inverse + magic;
+      const B code = __builtin_convertvector((I)shifted - 0x4b400000, B);
+      __builtin_memcpy(codes + i, &code, sizeof code);
+      levels += shifted - magic;
     }
-    rows.scales[row * blocks + at / kCodeBlock] = most / 127.0f;
-    rows.sums[row * blocks + at / kCodeBlock] = total;
+    const float scale = most / 127.0f;
+    rows.scales[block] = scale;
+    rows.sums[block] = scale * sum(levels);
   }
 }
 

@@ -1,6 +1,6 @@
-// Products of int8 activations with quantised weights for one instruction set. All give the same
-// integers; the floating-point steps of a block are acc += (scale_w * scale_x) * dot, and for q4
-// acc += offset_w * (scale_x * sum_x).
+// Products of int8 activations with quantised weights for one instruction set. A block adds
+//   (scale_w * scale_x) * dot(codes_w, codes_x) + offset_w * sum_x
+// where codes that have a centre count as unsigned ones with offset -centre * scale.
 #pragma once
 #include "kernels/decode.h"
 #include "kernels/simd_internal.h"
@@ -11,18 +11,17 @@
 
 namespace retort::kernels::RETORT_ISA {
 
-// What a code stands above zero: dot(code - centre, x) = dot(code, x) - centre * sum(x).
-constexpr int32_t centre_of(PackedFormat format) {
+constexpr float centre_of(PackedFormat format) {
   return format == PackedFormat::q8 ? 128 : format == PackedFormat::q4_centred ? 8 : 0;
 }
 
-// The activations of up to 8 rows, and where their products go.
+// The activations of up to 8 rows, from the first block on; `rows` stand in all.
 struct CodeRows {
   const int8_t* codes;
   const float* scales;
-  const int32_t* sums;
-  int64_t ld_codes;
-  int64_t ld_blocks;
+  const float* sums;
+  int64_t rows;
+  bool first;  // of the groups of rows that read this tile
 };
 
 #if defined(__AVX512VNNI__)
@@ -49,39 +48,46 @@ RETORT_INLINE void load_codes(const uint8_t* from, CodeVector codes[8]) {
 
 template <PackedFormat F, int R>
 static void code_tile(const uint8_t* tile, int64_t blocks, const CodeRows& x, float (*out)[16]) {
+  constexpr int64_t kBytes = code_bytes(F);
+  const uint8_t* scales = tile + blocks * kBytes;
+  const uint8_t* offsets = scales + blocks * 32;
+  const uint8_t* next = tile + blocks * (kBytes + (F == PackedFormat::q4 ? 64 : 32));
   __m512 sums[R];
   for (int r = 0; r < R; ++r) sums[r] = _mm512_setzero_ps();
-  const uint8_t* scales = tile + blocks * code_bytes(F);
-  const uint8_t* offsets = scales + blocks * 32;
   for (int64_t b = 0; b < blocks; ++b) {
+    // The first rows wait for memory: the tile behind this one is asked for meanwhile.
+    if (x.first) {
+#pragma GCC unroll 9
+      for (int64_t at = 0; at < kBytes + 64; at += 64) {
+        __builtin_prefetch(next + b * (kBytes + 64) + at, 0, 3);
+      }
+    }
     CodeVector codes[8];
-    load_codes<F>(tile + b * code_bytes(F), codes);
+    load_codes<F>(tile + b * kBytes, codes);
     const __m512 scale = sixteen_halves(scales + b * 32);
-    __m512 offset = _mm512_setzero_ps();
+    __m512 offset;
     if constexpr (F == PackedFormat::q4) {
       offset = sixteen_halves(offsets + b * 32);
+    } else {
+      offset = _mm512_mul_ps(scale, _mm512_set1_ps(-centre_of(F)));
     }
+    const int8_t* row_codes = x.codes + b * x.rows * kCodeBlock;
+    const float* row_scales = x.scales + b * x.rows;
+    const float* row_sums = x.sums + b * x.rows;
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r) {
-      const int8_t* from = x.codes + r * x.ld_codes + b * kCodeBlock;
-      const int32_t sum = x.sums[r * x.ld_blocks + b];
-      const float scale_x = x.scales[r * x.ld_blocks + b];
-      __m512i even = _mm512_set1_epi32(-centre_of(F) * sum);
-      __m512i odd = _mm512_setzero_si512();
+      const int8_t* from = row_codes + r * kCodeBlock;
+      __m512i dot = _mm512_setzero_si512();
 #pragma GCC unroll 8
-      for (int q = 0; q < 8; q += 2) {
-        int32_t first, second;
-        __builtin_memcpy(&first, from + q * 4, 4);
-        __builtin_memcpy(&second, from + q * 4 + 4, 4);
-        even = _mm512_dpbusd_epi32(even, codes[q], _mm512_set1_epi32(first));
-        odd = _mm512_dpbusd_epi32(odd, codes[q + 1], _mm512_set1_epi32(second));
+      for (int q = 0; q < 8; ++q) {
+        int32_t quad;
+        __builtin_memcpy(&quad, from + q * 4, 4);
+        dot = _mm512_dpbusd_epi32(dot, codes[q], _mm512_set1_epi32(quad));
       }
-      const __m512 dot = _mm512_cvtepi32_ps(_mm512_add_epi32(even, odd));
-      sums[r] = _mm512_fmadd_ps(_mm512_mul_ps(scale, _mm512_set1_ps(scale_x)), dot, sums[r]);
-      if constexpr (F == PackedFormat::q4) {
-        sums[r] = _mm512_fmadd_ps(offset, _mm512_set1_ps(scale_x * static_cast<float>(sum)),
-                                  sums[r]);
-      }
+      const __m512 scale_x = _mm512_set1_ps(row_scales[r]);
+      const __m512 sum_x = _mm512_set1_ps(row_sums[r]);
+      sums[r] = _mm512_fmadd_ps(_mm512_mul_ps(scale, scale_x), _mm512_cvtepi32_ps(dot), sums[r]);
+      sums[r] = _mm512_fmadd_ps(offset, sum_x, sums[r]);
     }
   }
   for (int r = 0; r < R; ++r) _mm512_storeu_ps(out[r], sums[r]);
@@ -127,23 +133,18 @@ static void code_tile(const uint8_t* tile, int64_t blocks, const CodeRows& x, fl
       const uint8_t* codes = tile + b * code_bytes(F) + half * 32;
       const __m256 scale = _mm256_cvtph_ps(
           _mm_load_si128(reinterpret_cast<const __m128i*>(scales + b * 32 + half * 16)));
-      __m256 offset = _mm256_setzero_ps();
+      __m256 offset = _mm256_mul_ps(scale, _mm256_set1_ps(-centre_of(F)));
       if constexpr (F == PackedFormat::q4) {
         offset = _mm256_cvtph_ps(
             _mm_load_si128(reinterpret_cast<const __m128i*>(offsets + b * 32 + half * 16)));
       }
       for (int r = 0; r < R; ++r) {
-        const int32_t sum = x.sums[r * x.ld_blocks + b];
-        const float scale_x = x.scales[r * x.ld_blocks + b];
-        __m256i dot = code_dot<F>(codes, x.codes + r * x.ld_codes + b * kCodeBlock);
-        if constexpr (F == PackedFormat::q4_centred) {
-          dot = _mm256_sub_epi32(dot, _mm256_set1_epi32(centre_of(F) * sum));
-        }
-        sums[r] = _mm256_fmadd_ps(_mm256_mul_ps(scale, _mm256_set1_ps(scale_x)),
-                                  _mm256_cvtepi32_ps(dot), sums[r]);
-        if constexpr (F == PackedFormat::q4) {
-          sums[r] = _mm256_fmadd_ps(offset, _mm256_set1_ps(scale_x * static_cast<float>(sum)),
-                                    sums[r]);
+        const int64_t at = b * x.rows + r;
+        const __m256 scale_x = _mm256_set1_ps(x.scales[at]);
+        const __m256i dot = code_dot<F>(codes, x.codes + at * kCodeBlock);
+        sums[r] = _mm256_fmadd_ps(_mm256_mul_ps(scale, scale_x), _mm256_cvtepi32_ps(dot), sums[r]);
+        if constexpr (F != PackedFormat::q8) {  // whose codes were taken with their signs
+          sums[r] = _mm256_fmadd_ps(offset, _mm256_set1_ps(x.sums[at]), sums[r]);
         }
       }
     }
@@ -168,11 +169,10 @@ static void code_tile(const uint8_t* tile, int64_t blocks, const CodeRows& x, fl
   for (int64_t b = 0; b < blocks; ++b) {
     const uint8_t* codes = tile + b * code_bytes(F);
     for (int r = 0; r < R; ++r) {
-      const int8_t* from = x.codes + r * x.ld_codes + b * kCodeBlock;
-      const int32_t sum = x.sums[r * x.ld_blocks + b];
-      const float scale_x = x.scales[r * x.ld_blocks + b];
+      const int64_t at = b * x.rows + r;
+      const int8_t* from = x.codes + at * kCodeBlock;
       for (int lane = 0; lane < 16; ++lane) {
-        int32_t dot = -centre_of(F) * sum;
+        int32_t dot = 0;
         for (int i = 0; i < kCodeBlock; ++i) {
           const int quad = i / 4;
           const int within = lane * 4 + i % 4;
@@ -183,11 +183,11 @@ static void code_tile(const uint8_t* tile, int64_t blocks, const CodeRows& x, fl
             dot += (quad < 4 ? both & 15 : both >> 4) * from[i];
           }
         }
-        float& total = out[r][lane];
-        total += half_at(scales, b * 16 + lane) * scale_x * static_cast<float>(dot);
-        if constexpr (F == PackedFormat::q4) {
-          total += half_at(scales, (blocks + b) * 16 + lane) * (scale_x * static_cast<float>(sum));
-        }
+        const float scale = half_at(scales, b * 16 + lane);
+        float offset = -centre_of(F) * scale;
+        if constexpr (F == PackedFormat::q4) offset = half_at(scales, (blocks + b) * 16 + lane);
+        out[r][lane] += scale * x.scales[at] * static_cast<float>(dot);
+        out[r][lane] += offset * x.sums[at];
       }
     }
   }

@@ -34,7 +34,7 @@ struct Activations {
   std::vector<float> values;
   std::vector<int8_t> codes;
   std::vector<float> scales;
-  std::vector<int32_t> sums;
+  std::vector<float> sums;
   Rows all;
 };
 
@@ -71,9 +71,10 @@ std::vector<float> reference(const PackedMatrix& w, const Rows& x) {
       double total = 0;
       for (int64_t i = 0; i < w.in(); ++i) {
         const int64_t at = r * x.width + i;
-        const double value = w.quantised()
-                                 ? static_cast<double>(x.scales[at / 32]) * x.codes[at]
-                                 : x.values[at];
+        const int64_t block = i / 32 * x.rows + r;
+        const double value =
+            w.quantised() ? static_cast<double>(x.scales[block]) * x.codes[block * 32 + i % 32]
+                          : x.values[at];
         total += value * row[i];
       }
       y[static_cast<size_t>(r * w.out() + o)] = static_cast<float>(total);
@@ -132,12 +133,10 @@ TEST(DecodeTest, ARowsProductDoesNotDependOnItsNeighbours) {
       std::vector<float> together(kRows * kOut);
       loops->row_product({&w, x.all, together.data(), kOut, false}, 0, w.tiles());
       for (int64_t r = 0; r < kRows; ++r) {
-        Rows one = x.all;
-        one.rows = 1;
-        one.values += r * kIn;
-        one.codes += r * kIn;
-        one.scales += r * kIn / 32;
-        one.sums += r * kIn / 32;
+        Activations alone_x(*loops, 1, kIn, 16);
+        std::copy_n(x.values.data() + r * kIn, kIn, alone_x.values.data());
+        loops->quantise_row(alone_x.all, 0, 0, kIn);
+        const Rows one = alone_x.all;
         std::vector<float> alone(kOut);
         loops->row_product({&w, one, alone.data(), kOut, false}, 0, 1);
         loops->row_product({&w, one, alone.data(), kOut, false}, 1, w.tiles());
@@ -155,16 +154,19 @@ TEST(DecodeTest, QuantisingRoundsToTheNearest) {
     for (size_t i = 64; i < 96; ++i) x.values[i] = 0;
     loops->quantise_row(x.all, 0, 32, 64);
     loops->quantise_row(x.all, 1, 0, 32);
-    for (size_t block = 0; block < 4; ++block) {
-      int32_t sum = 0;
-      for (size_t i = 0; i < 32; ++i) {
-        const size_t at = block * 32 + i;
-        EXPECT_NEAR(x.scales[block] * x.codes[at], x.values[at], x.scales[block] * 0.501f);
-        sum += x.codes[at];
+    for (size_t row = 0; row < 2; ++row) {
+      for (size_t block = 0; block < 2; ++block) {
+        const size_t at = block * 2 + row;
+        int32_t sum = 0;
+        for (size_t i = 0; i < 32; ++i) {
+          EXPECT_NEAR(x.scales[at] * x.codes[at * 32 + i], x.values[row * 64 + block * 32 + i],
+                      x.scales[at] * 0.501f);
+          sum += x.codes[at * 32 + i];
+        }
+        EXPECT_EQ(x.scales[at] * static_cast<float>(sum), x.sums[at]);
       }
-      EXPECT_EQ(sum, x.sums[block]);
     }
-    EXPECT_EQ(x.scales[2], 0);
+    EXPECT_EQ(x.scales[1], 0);
   }
 }
 

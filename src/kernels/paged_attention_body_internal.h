@@ -137,6 +137,9 @@ static void attend_rows(const PagedAttention& args, const QueryRows& rows, int64
     for (; r + 4 <= count; r += 4) {
       add_values<4>(values, head.head_dim, positions, weights + r, rows.out + r);
     }
+    for (; r + 3 <= count; r += 3) {
+      add_values<3>(values, head.head_dim, positions, weights + r, rows.out + r);
+    }
     for (; r < count; ++r) {
       add_values<1>(values, head.head_dim, positions, weights + r, rows.out + r);
     }
