@@ -106,27 +106,50 @@ static void rows_scores(const Bf16* keys, int64_t head_dim, const float* const* 
   for (; r < rows; ++r) page_scores<1>(keys, head_dim, q + r, scores + r);
 }
 
+// The halves of pages in the order in which they are read: all keys, then all values. They lie far
+// apart, so that the processor does not see the next one coming: it is asked for some halves ahead.
+struct Halves {
+  const PagedHead& head;
+  int64_t pages;
+
+  const Bf16* at(int64_t index) const {
+    const int64_t page = index < pages ? index : index - pages;
+    const Bf16* keys = head.pool + head.pages[page] * head.page_stride;
+    return index < pages ? keys : keys + kPagePositions * head.head_dim;
+  }
+  void ask_for(int64_t index) const {
+    if (index >= 2 * pages) return;
+    const Bf16* from = at(index);
+    for (int64_t i = 0; i < kPagePositions * head.head_dim; i += 32) {
+      __builtin_prefetch(from + i, 0, 3);
+    }
+  }
+};
+constexpr int64_t kHalvesAhead = 4;
+
 static void attend_rows(const PagedAttention& args, const QueryRows& rows, int64_t count) {
   const PagedHead& head = args.head;
   const int64_t longest = rows.visible[count - 1];
   const int64_t pages = (longest + kPagePositions - 1) / kPagePositions;
   const int64_t padded = pages * kPagePositions;
   const float scale = 1.0f / __builtin_sqrtf(static_cast<float>(head.head_dim));
+  const Halves halves = {head, pages};
+  for (int64_t i = 0; i < kHalvesAhead; ++i) halves.ask_for(i);
   float* scores[kAttentionRows];
   for (int64_t page = 0; page < pages; ++page) {
+    halves.ask_for(page + kHalvesAhead);
     for (int64_t r = 0; r < count; ++r) {
       scores[r] = args.scratch + r * padded + page * kPagePositions;
     }
-    rows_scores(head.pool + head.pages[page] * head.page_stride, head.head_dim, rows.q, scores,
-                count);
+    rows_scores(halves.at(page), head.head_dim, rows.q, scores, count);
   }
   for (int64_t r = 0; r < count; ++r) {
     weigh(args.scratch + r * padded, rows.visible[r], padded, scale);
     __builtin_memset(rows.out[r], 0, sizeof(float) * static_cast<size_t>(head.head_dim));
   }
   for (int64_t page = 0; page < pages; ++page) {
-    const Bf16* values = head.pool + head.pages[page] * head.page_stride +
-                         kPagePositions * head.head_dim;
+    const Bf16* values = halves.at(pages + page);
+    halves.ask_for(pages + page + kHalvesAhead);
     const int64_t left = longest - page * kPagePositions;
     const int64_t positions = left < kPagePositions ? left : kPagePositions;
     const float* weights[kAttentionRows];

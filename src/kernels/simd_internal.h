@@ -6,6 +6,10 @@
 
 #include "tensor/half.h"
 
+#if defined(__AVX512F__)
+#include <immintrin.h>
+#endif
+
 #if !defined(RETORT_ISA) || !defined(RETORT_LANES)
 #error "define RETORT_ISA and RETORT_LANES first"
 #endif
@@ -41,7 +45,11 @@ RETORT_INLINE V load(const float* p, Part part) {
   return v;
 }
 RETORT_INLINE V widen(H half) {
+#if defined(__AVX512F__)  // g++ 12 would convert the two halves one after the other
+  return (V)_mm512_slli_epi32(_mm512_cvtepu16_epi32((__m256i)half), 16);
+#else
   return (V)(__builtin_convertvector(half, U) << 16);
+#endif
 }
 RETORT_INLINE float widen_one(Bf16 half) {
   return __builtin_bit_cast(float, static_cast<uint32_t>(half.bits) << 16);

@@ -9,7 +9,7 @@ namespace retort::tensor {
 
 // Rounded up to 64 bytes; aborts the program when there is no memory.
 void* allocate_aligned(int64_t size_bytes);
-void free_aligned(void* memory);
+void free_aligned(void* memory, int64_t size_bytes);  // the size that was asked for
 
 template <class T>
 class Buffer {
@@ -25,7 +25,7 @@ class Buffer {
     std::swap(size_, other.size_);
     return *this;
   }
-  ~Buffer() { free_aligned(data_); }
+  ~Buffer() { free_aligned(data_, size_ * static_cast<int64_t>(sizeof(T))); }
 
   T* data() { return data_; }
   const T* data() const { return data_; }
