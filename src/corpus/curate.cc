@@ -124,7 +124,8 @@ void DerivedWriter::add(const Parents& parents, Derived derived) {
   record.messages = std::move(derived.messages);
   record.answer = std::move(derived.answer);
   record.split = std::move(derived.split);
-  impl_->add(std::move(record), links.size() > 1 ? Kind::merged : Kind::derived, std::move(links));
+  const Kind kind = links.size() > 1 ? Kind::merged : Kind::derived;
+  impl_->add(std::move(record), kind, std::move(links));
 }
 
 Result<SealReport> DerivedWriter::finish() {

@@ -12,7 +12,8 @@ Record full() {
   Record record;
   record.door = {.provider = "example", .endpoint = "https://example.com/v1", .plan = "paid"};
   record.model = "m-1";
-  record.messages = {{dialog::Role::system, "Be brief."}, {dialog::Role::user, "Why? ü 👩‍👩‍👧"}};
+  record.messages = {{dialog::Role::system, "Be brief."},
+                     {dialog::Role::user, "Why? ü 👩‍👩‍👧"}};
   record.sampling = {.temperature = 0.7,
                      .top_p = 0.9,
                      .top_k = 40,

@@ -5,10 +5,10 @@
 
 #include <set>
 
+#include "base/random.h"
 #include "corpus/shard_internal.h"
 #include "corpus/testing_internal.h"
 #include "corpus/zstd_internal.h"
-#include "base/random.h"
 #include "store/database.h"
 
 namespace retort::corpus {
@@ -42,7 +42,8 @@ std::string refusal_of(const std::string& path, ledger::Ledger& log) {
 }
 
 // The shard's lines through `change`, under the same name.
-void rewrite(const std::string& path, const std::function<void(std::vector<std::string>&)>& change) {
+void rewrite(const std::string& path,
+             const std::function<void(std::vector<std::string>&)>& change) {
   const std::string bytes = *base::read_file(path);
   std::vector<std::string> lines;
   {
@@ -302,7 +303,8 @@ TEST(ShardTest, ReadingIsFast) {
   CodeBook codes(*shop.log);
   ASSERT_TRUE(codes.log_terms(shop.terms).ok());
   ASSERT_TRUE(base::make_directories(shop.shards()).ok());
-  const auto written = *write_shard(records, *shop.log, codes, {.folder = shop.shards()}, {"t", ""});
+  const auto written =
+      *write_shard(records, *shop.log, codes, {.folder = shop.shards()}, {"t", ""});
   const std::string bytes = *base::read_file(written.path);
   double start_s = base::monotonic_seconds();
   ZstdLines lines(bytes, written.path);

@@ -24,8 +24,8 @@ struct TermsText {
   std::string series = "door";
   std::string version = "1";
   std::string time = "effective = 2026-01-01";
-  std::string forbidden{};   // an action
-  std::string more{};        // more tables
+  std::string forbidden{};  // an action
+  std::string more{};       // more tables
   std::string object = "any";
 };
 
