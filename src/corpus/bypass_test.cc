@@ -64,6 +64,12 @@ TEST(BypassTest, EditedShardBytes) {
   forge(path, false, [](const std::string& text) { return replaced(text, "thing 1", "thing 7"); });
   EXPECT_EQ(refused(shop).code, ErrorCode::bad_input);
   EXPECT_TRUE(has(refused(shop).text(), "record 1"));
+
+  // No leaf covers the reason of the end; the digest of the whole file does.
+  Workshop other("edited_besides");
+  forge(other.sealed(3).shards.at(0), false,
+        [](const std::string& text) { return replaced(text, "\"stop\"", "\"halt\""); });
+  EXPECT_TRUE(has(refused(other).text(), "the shard's bytes were changed"));
 }
 
 TEST(BypassTest, RelabelledTermsInTheJson) {

@@ -11,7 +11,8 @@ namespace retort::corpus {
 namespace {
 
 constexpr const char* kShapes =
-    R"(a line is {"messages": [...]} ending with the assistant, {"prompt", "completion"} or {"text"})";
+    R"(a line is {"messages": [...]} ending with the assistant, or {"prompt", "completion"}, )"
+    R"(or {"text"})";
 
 Error malformed(std::string what) {
   return base::bad_input(std::move(what), "", kShapes);
