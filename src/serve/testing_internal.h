@@ -138,6 +138,8 @@ class ScriptedBackend : public Backend {
         end(event, request, cancelled ? "cancelled" : "error");
       } else if (stopped) {
         event.tokens.clear();
+        event.chosen.clear();
+        event.top.clear();
         end(event, request, "stop");
         event.generated_tokens = position;
       } else if (position + 1 >= request.max_tokens) {
