@@ -26,11 +26,13 @@ bool reserve(Door& door, int64_t answers) {
   return false;
 }
 
+constexpr const char* kRefused = "refused";  // beside the engine's own reasons
+
 engine::Event refused(const Error& error) {
   engine::Event event;
   event.done = true;
-  event.finish_reason = "error";
-  event.error = error.message;
+  event.finish_reason = error.code == ErrorCode::bad_input ? kRefused : "error";
+  event.error = error.text();
   return event;
 }
 
@@ -39,6 +41,7 @@ openai::ApiError error_of(const Door& door, const engine::Event& event) {
     return openai::make_error(503, "the server is stopping; ask again later", "",
                               "server_stopping");
   }
+  if (event.finish_reason == kRefused) return openai::make_error(400, event.error);
   return openai::make_error(500, "the model failed on this request: " + event.error);
 }
 
@@ -84,7 +87,7 @@ void Answer::submit(Plan plan) {
     };
     const auto id = door.backend->submit(std::move(request));
     if (!id) {
-      // The plan was checked, so this is rare: the engine has no room of another kind.
+      // The plan was checked, so this is rare: an answer that no cache of this size can hold.
       door.in_flight.fetch_sub(1);
       door.formatter.push(
           {shared_from_this(), i, refused(id.error()), base::monotonic_seconds()});

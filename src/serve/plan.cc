@@ -127,6 +127,10 @@ std::optional<ApiError> add_prompt(Draft& draft, std::vector<TokenId> prompt, st
     ChoicePlan choice{draft.common, echo, {}};
     choice.request.prompt = prompt;
     choice.request.max_tokens = *max_tokens;
+    // An echo alone computes nothing; the engine wants to be asked for something.
+    if (*max_tokens == 0) {
+      choice.request.prompt_logprobs = std::max(choice.request.prompt_logprobs, int64_t{0});
+    }
     choice.request.sampling.seed = seed_of(draft.generation, answer);
     draft.plan.choices.push_back(std::move(choice));
   }

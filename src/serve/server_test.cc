@@ -268,6 +268,18 @@ TEST(ServerTest, FailureOfTheModelIsItsOwnStatus) {
   }
 }
 
+TEST(ServerTest, WhatTheEngineRefusesIsTheRequestsFault) {
+  const Started door = started({.cache_tokens = 100});
+  for (const char* more : {R"("stream":true)", R"("n":3)"}) {
+    const Got got = post(door, "/v1/chat/completions", chat_body(more));
+    EXPECT_EQ(got.status, 400) << got.body;
+    EXPECT_NE(got.error("message").find("cache"), std::string::npos);
+  }
+  const Got echo = post(door, "/v1/completions",
+                        R"({"model":"model","prompt":"AB","echo":true,"max_tokens":0})");
+  EXPECT_EQ(openai::parse_completion(echo.body)->choices[0].text, "AB") << echo.body;
+}
+
 TEST(ServerTest, StoppingCutsWhatTakesTooLong) {
   Started door = started({.text = std::string(200, 'x'), .step_ms = 100});
   RawSocket socket = RawSocket::connect(door.server->port());

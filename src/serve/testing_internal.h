@@ -38,6 +38,7 @@ struct Script {
   std::string error = {};       // instead of an answer
   bool has_chat = true;
   int64_t context_length = 256;
+  int64_t cache_tokens = 1 << 20;  // a request beyond is refused at submit()
 };
 
 class ScriptedBackend : public Backend {
@@ -60,6 +61,12 @@ class ScriptedBackend : public Backend {
     return {.running = live, .waiting = 0, .generated_tokens = generated, .memory_bytes = 1000};
   }
   Result<engine::RequestId> submit(engine::Request request) override {
+    if (std::ssize(request.prompt) + request.max_tokens > script_.cache_tokens) {
+      return base::bad_input("it does not fit the cache");
+    }
+    if (request.max_tokens == 0 && request.prompt_logprobs < 0) {
+      return base::bad_input("nothing is asked for");
+    }
     const std::lock_guard lock(mutex_);
     const engine::RequestId id = ++last_;
     auto& running = running_[id] = std::make_unique<Running>();
