@@ -63,12 +63,18 @@ Result<std::vector<Claimed>> GatheringNotebook::claim(int64_t limit) {
   std::vector<Claimed> out;
   RETORT_TRY(auto jobs, gathering_.claim(limit));
   for (auto& job : jobs) {
+    const Spend most = most_of(job.request, prices_);
+    // Nobody knows what an attempt cost that an earlier process did not live to see the end of.
+    if (job.possibly_sent) {
+      RETORT_TRY_VOID(gathering_.book_lost(job, {most.prompt_tokens, most.answer_tokens},
+                                           micros_up(most.money)));
+    }
     if (!wanted_.contains(job.request.key)) {
       RETORT_TRY_VOID(gathering_.fail(
           job, {.reason = "no longer part of the run file", .retry = false, .usage = {}}));
       continue;
     }
-    out.push_back({job.id, most_of(job.request, prices_), job.request.key, job.possibly_sent});
+    out.push_back({job.id, most, job.request.key, job.possibly_sent});
     claimed_.insert_or_assign(job.id, std::move(job));
   }
   return out;

@@ -52,6 +52,7 @@ struct Selection {
 };
 
 class Clearance;
+class Tally;
 
 // Records that may be used for one action.
 template <class ActionTag>
@@ -297,6 +298,9 @@ class Clearance {
     Permit permit;
   };
   Result<Checked> check(const Selection& selection, terms::Action action);
+  // Writes what was decided into the log; the permit gets the entry's number.
+  Result<void> log_verdict(Permit& permit, const std::string& path_label, const std::string& split,
+                           const std::string& digest, const Tally& tally);
   Result<CheckedWeights> check_weights(const std::string& path, const std::string& model,
                                        const std::vector<std::string>& terms_files,
                                        terms::Action action);

@@ -99,6 +99,9 @@ class Gathering {
   Result<void> fail(const Job& job, const Failure& failure);
   // Back to planned without an attempt counted: claimed but not sent.
   Result<void> release(const Job& job);
+  // What the attempt of an ended process may have cost at most; counted once for a claimed job that
+  // is possibly_sent, which it is no longer from then on.
+  Result<void> book_lost(const Job& job, const Usage& usage, int64_t cost_micros);
   // Failed jobs are planned again (a new run of the same command).
   Result<int64_t> retry_failed();
   // Waits until everything submitted is on disk; the first error of the writer, if any.

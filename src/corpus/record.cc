@@ -143,7 +143,7 @@ std::string leaf_bytes(const Record& record, const LeafCodes& codes) {
   put(out, record.features, 2);
   put(out, record.parents.size(), 2);
   RETORT_CHECK(record.parents.size() <= kMaxParents, "{} parents", record.parents.size());
-  // A parent is named by the first 8 bytes of its leaf hash, which its own shard's entry commits to.
+  // A parent is named by the first 8 bytes of its leaf hash; its own shard commits to that.
   for (const auto& parent : record.parents) {
     const auto leaf = crypto::from_hex(parent.leaf.substr(0, 16));
     out += leaf ? *leaf : std::string(8, '\0');

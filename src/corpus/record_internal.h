@@ -22,8 +22,8 @@ struct LeafCodes {
   uint32_t terms_set = 0;
   uint32_t door = 0;
 };
-// Leaf v1, little-endian: version 1, kind 1, prompt and output hashes 32 + 32 (HMAC-SHA256 under the
-// record's salt), terms set 4, door and model 4, principal 4, captured_ms 8, preference 1,
+// Leaf v1, little-endian: version 1, kind 1, prompt and output hashes 32 + 32 (HMAC-SHA256 under
+// the record's salt), terms set 4, door and model 4, principal 4, captured_ms 8, preference 1,
 // features 2, parents 2, then 8 bytes a parent.
 std::string leaf_bytes(const Record& record, const LeafCodes& codes);
 

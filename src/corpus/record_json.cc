@@ -45,7 +45,9 @@ void add_lineage(const Record& record, json::Value& out) {
   }
 }
 
-Error wrong(const char* what) { return base::bad_input(fmt::format("a record's {} is wrong", what)); }
+Error wrong(const char* what) {
+  return base::bad_input(fmt::format("a record's {} is wrong", what));
+}
 
 Result<std::vector<terms::Reference>> read_terms(const json::Value& value) {
   std::vector<terms::Reference> out;

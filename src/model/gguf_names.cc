@@ -1,5 +1,8 @@
 #include "model/gguf_names_internal.h"
 
+#include <fmt/core.h>
+
+#include <cstdlib>
 #include <utility>
 
 #include "base/check.h"
@@ -42,6 +45,15 @@ Result<void> refuse_unsupported(const artifact::GgufFile& file) {
   return {};
 }
 
+// GGUF keeps 1e-5 as a float, which as a double is 9.99999974e-06. The number that was meant is the
+// shortest one that is the same float, so that a written model reads back with an equal shape.
+Result<double> number_meant(const artifact::GgufFile& file, const char* key, double otherwise) {
+  RETORT_TRY(const double stored, file.number_at(key, otherwise));
+  const auto single = static_cast<float>(stored);
+  if (static_cast<double>(single) != stored) return stored;
+  return std::strtod(fmt::format("{}", single).c_str(), nullptr);
+}
+
 }  // namespace
 
 Result<Config> config_from_gguf(const artifact::GgufFile& file) {
@@ -60,8 +72,8 @@ Result<Config> config_from_gguf(const artifact::GgufFile& file) {
   RETORT_TRY(c.head_dim, file.int_at("llama.attention.key_length", even_share));
   RETORT_TRY(c.ffn, file.int_at("llama.feed_forward_length"));
   RETORT_TRY(c.max_positions, file.int_at("llama.context_length", 2048));
-  RETORT_TRY(c.norm_eps, file.number_at("llama.attention.layer_norm_rms_epsilon", 1e-5));
-  RETORT_TRY(c.rope_theta, file.number_at("llama.rope.freq_base", 10000.0));
+  RETORT_TRY(c.norm_eps, number_meant(file, "llama.attention.layer_norm_rms_epsilon", 1e-5));
+  RETORT_TRY(c.rope_theta, number_meant(file, "llama.rope.freq_base", 10000.0));
   c.tied_embeddings = file.find_tensor("output.weight") == nullptr;
   RETORT_TRY_VOID(validate(c));
   RETORT_TRY(const int64_t turned, file.int_at("llama.rope.dimension_count", c.head_dim));

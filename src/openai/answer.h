@@ -29,6 +29,16 @@ struct TokenLogprob {
   bool operator==(const TokenLogprob&) const = default;
 };
 
+// A token of the prompt with its rank among all tokens (0: not known), in vLLM's prompt_logprobs.
+struct PromptLogprob {
+  int32_t id = 0;
+  std::string bytes = {};
+  double logprob = 0;
+  int64_t rank = 0;
+};
+// One list a token of the prompt, its own entry first; the first token's list is empty.
+using PromptLogprobs = std::vector<std::vector<PromptLogprob>>;
+
 struct ChatChoice {
   int64_t index = 0;
   bool opens = false;                        // a piece that carries the role
@@ -44,6 +54,7 @@ struct ChatAnswer {
   std::string model = {};  // as the peer names what answered
   int64_t created = 0;     // Unix seconds
   std::vector<ChatChoice> choices = {};
+  std::optional<PromptLogprobs> prompt_logprobs = {};  // printed, not read
   std::optional<Usage> usage = {};
   std::optional<ApiError> error = {};  // an error object inside a 200; nothing else is then set
 };
@@ -61,6 +72,7 @@ struct CompletionChoice {
   std::string text = {};
   std::string finish_reason = {};
   std::optional<CompletionLogprobs> logprobs = {};
+  std::optional<PromptLogprobs> prompt_logprobs = {};  // printed, not read
 };
 
 struct CompletionAnswer {

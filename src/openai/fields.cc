@@ -1,6 +1,8 @@
 #include <fmt/core.h>
 
 #include <array>
+#include <charconv>
+#include <cmath>
 #include <limits>
 
 #include "openai/fields_internal.h"
@@ -25,11 +27,8 @@ bool is_empty(const json::Value& value) {
 
 // A field that is not supported, at the value that asks for nothing.
 bool is_neutral(std::string_view key, const json::Value& value) {
-  if (key == "presence_penalty" || key == "frequency_penalty" || key == "min_p") {
-    return is_number(value, 0);
-  }
   if (key == "best_of") return is_number(value, 1);
-  if (key == "logit_bias" || key == "tools" || key == "functions") return is_empty(value);
+  if (key == "tools" || key == "functions") return is_empty(value);
   if (key == "tool_choice" || key == "function_call") {
     return value.is_string() && (value.as_string() == "none" || value.as_string() == "auto");
   }
@@ -67,6 +66,48 @@ std::vector<std::string> read_stop(Fields& fields) {
     stops.push_back(item.as_string());
   }
   return stops;
+}
+
+// {"50256": -100}: keys are token ids in decimal, as JSON has no other keys.
+std::vector<std::pair<int32_t, double>> read_logit_bias(Fields& fields) {
+  const json::Value* value = fields.get("logit_bias");
+  if (value == nullptr) return {};
+  if (!value->is_object() || std::ssize(value->as_object()) > kBiasesMax) {
+    fields.fail("logit_bias",
+                fmt::format("logit_bias must be an object of at most {} token ids", kBiasesMax));
+    return {};
+  }
+  std::vector<std::pair<int32_t, double>> biases;
+  for (const auto& [key, bias] : value->as_object()) {
+    int32_t id = -1;
+    const auto [end, code] = std::from_chars(key.data(), key.data() + key.size(), id);
+    const bool whole = code == std::errc() && end == key.data() + key.size() && id >= 0;
+    if (!whole || !bias.is_number() || !(std::abs(bias.as_number()) <= 100)) {
+      fields.fail("logit_bias", "logit_bias maps token ids to numbers from -100 to 100");
+      return {};
+    }
+    biases.emplace_back(id, bias.as_number());
+  }
+  return biases;
+}
+
+std::vector<int32_t> read_stop_tokens(Fields& fields) {
+  const json::Value* value = fields.get("stop_token_ids");
+  if (value == nullptr) return {};
+  std::vector<int32_t> ids;
+  bool fits = value->is_array() && std::ssize(value->as_array()) <= kStopTokensMax;
+  for (size_t i = 0; fits && i < value->as_array().size(); ++i) {
+    const json::Value& item = value->as_array()[i];
+    fits = item.is_int() && item.as_int() >= 0 &&
+           item.as_int() <= std::numeric_limits<int32_t>::max();
+    if (fits) ids.push_back(static_cast<int32_t>(item.as_int()));
+  }
+  if (!fits) {
+    fields.fail("stop_token_ids",
+                fmt::format("stop_token_ids must be an array of at most {} token ids",
+                            kStopTokensMax));
+  }
+  return ids;
 }
 
 bool read_include_usage(Fields& fields) {
@@ -168,14 +209,20 @@ Generation read_generation(Fields& fields) {
   out.top_k = fields.integer("top_k", -1, kLargest);
   if (out.top_k == -1) out.top_k = 0;  // vLLM's spelling of "all"
   out.repetition_penalty = fields.number("repetition_penalty", 0.01, 100);
-  const auto older = fields.integer("max_tokens", 1, kLargest);
-  const auto newer = fields.integer("max_completion_tokens", 1, kLargest);
+  const auto older = fields.integer("max_tokens", 0, kLargest);
+  const auto newer = fields.integer("max_completion_tokens", 0, kLargest);
   out.max_tokens = newer ? newer : older;
   out.seed = fields.integer("seed", std::numeric_limits<int64_t>::min(), kLargest);
   out.n = fields.integer("n", 1, kChoicesMax).value_or(1);
   out.stop = read_stop(fields);
   out.stream = fields.boolean("stream").value_or(false);
   out.include_usage = read_include_usage(fields);
+  out.min_p = fields.number("min_p", 0, 1);
+  out.presence_penalty = fields.number("presence_penalty", -2, 2);
+  out.frequency_penalty = fields.number("frequency_penalty", -2, 2);
+  out.logit_bias = read_logit_bias(fields);
+  out.stop_token_ids = read_stop_tokens(fields);
+  out.ignore_eos = fields.boolean("ignore_eos").value_or(false);
   return out;
 }
 
@@ -194,6 +241,19 @@ void write_generation(json::Value& object, const Generation& generation) {
   if (!generation.stop.empty()) {
     object.set("stop", json::Array(generation.stop.begin(), generation.stop.end()));
   }
+  set("min_p", generation.min_p);
+  set("presence_penalty", generation.presence_penalty);
+  set("frequency_penalty", generation.frequency_penalty);
+  if (!generation.logit_bias.empty()) {
+    json::Value biases = json::Value::object();
+    for (const auto& [id, bias] : generation.logit_bias) biases.set(std::to_string(id), bias);
+    object.set("logit_bias", std::move(biases));
+  }
+  if (!generation.stop_token_ids.empty()) {
+    object.set("stop_token_ids",
+               json::Array(generation.stop_token_ids.begin(), generation.stop_token_ids.end()));
+  }
+  if (generation.ignore_eos) object.set("ignore_eos", true);
   if (generation.stream) object.set("stream", true);
   if (generation.stream && generation.include_usage) {
     object.set("stream_options", json::Value::object({{"include_usage", true}}));

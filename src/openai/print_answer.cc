@@ -72,6 +72,21 @@ Value print_chat(const ChatAnswer& answer, bool piece) {
                         {"choices", std::move(choices)}});
 }
 
+Value print_prompt_logprobs(const PromptLogprobs& logprobs) {
+  Array tokens;
+  for (const auto& entries : logprobs) {
+    Value object = Value::object();
+    for (const PromptLogprob& entry : entries) {
+      object.set(std::to_string(entry.id),
+                 Value::object({{"logprob", logprob_value(entry.logprob)},
+                                {"rank", entry.rank > 0 ? Value(entry.rank) : Value()},
+                                {"decoded_token", completion_token_text(entry.bytes)}}));
+    }
+    tokens.push_back(entries.empty() ? Value() : std::move(object));
+  }
+  return tokens;
+}
+
 Value print_logprobs(const CompletionLogprobs& logprobs) {
   Array tokens(logprobs.tokens.begin(), logprobs.tokens.end());
   Array values;
@@ -85,7 +100,8 @@ Value print_logprobs(const CompletionLogprobs& logprobs) {
       // Two tokens may have one text; the likelier comes first and stays.
       if (entry.find(token) == nullptr) entry.set(token, logprob_value(logprob));
     }
-    top.push_back(std::move(entry));
+    // A first echoed token has none, as it has no log-probability.
+    top.push_back(alternatives.empty() ? Value() : std::move(entry));
   }
   Array offsets(logprobs.text_offset.begin(), logprobs.text_offset.end());
   return Value::object({{"tokens", std::move(tokens)},
@@ -105,6 +121,9 @@ Value print_model_value(const ModelCard& model) {
 
 std::string print_chat_answer(const ChatAnswer& answer) {
   Value object = print_chat(answer, /*piece=*/false);
+  if (answer.prompt_logprobs) {
+    object.set("prompt_logprobs", print_prompt_logprobs(*answer.prompt_logprobs));
+  }
   if (answer.usage) object.set("usage", print_usage(*answer.usage));
   return json::dump(object);
 }
@@ -127,6 +146,9 @@ std::string print_completion(const CompletionAnswer& answer, bool usage_follows)
          {"text", choice.text},
          {"logprobs", choice.logprobs ? print_logprobs(*choice.logprobs) : Value()},
          {"finish_reason", or_null(choice.finish_reason)}}));
+    if (choice.prompt_logprobs) {
+      choices.back().set("prompt_logprobs", print_prompt_logprobs(*choice.prompt_logprobs));
+    }
   }
   Value object = Value::object({{"id", answer.id},
                                 {"object", "text_completion"},

@@ -116,6 +116,14 @@ json::Value print_prompt(const Prompt& prompt) {
   return json::Array(ids.begin(), ids.end());
 }
 
+// Nothing is generated when only the prompt is scored; otherwise zero tokens are no answer.
+void check_max_tokens(Fields& fields, const Generation& generation, bool scores_prompt) {
+  if (generation.max_tokens != 0 || scores_prompt) return;
+  const char* name = fields.get("max_completion_tokens") != nullptr ? "max_completion_tokens"
+                                                                    : "max_tokens";
+  fields.fail(name, fmt::format("{} must be a whole number from 1 on", name));
+}
+
 }  // namespace
 
 Parsed<ChatRequest> parse_chat_request(std::string_view body) {
@@ -131,6 +139,8 @@ Parsed<ChatRequest> parse_chat_request(std::string_view body) {
     fields.fail("top_logprobs", "top_logprobs needs logprobs: true");
   }
   request.top_logprobs = top.value_or(0);
+  request.prompt_logprobs = fields.integer("prompt_logprobs", 0, kTopLogprobsMax);
+  check_max_tokens(fields, request.generation, request.prompt_logprobs.has_value());
   fields.judge_rest();
   if (fields.error()) return *fields.error();
   return request;
@@ -145,6 +155,8 @@ Parsed<CompletionRequest> parse_completion_request(std::string_view body) {
   request.prompts = read_prompts(fields);
   request.logprobs = fields.integer("logprobs", 0, kTopLogprobsMax);
   request.echo = fields.boolean("echo").value_or(false);
+  request.prompt_logprobs = fields.integer("prompt_logprobs", 0, kTopLogprobsMax);
+  check_max_tokens(fields, request.generation, request.echo || request.prompt_logprobs);
   fields.judge_rest();
   if (fields.error()) return *fields.error();
   return request;
@@ -163,6 +175,7 @@ json::Value print_request(const ChatRequest& request) {
   if (request.logprobs && request.top_logprobs > 0) {
     object.set("top_logprobs", request.top_logprobs);
   }
+  if (request.prompt_logprobs) object.set("prompt_logprobs", *request.prompt_logprobs);
   return object;
 }
 
@@ -174,6 +187,7 @@ json::Value print_request(const CompletionRequest& request) {
   object.set("prompt", request.prompts.size() == 1 ? prompts.as_array()[0] : prompts);
   if (request.logprobs) object.set("logprobs", *request.logprobs);
   if (request.echo) object.set("echo", true);
+  if (request.prompt_logprobs) object.set("prompt_logprobs", *request.prompt_logprobs);
   return object;
 }
 

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -20,6 +21,8 @@ constexpr int64_t kTopLogprobsMax = 20;
 constexpr int64_t kStopsMax = 8;
 constexpr int64_t kMessagesMax = 2048;
 constexpr int64_t kPromptsMax = 64;
+constexpr int64_t kBiasesMax = 1024;
+constexpr int64_t kStopTokensMax = 64;
 
 // What both kinds share. An empty optional is "as the model likes it" and is not written.
 struct Generation {
@@ -28,12 +31,18 @@ struct Generation {
   std::optional<double> top_p = {};               // 0 to 1
   std::optional<int64_t> top_k = {};              // 0: all
   std::optional<double> repetition_penalty = {};  // above 0, as vLLM names it
-  std::optional<int64_t> max_tokens = {};         // 1 or more
+  std::optional<int64_t> max_tokens = {};         // 1 or more; 0 when only a prompt is scored
   std::optional<int64_t> seed = {};
   int64_t n = 1;
   std::vector<std::string> stop = {};
   bool stream = false;
   bool include_usage = false;  // stream_options: a last piece with the counts
+  std::optional<double> min_p = {};              // 0 to 1, as vLLM names it
+  std::optional<double> presence_penalty = {};   // -2 to 2
+  std::optional<double> frequency_penalty = {};  // -2 to 2
+  std::vector<std::pair<int32_t, double>> logit_bias = {};  // token id, -100 to 100
+  std::vector<int32_t> stop_token_ids = {};      // these end the answer as well (vLLM's name)
+  bool ignore_eos = false;                       // only max_tokens and stop end it (vLLM's name)
 };
 
 struct ChatRequest {
@@ -41,6 +50,7 @@ struct ChatRequest {
   dialog::Messages messages = {};
   bool logprobs = false;
   int64_t top_logprobs = 0;
+  std::optional<int64_t> prompt_logprobs = {};  // alternatives at each token of the prompt (vLLM)
 };
 
 using Prompt = std::variant<std::string, std::vector<int32_t>>;  // text, or token ids
@@ -50,6 +60,7 @@ struct CompletionRequest {
   std::vector<Prompt> prompts = {};     // one or more, each gets n answers
   std::optional<int64_t> logprobs = {};  // how many alternatives; 0: the chosen token alone
   bool echo = false;
+  std::optional<int64_t> prompt_logprobs = {};
 };
 
 Parsed<ChatRequest> parse_chat_request(std::string_view body);

@@ -71,9 +71,9 @@ TEST(RequestTest, WhatWouldChangeTheAnswerIsRefusedByName) {
            {R"("tools":[{"type":"function"}])", "tools"},
            {R"("tool_choice":"required")", "tool_choice"},
            {R"("response_format":{"type":"json_object"})", "response_format"},
-           {R"("logit_bias":{"50256":-100})", "logit_bias"},
-           {R"("presence_penalty":0.5)", "presence_penalty"},
-           {R"("frequency_penalty":-1)", "frequency_penalty"},
+           {R"("guided_regex":"a+")", "guided_regex"},
+           {R"("min_tokens":4)", "min_tokens"},
+           {R"("best_of":2)", "best_of"},
            {R"("reasoning_effort":"high")", "reasoning_effort"},
            {R"("modalities":["text","audio"])", "modalities"},
            {R"("temprature":1)", "temprature"}}) {
@@ -109,6 +109,13 @@ TEST(RequestTest, RangesAreChecked) {
            {R"("logprobs":true,"top_logprobs":21)", "top_logprobs"},
            {R"("top_logprobs":2)", "top_logprobs"}, {R"("stream":1)", "stream"},
            {R"("stop":["1","2","3","4","5","6","7","8","9"])", "stop"}, {R"("stop":"")", "stop"},
+           {R"("presence_penalty":2.5)", "presence_penalty"},
+           {R"("frequency_penalty":-2.5)", "frequency_penalty"}, {R"("min_p":2)", "min_p"},
+           {R"("logit_bias":{"x":1})", "logit_bias"}, {R"("logit_bias":{"1":101})", "logit_bias"},
+           {R"("logit_bias":{"-1":1})", "logit_bias"}, {R"("logit_bias":{"1 ":1})", "logit_bias"},
+           {R"("logit_bias":[1])", "logit_bias"}, {R"("stop_token_ids":7)", "stop_token_ids"},
+           {R"("stop_token_ids":[-1])", "stop_token_ids"},
+           {R"("max_completion_tokens":0)", "max_completion_tokens"},
            {R"("stop":[1])", "stop"}, {R"("seed":"x")", "seed"},
            {R"("stream_options":{"include_usage":1})", "stream_options.include_usage"}}) {
     const auto request = chat(more);
@@ -116,6 +123,43 @@ TEST(RequestTest, RangesAreChecked) {
     EXPECT_EQ(request.error().param, param) << more;
   }
   EXPECT_TRUE(chat(R"("n":8,"temperature":2,"top_p":0,"logprobs":true,"top_logprobs":20)").ok());
+}
+
+TEST(RequestTest, TheFieldsOfSamplingAreRead) {
+  const auto request = chat(
+      R"("min_p":0.05,"presence_penalty":0.5,"frequency_penalty":-1,"logit_bias":{"7":-100,"9":1.5},)"
+      R"("stop_token_ids":[2,3],"ignore_eos":true)");
+  ASSERT_TRUE(request.ok()) << request.error().message;
+  const Generation& read = request->generation;
+  EXPECT_EQ(read.min_p, 0.05);
+  EXPECT_EQ(read.presence_penalty, 0.5);
+  EXPECT_EQ(read.frequency_penalty, -1);
+  EXPECT_EQ(read.logit_bias, (std::vector<std::pair<int32_t, double>>{{7, -100}, {9, 1.5}}));
+  EXPECT_EQ(read.stop_token_ids, (std::vector<int32_t>{2, 3}));
+  EXPECT_TRUE(read.ignore_eos);
+  const auto again = parse_chat_request(json::dump(print_request(*request)));
+  ASSERT_TRUE(again.ok()) << again.error().message;
+  EXPECT_EQ(print_request(*again), print_request(*request));
+}
+
+TEST(RequestTest, OnlyScoringMayGenerateNothing) {
+  const std::string begin = R"({"model":"m","prompt":[1,2],"max_tokens":0)";
+  EXPECT_EQ(parse_completion_request(begin + "}").error().param, "max_tokens");
+  EXPECT_TRUE(parse_completion_request(begin + R"(,"echo":true,"logprobs":1})").ok());
+  EXPECT_TRUE(parse_completion_request(begin + R"(,"prompt_logprobs":0})").ok());
+}
+
+// Word for word what lm-evaluation-harness sends to score a continuation.
+TEST(RequestTest, ReadsWhatLmEvalSends) {
+  const auto request = parse_completion_request(
+      R"({"prompt": [[3, 4, 5]], "model": "m", "max_tokens": 1, "temperature": 0, "logprobs": 1,)"
+      R"( "seed": 1234, "echo": true})");
+  ASSERT_TRUE(request.ok()) << request.error().message;
+  EXPECT_EQ(request->prompts, std::vector<Prompt>{(std::vector<int32_t>{3, 4, 5})});
+  EXPECT_TRUE(request->echo);
+  EXPECT_EQ(request->logprobs, 1);
+  EXPECT_EQ(request->generation.max_tokens, 1);
+  EXPECT_EQ(request->generation.seed, 1234);
 }
 
 TEST(RequestTest, MessagesOfOtherShapesAreRefusedByPlace) {

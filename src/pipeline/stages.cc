@@ -47,7 +47,10 @@ Result<Child> start_teacher(const RunContext& context, collect::Teacher& teacher
                      "--port-file",
                      ready,
                      "--max-batch",
-                     std::to_string(context.options.serve_batch)};
+                     std::to_string(context.options.serve_batch),
+                     // A key in the environment is for the user's own door, not for this one.
+                     "--api-key",
+                     ""};
   start.log_path = base::join(folder, "serve.log");
   start.ready_path = ready;
   RETORT_TRY(auto child, Child::start(start));

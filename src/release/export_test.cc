@@ -88,8 +88,8 @@ TEST_F(ExportTest, WhatIsPublishedIsTheTrainersModel) {
   for (const auto& check : report->checks) {
     EXPECT_TRUE(check.passed) << sentence(check);
     EXPECT_GT(check.compared, 0) << sentence(check);
-    if (check.what == "weights") EXPECT_EQ(check.measured, 0);
-    if (check.what == "greedy tokens") EXPECT_EQ(check.compared, 3 * 64);
+    if (check.what == "weights") { EXPECT_EQ(check.measured, 0); }
+    if (check.what == "greedy tokens") { EXPECT_EQ(check.compared, 3 * 64); }
   }
   const auto folder = model::load_hf_weights(base::join(out_, "student"));
   ASSERT_TRUE(folder.ok());

@@ -49,6 +49,7 @@ Result<std::vector<GateCheck>> check_by_engine(const Written& written, const Ori
   engine::Options options;
   options.max_batch = 1;
   options.kv_cache_bytes = kCacheBytes;
+  options.exact = true;  // it is the file that is examined, not the kernels for its format
   RETORT_TRY(const auto engine, engine::Engine::open(written.path, options));
   std::vector<GateCheck> checks;
   checks.push_back(check_ids(original.probes, original.tokenizer, engine->tokenizer()));

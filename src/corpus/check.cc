@@ -1,0 +1,245 @@
+// The check itself: bytes, log, terms; the verdict into the log; and only then the records.
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <set>
+
+#include "base/files.h"
+#include "corpus/clearance_internal.h"
+#include "crypto/hash.h"
+
+namespace retort::corpus {
+namespace {
+
+constexpr size_t kShardsLogged = 256;  // more are named by the digest alone
+constexpr size_t kTermsLogged = 256;
+constexpr int64_t kClockSlack_ms = 10 * 60 * 1000;
+
+struct Gathered {
+  std::vector<Record> records;
+  std::vector<ParentLink> links;
+  std::vector<std::string> shards;
+  std::string digest;
+};
+
+// Verdicts differ only by what the terms ask about, and in time only where some version begins or
+// ends: between two such moments one verdict serves all alike records.
+class Verdicts {
+ public:
+  Verdicts(const terms::TermsSet& terms, const terms::Purpose& purpose, terms::Action action)
+      : terms_(terms), purpose_(purpose), action_(action) {
+    for (const auto* one : terms.all()) {
+      moments_.insert(one->effective_ms);
+      moments_.insert(one->until_ms);
+    }
+  }
+
+  terms::Verdict of(const Record& record) {
+    terms::Verdict all;
+    for (const auto& facts : facts_of(record)) all = terms::meet(std::move(all), of(facts));
+    return all;
+  }
+
+ private:
+  const terms::Verdict& of(const terms::Facts& facts) {
+    const std::string key = key_of(facts);
+    auto found = known_.find(key);
+    if (found == known_.end()) {
+      found = known_.emplace(key, terms::evaluate(facts, terms_, purpose_, action_)).first;
+    }
+    return found->second;
+  }
+
+  std::string key_of(const terms::Facts& facts) const {
+    std::string key;
+    const auto put = [&key](std::string_view text) {
+      key += fmt::format("{}:{}", text.size(), text);
+    };
+    for (const auto& one : facts.terms) {
+      put(one.id);
+      put(terms::name(one.object));
+    }
+    put("|");
+    put(terms::name(facts.object));
+    put(facts.endpoint);
+    put(facts.plan);
+    for (const auto& model : facts.models) put(model);
+    put("|");
+    put(facts.modality);
+    for (const auto& feature : facts.features) put(feature);
+    const auto after = moments_.upper_bound(facts.captured_ms);
+    put(after == moments_.end() ? "last" : std::to_string(*after));
+    put(std::to_string(static_cast<int>(facts.preference)));
+    return key;
+  }
+
+  const terms::TermsSet& terms_;
+  const terms::Purpose& purpose_;
+  terms::Action action_;
+  std::set<int64_t> moments_;
+  std::map<std::string, terms::Verdict> known_;
+};
+
+// A record cannot be younger than the entry that says it was sealed, nor come from nowhere.
+Result<void> check_record(const Record& record, const ReadShard& shard, const ShardIndex& index,
+                          const std::string& where) {
+  if (record.captured_ms > shard.entry.time_ms + kClockSlack_ms) {
+    return base::bad_input("a record was captured after its shard was sealed", where);
+  }
+  for (const auto& parent : record.parents) {
+    if (index.by_digest(parent.shard) != nullptr) continue;
+    return base::bad_input("a record has a parent in a shard that is not in the log", where);
+  }
+  return {};
+}
+
+Result<Gathered> gather(const Selection& selection, ledger::Ledger& ledger, CodeBook& codes) {
+  RETORT_TRY(const auto shards, list_shards(selection.folder));
+  RETORT_TRY(const auto index, ShardIndex::load(ledger));
+  Gathered out;
+  crypto::Sha256 digest;
+  for (const auto& shard : shards) {
+    RETORT_TRY(auto read, read_shard(shard, index, codes));
+    digest.add(read.entry.digest);
+    out.shards.push_back(read.entry.digest);
+    for (size_t row = 0; row < read.records.size(); ++row) {
+      Record& record = read.records[row];
+      RETORT_TRY_VOID(
+          check_record(record, read, index, fmt::format("{}: record {}", shard.path(), row)));
+      if (!selection.split.empty() && record.split != selection.split) continue;
+      out.links.push_back(
+          {read.entry.digest, static_cast<int64_t>(row), crypto::to_hex(read.leaves[row])});
+      out.records.push_back(std::move(record));
+    }
+  }
+  digest.add("split:" + selection.split);
+  out.digest = crypto::to_hex(digest.finish());
+  return out;
+}
+
+json::Value list(const std::vector<std::string>& texts, size_t most) {
+  json::Value out = json::Value::array();
+  for (size_t i = 0; i < std::min(texts.size(), most); ++i) out.push(texts[i]);
+  return out;
+}
+
+// The SHA-256 of a file, or over the names and digests of a folder's files.
+Result<std::string> digest_of_weights(const std::string& path) {
+  if (!base::exists(path)) return base::not_found("there are no such weights", path);
+  if (!base::is_directory(path)) return crypto::sha256_file_hex(path);
+  std::vector<std::string> files;
+  std::error_code code;
+  for (std::filesystem::recursive_directory_iterator it(path, code), end; !code && it != end;
+       it.increment(code)) {
+    if (!it->is_directory(code)) files.push_back(it->path().lexically_relative(path).string());
+  }
+  if (code) {
+    errno = code.value();
+    return base::errno_error("list", path);
+  }
+  std::sort(files.begin(), files.end());
+  crypto::Sha256 digest;
+  for (const auto& file : files) {
+    RETORT_TRY(const auto one, crypto::sha256_file_hex(base::join(path, file)));
+    digest.add(file + '\0' + one + '\n');
+  }
+  return crypto::to_hex(digest.finish());
+}
+
+}  // namespace
+
+Result<Clearance::Checked> Clearance::check(const Selection& selection, terms::Action action) {
+  RETORT_TRY_VOID(impl_->ready());
+  RETORT_TRY(auto gathered, gather(selection, impl_->ledger, impl_->codes));
+  Tally tally;
+  tally.add(purpose_verdict(purpose_, action));
+  Verdicts verdicts(impl_->terms, purpose_, action);
+  std::map<std::string, UsedTerms> used;
+  for (const auto& record : gathered.records) {
+    tally.add(verdicts.of(record), record.key);
+    count_terms(used, record.terms);
+  }
+  impl_->note_terms(used);
+  Checked out;
+  out.permit = {.action = action,
+                .decision = tally.decision(),
+                .duties = tally.duties(),
+                .records = static_cast<int64_t>(gathered.records.size()),
+                .leaf = -1,
+                .shards = gathered.shards,
+                .terms_ids = {}};
+  for (const auto& [id, counted] : used) out.permit.terms_ids.push_back(id);
+  RETORT_TRY_VOID(
+      log_verdict(out.permit, selection.path_label, selection.split, gathered.digest, tally));
+  if (!tally.permits()) return tally.error(action, out.permit.records);
+  out.records = std::make_shared<const std::vector<Record>>(std::move(gathered.records));
+  out.links = std::move(gathered.links);
+  out.digest = std::move(gathered.digest);
+  return out;
+}
+
+Result<void> Clearance::log_verdict(Permit& permit, const std::string& path_label,
+                                    const std::string& split, const std::string& digest,
+                                    const Tally& tally) {
+  json::Value body = json::Value::object({{"schema", "retort.verdict/1"},
+                                          {"path", path_label},
+                                          {"action", terms::name(permit.action)},
+                                          {"decision", terms::name(permit.decision)},
+                                          {"records", permit.records},
+                                          {"refused", tally.refused()},
+                                          {"split", split},
+                                          {"digest", digest},
+                                          {"shards", list(permit.shards, kShardsLogged)},
+                                          {"terms", list(permit.terms_ids, kTermsLogged)},
+                                          {"purpose", purpose_json(purpose_)},
+                                          {"findings", tally.to_json()}});
+  RETORT_TRY(permit.leaf, impl_->ledger.append("verdict", "", std::move(body)));
+  impl_->checks.push_back({.path = path_label,
+                           .action = permit.action,
+                           .decision = permit.decision,
+                           .records = permit.records,
+                           .refused = tally.refused(),
+                           .leaf = permit.leaf,
+                           .findings = tally.to_json()});
+  return {};
+}
+
+Result<Clearance::CheckedWeights> Clearance::check_weights(
+    const std::string& path, const std::string& model, const std::vector<std::string>& terms_files,
+    terms::Action action) {
+  RETORT_TRY(const auto set, terms::load_terms_set(terms_files));
+  for (const auto* one : set.all()) impl_->terms.add(*one);
+  impl_->is_ready = false;  // the new ones have to be logged
+  RETORT_TRY_VOID(impl_->ready());
+  CheckedWeights out;
+  RETORT_TRY(out.digest, digest_of_weights(path));
+
+  terms::Facts facts;
+  facts.object = terms::Object::weights;
+  if (!model.empty()) facts.models.push_back(model);
+  facts.captured_ms = impl_->clock->wall_ms();
+  for (const auto* one : set.all()) facts.terms.push_back({one->id, terms::Object::weights});
+  std::map<std::string, UsedTerms> used;
+  count_terms(used, facts.terms);
+  for (auto& [id, one] : used) one.records = 0;  // weights are no records
+  impl_->note_terms(used);
+  Tally tally;
+  tally.add(terms::evaluate(facts, impl_->terms, purpose_, action));
+
+  out.permit = {.action = action,
+                .decision = tally.decision(),
+                .duties = tally.duties(),
+                .records = 0,
+                .leaf = -1,
+                .shards = {},
+                .terms_ids = {}};
+  for (const auto& reference : facts.terms) out.permit.terms_ids.push_back(reference.id);
+  RETORT_TRY_VOID(
+      impl_->ledger.append("weights", out.digest, json::Value::object({{"model", model}})));
+  RETORT_TRY_VOID(log_verdict(out.permit, "weights of " + model, "", out.digest, tally));
+  if (!tally.permits()) return tally.error(action, 0).at(path);
+  return out;
+}
+
+}  // namespace retort::corpus

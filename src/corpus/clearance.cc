@@ -1,0 +1,123 @@
+#include "corpus/clearance.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+
+#include "corpus/clearance_internal.h"
+
+namespace retort::corpus {
+
+Clearance::Clearance(ledger::Ledger& ledger, terms::TermsSet terms, terms::Purpose purpose,
+                     base::Clock* clock)
+    : purpose_(std::move(purpose)),
+      impl_(new Impl{ledger, std::move(terms), clock != nullptr ? clock : &base::system_clock()}) {}
+
+Clearance::~Clearance() = default;
+
+Result<void> Clearance::Impl::add_logged_terms() {
+  RETORT_TRY(const auto logged, codes.logged_terms());
+  for (const auto* one : logged.all()) {
+    if (terms.find(one->id) == nullptr) terms.add(*one);
+  }
+  return {};
+}
+
+Result<void> Clearance::Impl::ready() {
+  if (is_ready) return {};
+  RETORT_TRY_VOID(ledger.verify());
+  RETORT_TRY_VOID(add_logged_terms());
+  RETORT_TRY_VOID(codes.log_terms(terms));
+  is_ready = true;
+  return {};
+}
+
+// Several checks may read the same records, so the largest count stands.
+void Clearance::Impl::note_terms(const std::map<std::string, UsedTerms>& in_one_check) {
+  for (const auto& [id, counted] : in_one_check) {
+    auto& one = used[id];
+    one.records = std::max(one.records, counted.records);
+    one.objects.insert(counted.objects.begin(), counted.objects.end());
+  }
+}
+
+void count_terms(std::map<std::string, UsedTerms>& used,
+                 const std::vector<terms::Reference>& references) {
+  for (const auto& reference : references) {
+    auto& one = used[reference.id];
+    ++one.records;
+    one.objects.insert(reference.object);
+  }
+}
+
+std::vector<std::string_view> Clearance::texts_of(const std::vector<Record>& records, Part part) {
+  std::vector<std::string_view> texts;
+  for (const auto& record : records) {
+    if (part != Part::answers) {
+      for (const auto& message : record.messages) texts.emplace_back(message.content);
+    }
+    if (part != Part::messages) texts.emplace_back(record.answer);
+  }
+  return texts;
+}
+
+Result<ExportPermit> Clearance::permit_export(const Selection& learnt_from) {
+  return permit_export_with(learnt_from, {});
+}
+
+// In the house the model may be where its records may be learnt from; out of it, the terms must
+// permit to publish what learnt from them, and no two duties may contradict each other.
+Result<ExportPermit> Clearance::permit_export_with(const Selection& learnt_from,
+                                                   std::vector<terms::OwedDuty> duties) {
+  const auto action =
+      purpose_.distributed ? terms::Action::publish_model : terms::Action::train_generative;
+  RETORT_TRY(auto checked, check(learnt_from, action));
+  terms::Verdict of_records;
+  of_records.decision = checked.permit.decision;
+  of_records.duties = std::move(checked.permit.duties);
+  terms::Verdict of_weights;
+  of_weights.duties = std::move(duties);
+  terms::Verdict both = terms::meet(std::move(of_records), of_weights);
+  checked.permit.decision = both.decision;
+  checked.permit.duties = both.duties;
+  if (!both.permits()) {
+    Tally tally;
+    tally.add(both);
+    RETORT_TRY_VOID(log_verdict(checked.permit, learnt_from.path_label, learnt_from.split,
+                                checked.digest, tally));
+    return tally.error(action, 0);
+  }
+  return ExportPermit(std::move(checked.permit), purpose_.distributed, purpose_.model_id);
+}
+
+terms::Verdict Clearance::preview(const Origin& origin) const {
+  terms::Verdict all;
+  if (const auto added = impl_->add_logged_terms(); !added) {
+    terms::Finding finding;
+    finding.reason = "the log cannot be read: " + added.error().text();
+    all.findings.push_back(std::move(finding));
+    all.decision = terms::Decision::deny;
+  }
+  if (purpose_.actions.empty()) {
+    all = terms::meet(std::move(all), purpose_verdict(purpose_, terms::Action::train_generative));
+  }
+  const auto facts = facts_of_origin(origin);
+  for (const auto action : purpose_.actions) {
+    all = terms::meet(std::move(all), terms::evaluate(facts, impl_->terms, purpose_, action));
+  }
+  return all;
+}
+
+Result<void> Clearance::preview_or_refuse(const Origin& origin) const {
+  const auto verdict = preview(origin);
+  if (verdict.permits()) return {};
+  Tally tally;
+  tally.add(verdict);
+  terms::Action worst = terms::Action::store;
+  for (const auto& finding : verdict.findings) {
+    if (finding.decision < terms::Decision::permit_with_duties) worst = finding.action;
+  }
+  return tally.error(worst, 0);
+}
+
+}  // namespace retort::corpus

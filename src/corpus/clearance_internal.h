@@ -1,0 +1,86 @@
+// What the parts of Clearance share.
+#pragma once
+#include <cstdint>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "corpus/clearance.h"
+#include "corpus/shard_internal.h"
+
+namespace retort::corpus {
+
+// The verdicts over many records: the worst of them, and for every finding how many records it
+// concerns and the keys of the first few.
+class Tally {
+ public:
+  void add(const terms::Verdict& verdict, const std::string& key);
+  // One that concerns no single record.
+  void add(const terms::Verdict& verdict);
+
+  bool permits() const { return total_.permits(); }
+  terms::Decision decision() const { return total_.decision; }
+  const std::vector<terms::OwedDuty>& duties() const { return total_.duties; }
+  int64_t refused() const { return refused_; }
+
+  // A refusal for people: clause, how many of `records`, the first keys.
+  Error error(terms::Action action, int64_t records) const;
+  // The findings for the log and the report, the most frequent first, clipped.
+  json::Value to_json() const;
+
+ private:
+  struct Reason {
+    terms::Finding finding;
+    int64_t records = 0;
+    std::vector<std::string> keys;  // the first few
+  };
+  std::vector<const Reason*> by_frequency() const;
+
+  terms::Verdict total_;
+  std::map<std::string, Reason> reasons_;  // by sentence
+  int64_t refused_ = 0;
+};
+
+// Terms that were asked about: how many records name them, and for which part of the record.
+struct UsedTerms {
+  int64_t records = 0;
+  std::set<terms::Object> objects;
+};
+
+// One verdict as permission.json has it.
+struct CheckMade {
+  std::string path;
+  terms::Action action = terms::Action::store;
+  terms::Decision decision = terms::Decision::deny;
+  int64_t records = 0;
+  int64_t refused = 0;
+  int64_t leaf = -1;
+  json::Value findings;
+};
+
+struct Clearance::Impl {
+  ledger::Ledger& ledger;
+  terms::TermsSet terms;  // known now, with those of the log once ready() was called
+  base::Clock* clock;
+  CodeBook codes{ledger};
+  bool is_ready = false;
+  std::map<std::string, UsedTerms> used{};
+  std::vector<CheckMade> checks{};
+
+  // The log is verified and its terms are known; the known ones stand in the log.
+  Result<void> ready();
+  // Adds the terms of the log without verifying or writing anything.
+  Result<void> add_logged_terms();
+  void note_terms(const std::map<std::string, UsedTerms>& in_one_check);
+};
+
+// Counts the terms that a record names.
+void count_terms(std::map<std::string, UsedTerms>& used,
+                 const std::vector<terms::Reference>& references);
+
+json::Value purpose_json(const terms::Purpose& purpose);
+// Of no record at all: the purpose must name the action even then.
+terms::Verdict purpose_verdict(const terms::Purpose& purpose, terms::Action action);
+
+}  // namespace retort::corpus

@@ -1,0 +1,132 @@
+// Refusals that a person can act on.
+#include <fmt/core.h>
+
+#include <algorithm>
+
+#include "base/progress.h"
+#include "corpus/clearance_internal.h"
+
+namespace retort::corpus {
+namespace {
+
+constexpr size_t kKeysShown = 3;
+constexpr size_t kReasonsLogged = 16;
+constexpr size_t kClauseBytes = 500;
+
+// Cut between two characters.
+std::string clipped(const std::string& text) {
+  if (text.size() <= kClauseBytes) return text;
+  size_t end = kClauseBytes;
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;
+  return text.substr(0, end) + "…";
+}
+
+}  // namespace
+
+void Tally::add(const terms::Verdict& verdict) {
+  total_ = terms::meet(std::move(total_), verdict);
+  for (const auto& finding : verdict.findings) {
+    reasons_.try_emplace(finding.sentence(), Reason{finding, 0, {}});
+  }
+}
+
+void Tally::add(const terms::Verdict& verdict, const std::string& key) {
+  if (!verdict.permits()) ++refused_;
+  // Most records add nothing that is not known.
+  if (verdict.decision < total_.decision || !verdict.findings.empty() || !verdict.duties.empty()) {
+    total_ = terms::meet(std::move(total_), verdict);
+  }
+  for (const auto& finding : verdict.findings) {
+    auto& reason = reasons_.try_emplace(finding.sentence(), Reason{finding, 0, {}}).first->second;
+    ++reason.records;
+    if (reason.keys.size() < kKeysShown) reason.keys.push_back(key);
+  }
+}
+
+std::vector<const Tally::Reason*> Tally::by_frequency() const {
+  std::vector<const Reason*> out;
+  for (const auto& [sentence, reason] : reasons_) out.push_back(&reason);
+  std::stable_sort(out.begin(), out.end(), [](const Reason* a, const Reason* b) {
+    return std::pair(a->finding.decision, -a->records) <
+           std::pair(b->finding.decision, -b->records);
+  });
+  return out;
+}
+
+Error Tally::error(terms::Action action, int64_t records) const {
+  Error out;
+  out.code = ErrorCode::refused_by_terms;
+  if (records == 0) {
+    out.message = fmt::format("the terms do not permit {}", terms::name(action));
+  } else {
+    out.message =
+        fmt::format("the terms do not permit {} of {} of {} records", terms::name(action),
+                    base::grouped(refused_ > 0 ? refused_ : records), base::grouped(records));
+  }
+  std::vector<std::string> keys;
+  for (const auto* reason : by_frequency()) {
+    out.message += fmt::format("; {}", clipped(reason->finding.sentence()));
+    if (reason->records > 0 && reason->records != refused_) {
+      out.message += fmt::format(" ({} records)", base::grouped(reason->records));
+    }
+    if (out.hint.empty()) out.hint = reason->finding.need;
+    if (keys.empty()) keys = reason->keys;
+  }
+  if (out.hint.empty())
+    out.hint = "leave these records out, or use them for what their terms allow";
+  for (const auto& key : keys) {
+    out.where +=
+        fmt::format("{}{}", out.where.empty() ? "records " : ", ", key.substr(0, kNameDigits));
+  }
+  const auto more = refused_ - static_cast<int64_t>(keys.size());
+  if (!keys.empty() && more > 0) out.where += fmt::format(" and {} more", base::grouped(more));
+  return out;
+}
+
+json::Value Tally::to_json() const {
+  json::Value out = json::Value::array();
+  for (const auto* reason : by_frequency()) {
+    if (out.as_array().size() == kReasonsLogged) break;
+    json::Value keys = json::Value::array();
+    for (const auto& key : reason->keys) keys.push(key);
+    out.push(json::Value::object({{"decision", terms::name(reason->finding.decision)},
+                                  {"terms", reason->finding.terms_id},
+                                  {"sentence", clipped(reason->finding.sentence())},
+                                  {"records", reason->records},
+                                  {"first_keys", std::move(keys)}}));
+  }
+  return out;
+}
+
+json::Value purpose_json(const terms::Purpose& purpose) {
+  json::Value actions = json::Value::array();
+  for (const auto action : purpose.actions) actions.push(terms::name(action));
+  json::Value out = json::Value::object({{"actions", std::move(actions)},
+                                         {"model_id", purpose.model_id},
+                                         {"distributed", purpose.distributed},
+                                         {"commercial", purpose.commercial}});
+  if (purpose.competing) out.set("competing", *purpose.competing);
+  return out;
+}
+
+terms::Verdict purpose_verdict(const terms::Purpose& purpose, terms::Action action) {
+  terms::Verdict out;
+  const auto deny = [&](std::string reason, std::string need) {
+    terms::Finding finding;
+    finding.action = action;
+    finding.reason = std::move(reason);
+    finding.need = std::move(need);
+    out.decision = terms::Decision::deny;
+    out.findings.push_back(std::move(finding));
+  };
+  if (!purpose.allows(action)) {
+    deny(fmt::format("the purpose does not name {}", terms::name(action)),
+         "add it to the actions in [purpose] if that is what the model is for");
+  }
+  if (purpose.model_id.empty()) {
+    deny("the purpose names no model", "set model_id in [purpose]");
+  }
+  return out;
+}
+
+}  // namespace retort::corpus

@@ -1,0 +1,155 @@
+#include "serve/answer_internal.h"
+
+#include <fmt/core.h>
+
+#include "base/clock.h"
+
+namespace retort::serve {
+namespace {
+
+AnswerHead head_of(const Call& call, const Plan& plan) {
+  AnswerHead head;
+  head.id = new_id(plan.chat ? "chatcmpl-" : "cmpl-");
+  head.model = call.door.options.model_id;
+  head.created = base::system_clock().wall_ms() / 1000;
+  head.chat = plan.chat;
+  head.logprobs = plan.logprobs;
+  head.usage_follows = plan.stream && plan.include_usage;
+  return head;
+}
+
+// Reserved before the work is given to the engine, so that parallel requests cannot pass the limit.
+bool reserve(Door& door, int64_t answers) {
+  const int64_t limit = door.options.max_batch + door.options.max_waiting;
+  if (door.in_flight.fetch_add(answers) + answers <= limit) return true;
+  door.in_flight.fetch_sub(answers);
+  return false;
+}
+
+constexpr const char* kRefused = "refused";  // beside the engine's own reasons
+
+engine::Event refused(const Error& error) {
+  engine::Event event;
+  event.done = true;
+  event.finish_reason = error.code == ErrorCode::bad_input ? kRefused : "error";
+  event.error = error.text();
+  return event;
+}
+
+openai::ApiError error_of(const Door& door, const engine::Event& event) {
+  if (event.finish_reason == "cancelled" || door.stopping) {
+    return openai::make_error(503, "the server is stopping; ask again later", "",
+                              "server_stopping");
+  }
+  if (event.finish_reason == kRefused) return openai::make_error(400, event.error);
+  return openai::make_error(500, "the model failed on this request: " + event.error);
+}
+
+}  // namespace
+
+Answer::Answer(Call call, const Plan& plan)
+    : call_(std::move(call)),
+      answers_per_prompt_(plan.answers_per_prompt),
+      open_choices_(plan.choices.size()) {
+  const auto& tokenizer = call_.door.backend->tokenizer();
+  for (const ChoicePlan& choice : plan.choices) {
+    choices_.emplace_back(std::ssize(choices_), plan, choice, tokenizer);
+  }
+  const AnswerHead head = head_of(call_, plan);
+  writer_ = plan.stream ? stream_writer(call_, head)
+                        : whole_writer(call_, head, plan.choices.size());
+}
+
+void Answer::start(Call call, Plan plan) {
+  if (!reserve(call.door, std::ssize(plan.choices))) {
+    reply_error(call, openai::make_error(429, "too many requests wait already; ask again in a "
+                                              "moment", "", "queue_full"));
+    return;
+  }
+  const auto responder = call.responder;
+  const auto answer = std::make_shared<Answer>(std::move(call), plan);
+  responder->on_gone([weak = std::weak_ptr<Answer>(answer)] {
+    const auto alive = weak.lock();
+    if (!alive) return;
+    alive->call_.door.metrics.add_gone();
+    alive->cancel();
+  });
+  answer->submit(std::move(plan));
+}
+
+void Answer::submit(Plan plan) {
+  Door& door = call_.door;
+  for (size_t i = 0; i < plan.choices.size(); ++i) {
+    engine::Request& request = plan.choices[i].request;
+    request.on_event = [&door, answer = shared_from_this(), i](const engine::Event& event) {
+      if (event.done) door.in_flight.fetch_sub(1);
+      door.formatter.push({answer, i, event, base::monotonic_seconds()});
+    };
+    const auto id = door.backend->submit(std::move(request));
+    if (!id) {
+      // The plan was checked, so this is rare: an answer that no cache of this size can hold.
+      door.in_flight.fetch_sub(1);
+      door.formatter.push(
+          {shared_from_this(), i, refused(id.error()), base::monotonic_seconds()});
+      continue;
+    }
+    bool late = false;
+    {
+      const std::lock_guard lock(mutex_);
+      running_.push_back(*id);
+      late = cancelled_;
+    }
+    if (late) door.backend->cancel(*id);
+  }
+}
+
+void Answer::cancel() {
+  std::vector<engine::RequestId> running;
+  {
+    const std::lock_guard lock(mutex_);
+    cancelled_ = true;
+    running.swap(running_);
+  }
+  for (const engine::RequestId id : running) call_.door.backend->cancel(id);
+}
+
+bool Answer::is_cancelled() {
+  const std::lock_guard lock(mutex_);
+  return cancelled_;
+}
+
+void Answer::fail(const openai::ApiError& error) {
+  over_ = true;
+  writer_->fail(error);
+  cancel();
+}
+
+// A prompt counts once however many answers it gets.
+void Answer::count(size_t choice, const engine::Event& event) {
+  usage_.completion_tokens += event.generated_tokens;
+  if (static_cast<int64_t>(choice) % answers_per_prompt_ != 0) return;
+  usage_.prompt_tokens += event.prompt_tokens;
+  usage_.cached_tokens += event.cached_tokens;
+}
+
+void Answer::take(size_t choice, const engine::Event& event, double at_seconds) {
+  if (over_ || is_cancelled()) return;
+  if (event.done && (!event.error.empty() || event.finish_reason == "error" ||
+                     event.finish_reason == "cancelled")) {
+    fail(error_of(call_.door, event));
+    return;
+  }
+  if (!first_seen_ && !event.tokens.empty()) {
+    first_seen_ = true;
+    call_.door.metrics.add_first_token(at_seconds - call_.arrived_seconds);
+  }
+  writer_->piece(choices_[choice].take(event));
+  if (!event.done) return;
+  count(choice, event);
+  if (--open_choices_ > 0) return;
+  over_ = true;
+  writer_->end(usage_);
+  call_.door.metrics.add_answer(at_seconds - call_.arrived_seconds);
+}
+
+}  // namespace retort::serve

@@ -1,0 +1,105 @@
+// The routes that answer at once: what is served, its tokens, its state.
+#include "json/value.h"
+#include "openai/answer.h"
+#include "openai/request.h"
+#include "serve/door_internal.h"
+#include "serve/plan_internal.h"
+
+namespace retort::serve {
+namespace {
+
+using openai::ApiError;
+using openai::make_error;
+
+// The ids of a /tokenize request: {"prompt": text} or {"messages": [...]}, as vLLM has it.
+openai::Parsed<std::vector<tokenizer::TokenId>> ids_of(const Call& call,
+                                                       const json::Value& object) {
+  const Backend& backend = *call.door.backend;
+  if (object.find("messages") != nullptr) {
+    const auto request = openai::parse_chat_request(call.request.body);
+    if (!request) return request.error();
+    if (!backend.chat()) return make_error(400, backend.chat().error().message, "messages");
+    return backend.chat()->render(backend.tokenizer(), request->messages, /*open_assistant=*/true)
+        .ids;
+  }
+  const json::Value* prompt = object.find("prompt");
+  if (prompt == nullptr || !prompt->is_string()) {
+    return make_error(400, "prompt must be a string, or give messages", "prompt");
+  }
+  return backend.tokenizer().encode(prompt->as_string());
+}
+
+openai::Parsed<json::Value> object_of(const Call& call) {
+  auto parsed = json::parse(call.request.body);
+  if (!parsed || !parsed->is_object()) return make_error(400, "the body must be a JSON object");
+  const json::Value* model = parsed->find("model");
+  if (model != nullptr && model->is_string()) {
+    if (auto error = check_model(model->as_string(), call.door.options)) return *error;
+  }
+  return std::move(*parsed);
+}
+
+openai::ModelCard card_of(const Door& door) {
+  return {.id = door.options.model_id, .created = door.created};
+}
+
+}  // namespace
+
+void answer_models(Call call) { reply_json(call, openai::print_models({card_of(call.door)})); }
+
+// Names of models may hold slashes, which clients leave as they are.
+void answer_model(Call call) {
+  std::string name;
+  for (size_t i = 2; i < call.request.path.size(); ++i) {
+    name += (i > 2 ? "/" : "") + call.request.path[i];
+  }
+  if (const auto error = check_model(name, call.door.options)) return reply_error(call, *error);
+  reply_json(call, openai::print_model(card_of(call.door)));
+}
+
+void answer_tokenize(Call call) {
+  const auto object = object_of(call);
+  if (!object) return reply_error(call, object.error());
+  const auto ids = ids_of(call, *object);
+  if (!ids) return reply_error(call, ids.error());
+  json::Value tokens = json::Value::array();
+  for (const auto id : *ids) tokens.push(int64_t{id});
+  reply_json(call, json::dump(json::Value::object(
+                       {{"count", std::ssize(*ids)},
+                        {"max_model_len", call.door.backend->context_length()},
+                        {"tokens", std::move(tokens)}})));
+}
+
+void answer_detokenize(Call call) {
+  const auto object = object_of(call);
+  if (!object) return reply_error(call, object.error());
+  const tokenizer::Tokenizer& tokenizer = call.door.backend->tokenizer();
+  const json::Value* tokens = object->find("tokens");
+  bool fits = tokens != nullptr && tokens->is_array();
+  std::vector<tokenizer::TokenId> ids;
+  for (size_t i = 0; fits && i < tokens->as_array().size(); ++i) {
+    const json::Value& item = tokens->as_array()[i];
+    fits = item.is_int() && item.as_int() >= 0 && item.as_int() < tokenizer.size();
+    if (fits) ids.push_back(static_cast<tokenizer::TokenId>(item.as_int()));
+  }
+  if (!fits) {
+    return reply_error(call, make_error(400, "tokens must be an array of the model's token ids",
+                                        "tokens"));
+  }
+  reply_json(call, json::dump(json::Value::object({{"prompt", tokenizer.decode(ids)}})));
+}
+
+void answer_health(Call call) {
+  if (call.door.stopping) {
+    return reply_error(call, make_error(503, "the server is stopping"));
+  }
+  reply_json(call, "{\"status\":\"ok\"}");
+}
+
+void answer_metrics(Call call) {
+  http::Reply reply = reply_head(call, 200, "text/plain; version=0.0.4; charset=utf-8");
+  reply.body = call.door.metrics.print(call.door.backend->stats(), call.door.in_flight);
+  call.responder->reply(std::move(reply));
+}
+
+}  // namespace retort::serve

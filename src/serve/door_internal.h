@@ -1,0 +1,57 @@
+// What all routes share, and one request on its way through them.
+#pragma once
+#include <atomic>
+#include <memory>
+#include <string>
+
+#include "http/server.h"
+#include "openai/error.h"
+#include "serve/backend.h"
+#include "serve/formatter_internal.h"
+#include "serve/metrics_internal.h"
+#include "serve/options.h"
+
+namespace retort::serve {
+
+struct Door {
+  Options options;
+  int64_t created = 0;  // Unix seconds
+  Metrics metrics;
+  std::atomic<int64_t> in_flight{0};  // answers promised to clients
+  std::atomic<bool> stopping{false};
+  // The engine's last events still go to the formatter, so it is there for longer.
+  Formatter formatter;
+  std::unique_ptr<Backend> backend;
+};
+
+struct Call {
+  Door& door;
+  http::ServerRequest request;
+  std::shared_ptr<http::Responder> responder;
+  std::string id;     // x-request-id
+  std::string route;  // its name in the metrics
+  double arrived_seconds = 0;
+};
+
+// "req_", "chatcmpl-" and the like with 24 random characters behind.
+std::string new_id(const char* prefix);
+
+// Status and headers of every answer: request id and terms among them.
+http::Reply reply_head(const Call& call, int status, const std::string& content_type);
+void reply_json(const Call& call, std::string body);
+void reply_error(const Call& call, const openai::ApiError& error);
+
+// The handler of the HTTP server: finds the route, checks the key, never throws.
+void route(Door& door, http::ServerRequest request, std::shared_ptr<http::Responder> responder);
+
+// One a route; each answers on call.responder, now or later.
+void answer_chat(Call call);
+void answer_completion(Call call);
+void answer_models(Call call);
+void answer_model(Call call);
+void answer_tokenize(Call call);
+void answer_detokenize(Call call);
+void answer_health(Call call);
+void answer_metrics(Call call);
+
+}  // namespace retort::serve

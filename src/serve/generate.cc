@@ -1,0 +1,25 @@
+// The routes that make the model work.
+#include "openai/request.h"
+#include "serve/answer_internal.h"
+
+namespace retort::serve {
+
+void answer_chat(Call call) {
+  const auto request = openai::parse_chat_request(call.request.body);
+  if (!request) return reply_error(call, request.error());
+  auto plan = plan_chat(*request, *call.door.backend, call.door.options);
+  if (!plan) return reply_error(call, plan.error());
+  call.request.body.clear();
+  Answer::start(std::move(call), std::move(*plan));
+}
+
+void answer_completion(Call call) {
+  const auto request = openai::parse_completion_request(call.request.body);
+  if (!request) return reply_error(call, request.error());
+  auto plan = plan_completion(*request, *call.door.backend, call.door.options);
+  if (!plan) return reply_error(call, plan.error());
+  call.request.body.clear();
+  Answer::start(std::move(call), std::move(*plan));
+}
+
+}  // namespace retort::serve

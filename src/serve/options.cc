@@ -1,0 +1,40 @@
+#include "serve/options.h"
+
+#include <algorithm>
+
+#include "http/server.h"
+
+namespace retort::serve {
+namespace {
+
+bool is_printable(const std::string& text) {
+  return std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c < 0x7f; });
+}
+
+}  // namespace
+
+Result<void> check(const Options& options) {
+  if (options.port < 0 || options.port > 65535) {
+    return base::usage_error("a port is a number from 0 to 65535", "port");
+  }
+  if (options.model_id.empty()) return base::usage_error("the model has no name", "model-id");
+  // A key that no Authorization header can carry would lock everybody out.
+  if (!is_printable(options.api_key)) {
+    return base::usage_error("the API key may hold printable ASCII without blanks alone",
+                             "api-key");
+  }
+  if (!is_printable(options.terms_url)) {
+    return base::usage_error("that is no URL", "terms", "give the address of the terms");
+  }
+  if (options.api_key.empty() && !http::is_loopback_host(options.host)) {
+    return base::usage_error(
+        "without an API key the server listens on loopback alone", options.host,
+        "set --api-key (or RETORT_API_KEY), or leave --host out");
+  }
+  if (options.max_batch < 1 || options.max_waiting < 0) {
+    return base::usage_error("a server that works on no request answers none", "max-batch");
+  }
+  return {};
+}
+
+}  // namespace retort::serve

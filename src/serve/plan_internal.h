@@ -1,0 +1,42 @@
+// A request of the wire in the engine's words: one engine request an answer, checked against what
+// the model and the door can do, so that nothing is refused after the first byte.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "openai/error.h"
+#include "openai/request.h"
+#include "serve/backend.h"
+#include "serve/options.h"
+
+namespace retort::serve {
+
+// One answer to come (a choice, in OpenAI's word).
+struct ChoicePlan {
+  engine::Request request;  // without its on_event
+  std::string echo;         // goes before the answer's text
+  // Ids that end the answer though the engine was not told: see plan_completion().
+  std::vector<tokenizer::TokenId> silent_stops;
+};
+
+struct Plan {
+  bool chat = false;
+  bool stream = false;
+  bool include_usage = false;
+  bool logprobs = false;         // of the answers' tokens
+  bool echo_logprobs = false;    // of the prompts' tokens, before those of the answers
+  int64_t echo_top = 0;          // with so many alternatives
+  bool prompt_logprobs = false;  // of the prompts' tokens, in vLLM's own field
+  int64_t answers_per_prompt = 1;
+  std::vector<ChoicePlan> choices;  // those of the first prompt, then those of the second, ...
+};
+
+openai::Parsed<Plan> plan_chat(const openai::ChatRequest& request, const Backend& backend,
+                               const Options& options);
+openai::Parsed<Plan> plan_completion(const openai::CompletionRequest& request,
+                                     const Backend& backend, const Options& options);
+
+// 404 unless the name is the served model's.
+std::optional<openai::ApiError> check_model(const std::string& name, const Options& options);
+
+}  // namespace retort::serve

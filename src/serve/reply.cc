@@ -1,0 +1,44 @@
+#include <array>
+
+#include "base/random.h"
+#include "crypto/hash.h"
+#include "serve/door_internal.h"
+
+namespace retort::serve {
+
+std::string new_id(const char* prefix) {
+  std::array<char, 12> bytes{};
+  base::secure_random(bytes.data(), bytes.size());
+  return prefix + crypto::to_hex(std::string_view(bytes.data(), bytes.size()));
+}
+
+http::Reply reply_head(const Call& call, int status, const std::string& content_type) {
+  const Options& options = call.door.options;
+  http::Reply reply;
+  reply.status = status;
+  reply.headers = {{"Content-Type", content_type}, {"x-request-id", call.id}};
+  if (!options.terms_url.empty()) {
+    reply.headers.emplace_back("Link", "<" + options.terms_url + ">; rel=\"license\"");
+  }
+  if (!options.content_usage.empty()) {
+    reply.headers.emplace_back("Content-Usage", options.content_usage);
+  }
+  call.door.metrics.add_request(call.route, status);
+  return reply;
+}
+
+void reply_json(const Call& call, std::string body) {
+  http::Reply reply = reply_head(call, 200, "application/json");
+  reply.body = std::move(body);
+  call.responder->reply(std::move(reply));
+}
+
+void reply_error(const Call& call, const openai::ApiError& error) {
+  http::Reply reply = reply_head(call, error.status, "application/json");
+  if (error.status == 401) reply.headers.emplace_back("WWW-Authenticate", "Bearer");
+  if (error.status == 429 || error.status == 503) reply.headers.emplace_back("Retry-After", "1");
+  reply.body = openai::print_error(error);
+  call.responder->reply(std::move(reply));
+}
+
+}  // namespace retort::serve

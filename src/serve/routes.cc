@@ -1,0 +1,142 @@
+// Finds the route of a request. Authentication is decided from the same parsed path as routing, and
+// before it: without the key nobody learns which routes there are.
+#include <array>
+#include <exception>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "crypto/hash.h"
+#include "serve/door_internal.h"
+
+namespace retort::serve {
+namespace {
+
+enum class Access { open, with_key };
+
+struct Route {
+  const char* name;  // in the metrics
+  const char* method;
+  std::array<const char*, 3> path;  // "*": any rest, one part or more
+  Access access;
+  void (*answer)(Call);
+};
+
+constexpr std::array kRoutes = {
+    Route{"health", "GET", {"health"}, Access::open, answer_health},
+    Route{"metrics", "GET", {"metrics"}, Access::with_key, answer_metrics},
+    Route{"models", "GET", {"v1", "models"}, Access::with_key, answer_models},
+    Route{"model", "GET", {"v1", "models", "*"}, Access::with_key, answer_model},
+    Route{"chat", "POST", {"v1", "chat", "completions"}, Access::with_key, answer_chat},
+    Route{"completions", "POST", {"v1", "completions"}, Access::with_key, answer_completion},
+    Route{"tokenize", "POST", {"tokenize"}, Access::with_key, answer_tokenize},
+    Route{"detokenize", "POST", {"detokenize"}, Access::with_key, answer_detokenize},
+};
+
+bool matches(const Route& route, const std::vector<std::string>& path) {
+  size_t parts = 0;
+  for (const char* part : route.path) {
+    if (part == nullptr) break;
+    if (std::string_view(part) == "*") return path.size() > parts;
+    if (parts >= path.size() || path[parts] != part) return false;
+    ++parts;
+  }
+  return path.size() == parts;
+}
+
+const Route* find(const std::vector<std::string>& path) {
+  for (const Route& route : kRoutes) {
+    if (matches(route, path)) return &route;
+  }
+  return nullptr;
+}
+
+bool is_same_word(std::string_view a, std::string_view b) {
+  return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(), [](char x, char y) {
+           return std::tolower(static_cast<unsigned char>(x)) ==
+                  std::tolower(static_cast<unsigned char>(y));
+         });
+}
+
+bool holds_key(const http::ServerRequest& request, const std::string& key) {
+  if (key.empty()) return true;
+  constexpr std::string_view kScheme = "bearer ";
+  int64_t offered = 0;
+  bool right = false;
+  for (const auto& [name, value] : request.headers) {
+    if (!is_same_word(name, "authorization")) continue;
+    ++offered;
+    const std::string_view text = value;
+    if (!is_same_word(text.substr(0, kScheme.size()), kScheme)) continue;
+    // Digests, so that not even the key's length shows in the time.
+    const auto digest = crypto::sha256(text.substr(kScheme.size()));
+    right = crypto::equal_in_constant_time(crypto::as_bytes(digest),
+                                           crypto::as_bytes(crypto::sha256(key)));
+  }
+  return right && offered == 1;
+}
+
+// A page in a browser can send plain text anywhere, but JSON only where it is allowed to.
+std::optional<openai::ApiError> check_body_kind(const http::ServerRequest& request) {
+  if (request.find("content-encoding") != nullptr) {
+    return openai::make_error(415, "bodies are read as they are; send no Content-Encoding");
+  }
+  const std::string* type = request.find("content-type");
+  std::string_view kind = type == nullptr ? std::string_view() : std::string_view(*type);
+  kind = kind.substr(0, kind.find(';'));
+  while (kind.ends_with(' ')) kind.remove_suffix(1);
+  if (is_same_word(kind, "application/json")) return std::nullopt;
+  return openai::make_error(415, "send the body as Content-Type: application/json");
+}
+
+void reply_wrong_method(const Call& call, const char* allowed) {
+  http::Reply reply = reply_head(call, 405, "application/json");
+  reply.headers.emplace_back("Allow", allowed);
+  reply.body = openai::print_error(openai::make_error(
+      405, call.request.method.substr(0, 16) + " is not known here; use " + allowed));
+  call.responder->reply(std::move(reply));
+}
+
+void dispatch(Call call) {
+  const Route* found = find(call.request.path);
+  const bool open = found != nullptr && found->access == Access::open;
+  if (!open && !holds_key(call.request, call.door.options.api_key)) {
+    const bool offered = call.request.find("authorization") != nullptr;
+    return reply_error(
+        call, openai::make_error(401,
+                                 offered ? "Incorrect API key provided."
+                                         : "You didn't provide an API key. Send it as "
+                                           "Authorization: Bearer YOUR_KEY.",
+                                 "", "invalid_api_key"));
+  }
+  if (found == nullptr) {
+    return reply_error(call, openai::make_error(404, "there is nothing at this address", "",
+                                                "unknown_url"));
+  }
+  call.route = found->name;
+  const std::string_view method = call.request.method;
+  if (method != found->method && !(method == "HEAD" && std::string_view(found->method) == "GET")) {
+    return reply_wrong_method(call, found->method);
+  }
+  if (method == "POST") {
+    if (const auto error = check_body_kind(call.request)) return reply_error(call, *error);
+  }
+  found->answer(std::move(call));
+}
+
+}  // namespace
+
+void route(Door& door, http::ServerRequest request, std::shared_ptr<http::Responder> responder) {
+  Call call{door,  std::move(request), std::move(responder), new_id("req_"),
+            "none", base::monotonic_seconds()};
+  const auto kept = call.responder;
+  const std::string id = call.id;
+  try {
+    dispatch(std::move(call));
+  } catch (const std::exception& failure) {
+    base::log_error("request {} failed: {}", id, failure.what());
+    reply_error({door, {}, kept, id, "none", 0},
+                openai::make_error(500, "the server failed on this request"));
+  }
+}
+
+}  // namespace retort::serve

@@ -1,0 +1,297 @@
+#!/usr/bin/env python3
+"""`retort serve` from outside, by raw bytes: streams, errors, keys, clients that leave or dawdle."""
+
+import concurrent.futures
+import json
+import os
+import re
+import signal
+import socket
+import struct
+import subprocess
+import time
+
+import harness
+
+MODEL = "SmolLM2-135M-Instruct.Q4_1"
+
+
+class Answer:
+    def __init__(self, raw):
+        head, _, body = raw.partition(b"\r\n\r\n")
+        lines = head.decode("latin-1").split("\r\n")
+        self.status = int(lines[0].split()[1]) if lines[0].startswith("HTTP/1.1") else 0
+        self.headers = {name.lower(): value for name, _, value in
+                        (line.partition(": ") for line in lines[1:])}
+        self.body = self.unchunked(body) if "transfer-encoding" in self.headers else body
+
+    @staticmethod
+    def unchunked(body):
+        out = b""
+        while body:
+            size, _, body = body.partition(b"\r\n")
+            out += body[:int(size, 16)]
+            body = body[int(size, 16) + 2:]
+        return out
+
+    def json(self):
+        return json.loads(self.body)
+
+    def events(self):
+        """The JSON pieces of a stream that ended as it should."""
+        lines = [line[6:] for line in self.body.decode().split("\n\n") if line]
+        assert lines[-1] == "[DONE]", self.body
+        return [json.loads(line) for line in lines[:-1]]
+
+
+class Served:
+    """The server as a child process; speaks bytes to it."""
+
+    def __init__(self, folder, *arguments, env=None):
+        self.port_file = folder / "port"
+        self.port_file.unlink(missing_ok=True)
+        self.log = open(folder / "serve.log", "w+")
+        self.process = subprocess.Popen(
+            [harness.PROGRAM, "serve", "--model", str(harness.TEACHER), "--port", "0",
+             "--port-file", str(self.port_file), *arguments],
+            cwd=folder, stderr=self.log, env={**os.environ, **(env or {})})
+        deadline = time.monotonic() + 60
+        while not self.port_file.exists():
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise AssertionError("the server did not start: " + self.said())
+            time.sleep(0.02)
+        self.port = int(self.port_file.read_text())
+
+    def said(self):
+        self.log.flush()
+        with open(self.log.name) as log:
+            return log.read()
+
+    def connect(self):
+        return socket.create_connection(("127.0.0.1", self.port), timeout=120)
+
+    def raw(self, data):
+        with self.connect() as peer:
+            try:
+                peer.sendall(data)
+            except OSError:
+                pass  # refused in the midst of it: the answer counts
+            out = b""
+            while True:
+                try:
+                    piece = peer.recv(65536)
+                except ConnectionResetError:
+                    break
+                if not piece:
+                    break
+                out += piece
+        return Answer(out)
+
+    def request(self, method, path, body=None, headers=()):
+        payload = b"" if body is None else json.dumps(body).encode()
+        lines = [f"{method} {path} HTTP/1.1", "Host: localhost", "Connection: close",
+                 f"Content-Length: {len(payload)}", *headers]
+        if body is not None:
+            lines.append("Content-Type: application/json")
+        return "\r\n".join(lines).encode() + b"\r\n\r\n" + payload
+
+    def ask(self, method, path, body=None, headers=()):
+        return self.raw(self.request(method, path, body, headers))
+
+    def chat(self, text="Write a two-sentence story about a boat.", headers=(), **more):
+        return self.ask("POST", "/v1/chat/completions", headers=headers, body={
+            "model": MODEL, "messages": [{"role": "user", "content": text}], "max_tokens": 24,
+            **more})
+
+    def metric(self, name):
+        text = self.ask("GET", "/metrics").body.decode()
+        return float(re.search(rf"^{name} (\S+)$", text, re.M).group(1))
+
+    def stop(self):
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        code = self.process.wait(timeout=20)
+        self.log.close()
+        return code
+
+
+@harness.unittest.skipUnless(harness.TEACHER.exists(), "the teacher file is not there")
+class ServeTest(harness.Run):
+    def setUp(self):
+        super().setUp()
+        self.server = None
+
+    def tearDown(self):
+        if self.server:
+            self.server.stop()
+
+    def serve(self, *arguments, env=None):
+        self.server = Served(self.folder, *arguments, env=env)
+        return self.server
+
+    def until(self, holds, seconds=10):
+        deadline = time.monotonic() + seconds
+        while not holds():
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.05)
+
+    def test_streamed_whole_and_scored_answers_are_one(self):
+        server = self.serve()
+        whole = server.chat(temperature=0, logprobs=True, top_logprobs=2).json()
+        choice = whole["choices"][0]
+        self.assertGreater(len(choice["message"]["content"]), 10)
+        self.assertEqual(whole["usage"]["completion_tokens"], len(choice["logprobs"]["content"]))
+        events = server.chat(temperature=0, logprobs=True, top_logprobs=2, stream=True,
+                             stream_options={"include_usage": True}).events()
+        self.assertEqual("".join(event["choices"][0]["delta"].get("content", "")
+                                 for event in events[:-1]), choice["message"]["content"])
+        self.assertEqual([token for event in events[:-1]
+                          for token in (event["choices"][0]["logprobs"] or {}).get("content", [])],
+                         choice["logprobs"]["content"])
+        self.assertEqual(events[-1]["usage"]["completion_tokens"],
+                         whole["usage"]["completion_tokens"])
+
+    def test_seeds_temperatures_and_bounds(self):
+        server = self.serve()
+        first, again = (server.chat(seed=7).json()["choices"][0] for _ in range(2))
+        self.assertEqual(first, again)
+        free = {server.chat().json()["choices"][0]["message"]["content"] for _ in range(3)}
+        self.assertGreater(len(free), 1)
+        several = server.chat(seed=7, n=3).json()["choices"]
+        self.assertEqual(several[0]["message"], first["message"])
+        self.assertGreater(len({choice["message"]["content"] for choice in several}), 1)
+        stopped = server.chat(temperature=0, stop=["boat"]).json()["choices"][0]
+        self.assertEqual(stopped["finish_reason"], "stop")
+        self.assertNotIn("boat", stopped["message"]["content"])
+        biased = server.ask("POST", "/v1/completions", {
+            "model": MODEL, "prompt": "a", "max_tokens": 3, "temperature": 0,
+            "logit_bias": {"28": 100}, "logprobs": 0}).json()["choices"][0]
+        self.assertEqual(len(set(biased["logprobs"]["tokens"])), 1)
+
+    def test_scores_a_prompt_as_lm_eval_asks(self):
+        server = self.serve()
+        ids = server.ask("POST", "/tokenize", {"prompt": "The capital of France is Paris"}).json()
+        ids = ids["tokens"]
+        answer = server.ask("POST", "/v1/completions", {
+            "prompt": [ids, ids[:4]], "model": MODEL, "max_tokens": 1, "temperature": 0,
+            "logprobs": 1, "seed": 1234, "echo": True}).json()
+        for choice, tokens in zip(answer["choices"], (ids, ids[:4])):
+            scored = choice["logprobs"]
+            self.assertEqual(len(scored["token_logprobs"]), len(tokens) + 1)
+            self.assertIsNone(scored["token_logprobs"][0])
+            for value, top in zip(scored["token_logprobs"][1:], scored["top_logprobs"][1:]):
+                self.assertLessEqual(value, max(top.values()))
+        long, short = (choice["logprobs"]["token_logprobs"][1:4] for choice in answer["choices"])
+        for a, b in zip(long, short):
+            self.assertAlmostEqual(a, b, delta=0.05)
+        # " Paris" is likely after these words.
+        self.assertGreater(answer["choices"][0]["logprobs"]["token_logprobs"][-2], -3)
+
+    def test_refusals_name_what_is_wrong(self):
+        server = self.serve()
+        for more, status, code, param in (
+                ({"tools": [{"type": "function"}]}, 400, "unsupported_parameter", "tools"),
+                ({"max_tokens": 10**9}, 400, "context_length_exceeded", "messages"),
+                ({"model": "gpt-4"}, 404, "model_not_found", "model"),
+                ({"temperature": 9}, 400, None, "temperature"),
+                ({"n": 10**9}, 400, None, "n"), ({"stop": [""]}, 400, None, "stop")):
+            answer = server.chat(**more)
+            error = answer.json()["error"]
+            self.assertEqual((answer.status, error["code"], error["param"]), (status, code, param))
+            self.assertRegex(answer.headers["x-request-id"], "^req_[0-9a-f]{24}$")
+        long = server.chat(text="word " * 20000)
+        self.assertEqual(long.json()["error"]["code"], "context_length_exceeded")
+        self.assertEqual(server.chat().status, 200)
+
+    def test_bytes_that_two_programs_could_read_in_two_ways(self):
+        server = self.serve()
+        body = b'{"model": "x"}'
+        begin = b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n"
+        for head in (b"Content-Length: 14\r\nTransfer-Encoding: chunked\r\n",
+                     b"Content-Length: 14\r\nContent-Length: 15\r\n",
+                     b"Transfer-Encoding: xchunked\r\n", b"Content-Length: +14\r\n",
+                     b"Content-Length : 14\r\n", b"X: a\r\n b\r\nContent-Length: 14\r\n",
+                     b"Host: other\r\nContent-Length: 14\r\n", b"X: a\nContent-Length: 14\r\n"):
+            answer = server.raw(begin + head + b"\r\n" + body)
+            self.assertEqual(answer.status, 400, head)
+            self.assertIn("message", answer.json()["error"])
+        for path in ("//v1/models", "/v1/../metrics", "/v1/%2e%2e/metrics"):
+            self.assertEqual(server.ask("GET", path).status, 400, path)
+        evil = b"GET /v1/models HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n"
+        self.assertIn(server.raw(evil).status, (400, 403, 421))
+        huge = b"Content-Type: application/json\r\nContent-Length: 99999999\r\n\r\n" + b"x" * 10**6
+        self.assertEqual(server.raw(begin + huge).status, 413)
+        for bad in (b"", b"\xff\xfe", b"[" * 100000, b'{"model": 1e999999}'):
+            answer = server.raw(begin + b"Content-Type: application/json\r\nConnection: close\r\n"
+                                b"Content-Length: %d\r\n\r\n" % len(bad) + bad)
+            self.assertEqual(answer.status, 400, bad[:20])
+        self.assertEqual(server.chat().status, 200)
+
+    def test_key_is_needed_and_never_shown(self):
+        server = self.serve(env={"RETORT_API_KEY": "canary-key-4711"})
+        for headers in ((), ("Authorization: Bearer canary-key-4712",),
+                        ("Authorization: Basic canary-key-4711",)):
+            answer = server.chat(headers=headers)
+            self.assertEqual(answer.status, 401)
+            self.assertEqual(answer.json()["error"]["code"], "invalid_api_key")
+            self.assertNotIn(b"canary", answer.body)
+        key = ("Authorization: Bearer canary-key-4711",)
+        self.assertEqual(server.chat(headers=key).status, 200)
+        self.assertNotIn("canary", server.ask("GET", "/metrics", headers=key).body.decode())
+        self.assertEqual(server.ask("GET", "/health").status, 200)
+        self.assertNotIn("canary", server.said())
+
+    def test_client_that_leaves_is_not_worked_for(self):
+        server = self.serve("--max-batch", "2")
+        for stream in (True, False):
+            before = server.metric("retort_clients_gone_total")
+            with server.connect() as peer:
+                peer.sendall(server.request("POST", "/v1/completions", {
+                    "model": MODEL, "prompt": "Once", "max_tokens": 1500, "ignore_eos": True,
+                    "stream": stream, "n": 2}))
+                self.until(lambda: server.metric("retort_answers_running") > 0)
+                peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.until(lambda: server.metric("retort_answers_in_flight") == 0, seconds=3)
+            self.assertEqual(server.metric("retort_clients_gone_total"), before + 1)
+        self.assertEqual(server.chat().status, 200)
+
+    def test_slow_clients_hold_nobody_up(self):
+        server = self.serve()
+        slow = [server.connect() for _ in range(20)]
+        for number, peer in enumerate(slow):
+            peer.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: local"[:number + 20])
+        started = time.monotonic()
+        self.assertEqual(server.chat(max_tokens=4).status, 200)
+        self.assertLess(time.monotonic() - started, 10)
+        for peer in slow:
+            peer.close()
+
+    def test_many_at_once_get_what_they_get_alone(self):
+        server = self.serve("--max-batch", "4")
+        texts = [f"Tell me about the number {number}." for number in range(8)]
+
+        def ask(text):
+            return server.chat(text=text, seed=3, max_tokens=16).json()["choices"][0]["message"]
+
+        alone = [ask(text) for text in texts]
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            self.assertEqual(list(pool.map(ask, texts)), alone)
+
+    def test_full_queue_and_stop(self):
+        server = self.serve("--max-batch", "1", "--max-waiting", "0")
+        with server.connect() as peer:
+            peer.sendall(server.request("POST", "/v1/completions", {
+                "model": MODEL, "prompt": "Once", "max_tokens": 1900, "ignore_eos": True,
+                "stream": True}))
+            self.until(lambda: server.metric("retort_answers_in_flight") == 1)
+            answer = server.chat()
+            self.assertEqual(answer.status, 429)
+            self.assertEqual(answer.headers["retry-after"], "1")
+            started = time.monotonic()
+            self.assertEqual(server.stop(), 0, server.log)
+            self.assertLess(time.monotonic() - started, 10)
+        self.server = None
+
+
+if __name__ == "__main__":
+    harness.main()
