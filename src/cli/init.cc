@@ -38,7 +38,7 @@ prompt_terms = ["terms/own-work.toml"] # prompts have terms too
 concurrency = 8
 temperature = 0.7
 max_tokens = 256
-# budget_usd = "5.00"                  # stops before it is passed; also budget_requests, budget_tokens
+# budget_usd = "5.00"                  # stops before it is passed; or budget_requests, _tokens
 # price_prompt_usd = "0.15"            # per million tokens
 # price_answer_usd = "0.60"
 

@@ -48,7 +48,8 @@ Result<json::Value> score_text(engine::Engine& engine, const std::string& text) 
   return json::Value::object(
       {{"logprob", sum},
        {"scored_tokens", static_cast<int64_t>(ids.size()) - 1},
-       {"bits_per_byte", -sum / std::numbers::ln2 / static_cast<double>(std::max<size_t>(bytes, 1))},
+       {"bits_per_byte",
+        -sum / std::numbers::ln2 / static_cast<double>(std::max<size_t>(bytes, 1))},
        {"tokens", std::move(tokens)},
        {"token_logprobs", std::move(each)}});
 }
@@ -82,7 +83,8 @@ Command score_command() {
   Command command;
   command.name = "score";
   command.summary = "log-probabilities of given text under a model, one JSON line a text";
-  command.examples = "  retort score runs/quickstart/student texts.jsonl   (lines of {\"text\": ...})";
+  command.examples =
+      "  retort score runs/quickstart/student texts.jsonl   (lines of {\"text\": ...})";
   command.declare = [arguments](CLI::App& app) {
     app.add_option("MODEL", arguments->model, "a GGUF file or a Hugging Face folder")->required();
     app.add_option("TEXTS", arguments->texts, "JSONL with a \"text\" a line")->required();

@@ -119,7 +119,8 @@ Command serve_command() {
       "  retort serve --model runs/quickstart/student\n"
       "  RETORT_API_KEY=... retort serve --model model.gguf --host 0.0.0.0 --port 8000\n"
       "  curl http://127.0.0.1:8080/v1/chat/completions -H 'Content-Type: application/json' \\\n"
-      "    -d '{\"model\": \"student\", \"messages\": [{\"role\": \"user\", \"content\": \"Hi\"}]}'";
+      "    -d '{\"model\": \"student\", \"messages\": [{\"role\": \"user\", \"content\": "
+      "\"Hi\"}]}'";
   command.declare = [arguments](CLI::App& app) { declare_serve(app, *arguments); };
   command.run = [arguments] { return serve_until_stopped(*arguments); };
   return command;

@@ -33,7 +33,8 @@ void show(const terms::Terms& t) {
   std::printf("  from       %s%s\n", base::iso_date(t.effective_ms).c_str(),
               t.until.empty() ? "" : (" until " + t.until).c_str());
   std::printf("  source     %s (%s)\n", t.url.c_str(), terms::name(t.basis));
-  std::printf("  read by    %s%s; not legal advice\n", t.reader.empty() ? "nobody" : t.reader.c_str(),
+  std::printf("  read by    %s%s; not legal advice\n",
+              t.reader.empty() ? "nobody" : t.reader.c_str(),
               t.pinned ? ", shipped with retort" : "");
   for (const auto& rule : t.rules) {
     std::printf("  %-9s %s of %s%s%s%s%s\n", terms::name(rule.effect), terms::name(rule.action),
@@ -65,7 +66,8 @@ Command terms_command() {
   auto arguments = std::make_shared<TermsArguments>();
   Command command;
   command.name = "terms";
-  command.summary = "what terms say (show FILE), and whether a run's purpose is permitted (check RUN)";
+  command.summary =
+      "what terms say (show FILE), and whether a run's purpose is permitted (check RUN)";
   command.examples =
       "  retort terms show terms/smollm2-apache.toml\n"
       "  retort terms check examples/quickstart.toml   (exit code 3 when it is refused)";

@@ -117,6 +117,17 @@ class ProgressLine {
   double started_s_;
 };
 
+// The teacher's address for people: a name and password in it are for nobody's eyes.
+std::string address_of(const Teacher& teacher) {
+  std::string url = teacher.base_url;
+  const size_t scheme = url.find("://");
+  const size_t start = scheme == std::string::npos ? 0 : scheme + 3;
+  const size_t end = std::min(url.find('/', start), url.size());
+  const size_t at = url.rfind('@', end);
+  if (at != std::string::npos && at >= start) url.erase(start, at + 1 - start);
+  return url.substr(0, url.find_first_of("?#"));
+}
+
 class Collection {
  public:
   Collection(const Teacher& teacher, const Options& options, const Place& place,
@@ -132,7 +143,7 @@ class Collection {
     const auto asked = ask();
     if (!asked && asked.error().code == ErrorCode::storage) return asked.error();
     RETORT_TRY(summary_.sealed, seal());
-    if (!asked) return asked.error();
+    if (!asked) return asked.error().at(address_of(teacher_));
     RETORT_TRY_VOID(sum_up());
     summary_.seconds = base::monotonic_seconds() - start_s;
     return std::move(summary_);

@@ -1,6 +1,6 @@
-// Intervals for what was measured on a sample of records. Whole clusters (all records of one prompt)
-// are drawn with replacement, because answers to one prompt resemble each other.
-// Source: Efron and Tibshirani 1993, "An Introduction to the Bootstrap", percentile intervals.
+// Intervals for what was measured on a sample of records. Whole clusters (all records of one
+// prompt) are drawn with replacement, because answers to one prompt resemble each other. Source:
+// Efron and Tibshirani 1993, "An Introduction to the Bootstrap", percentile intervals.
 #pragma once
 #include <cstdint>
 #include <string>

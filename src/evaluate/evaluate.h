@@ -1,7 +1,7 @@
-// Student against teacher on prompts that were held out: how well the student predicts the teacher's
-// answers, beside an n-gram model trained on the very same records, and how its own answers compare.
-// Everything that the teacher wrote comes cleared: for evaluation as a benchmark, and for training as
-// what the n-gram counts.
+// Student against teacher on prompts that were held out: how well the student predicts the
+// teacher's answers, beside an n-gram model trained on the very same records, and how its own
+// answers compare. Everything that the teacher wrote comes cleared: for evaluation as a benchmark,
+// and for training as what the n-gram counts.
 #pragma once
 #include <cstdint>
 #include <memory>

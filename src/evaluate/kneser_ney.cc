@@ -53,7 +53,8 @@ Discounts discounts_from(const int64_t (&counts_of_counts)[4]) {
   }
   const double y = n[0] / (n[0] + 2 * n[1]);
   const Discounts d{1 - 2 * y * n[1] / n[0], 2 - 3 * y * n[2] / n[1], 3 - 4 * y * n[3] / n[2]};
-  const bool usable = d.one > 0 && d.one <= 1 && d.two > 0 && d.two <= 2 && d.more > 0 && d.more <= 3;
+  const bool usable =
+      d.one > 0 && d.one <= 1 && d.two > 0 && d.two <= 2 && d.more > 0 && d.more <= 3;
   return usable ? d : fixed;
 }
 
@@ -66,7 +67,8 @@ Result<KneserNey> KneserNey::train(const std::vector<std::vector<int32_t>>& docu
   for (const auto& document : documents) {
     for (const int32_t token : document) {
       if (token < 0 || token >= vocab) {
-        return base::bad_input(fmt::format("token {} is outside the vocabulary of {}", token, vocab));
+        return base::bad_input(
+            fmt::format("token {} is outside the vocabulary of {}", token, vocab));
       }
     }
     model.count_document(document);
@@ -83,8 +85,8 @@ void KneserNey::count_document(const std::vector<int32_t>& document) {
   }
 }
 
-// Counts one n-gram. The first sight of an n-gram is one more left neighbour of the gram without its
-// first token, which is what lower orders count.
+// Counts one n-gram. The first sight of an n-gram is one more left neighbour of the gram without
+// its first token, which is what lower orders count.
 void KneserNey::count(std::span<const int32_t> gram) {
   const uint32_t node = descend(gram);
   const bool first = levels_[gram.size()].counts[node]++ == 0;

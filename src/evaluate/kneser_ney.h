@@ -1,9 +1,9 @@
 // Interpolated modified Kneser-Ney n-grams over token ids: the baseline that a student has to beat.
-// Source: Chen and Goodman 1998, "An Empirical Study of Smoothing Techniques for Language Modeling",
-// sections 4.1.6 and 7.2 (three discounts an order, from counts of counts). The lowest order is
-// interpolated with the uniform distribution over the vocabulary.
-// Documents are padded on the left with begin marks that are never predicted. Immutable after
-// train(); then safe from any thread.
+// Source: Chen and Goodman 1998, "An Empirical Study of Smoothing Techniques for Language
+// Modeling", sections 4.1.6 and 7.2 (three discounts an order, from counts of counts). The lowest
+// order is interpolated with the uniform distribution over the vocabulary. Documents are padded on
+// the left with begin marks that are never predicted. Immutable after train(); then safe from any
+// thread.
 #pragma once
 #include <cstdint>
 #include <span>
@@ -28,15 +28,18 @@ class KneserNey {
   // Ids in [0, vocab); anything else is bad input. One document an element.
   static Result<KneserNey> train(const std::vector<std::vector<int32_t>>& documents, int64_t vocab);
 
-  // Natural log of p(token | context); of `context` the last kOrder - 1 ids count, and a shorter one
-  // begins the document.
+  // Natural log of p(token | context); of `context` the last kOrder - 1 ids count, and a shorter
+  // one begins the document.
   double log_probability(std::span<const int32_t> context, int32_t token) const;
 
-  const Discounts& discounts(int order) const { return levels_[static_cast<size_t>(order)].discounts; }
+  const Discounts& discounts(int order) const {
+    return levels_[static_cast<size_t>(order)].discounts;
+  }
   int64_t ngrams(int order) const;  // different n-grams of an order that were seen
 
  private:
-  // What follows one context: the sum of its counts, and how many continuations have count 1, 2, 3+.
+  // What follows one context: the sum of its counts, and how many continuations have count 1, 2,
+  // 3+.
   struct Context {
     int64_t total = 0;
     int64_t with[3] = {0, 0, 0};

@@ -130,7 +130,8 @@ TEST(KneserNey, EqualsTheDefinitionOnRandomContexts) {
                                                       random.below(source.size() + 1)));
     if (!context.empty() && random.uniform() < 0.3) context.back() = 6;  // partly unseen
     const auto token = static_cast<int32_t>(random.below(kVocab));
-    ASSERT_NEAR(std::exp(model->log_probability(context, token)), expected.p(context, token), 1e-12);
+    ASSERT_NEAR(std::exp(model->log_probability(context, token)), expected.p(context, token),
+                1e-12);
   }
 }
 

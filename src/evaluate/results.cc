@@ -39,7 +39,8 @@ void note_bits(const Summary& s, std::vector<std::string>& out) {
       "bits per byte; the two 95 % intervals {}.",
       verdict, s.student_bits.value, s.ngram_bits.value, apart ? "lie apart" : "overlap"));
   out.emplace_back(
-      "Bits per byte count each answer's tokens and the stop token behind it, for student and 5-gram "
+      "Bits per byte count each answer's tokens and the stop token behind it, for student and "
+      "5-gram "
       "alike, over the bytes of the answer's text; the prompt is context.");
   if (s.too_long > 0) {
     out.push_back(fmt::format(
@@ -50,20 +51,23 @@ void note_bits(const Summary& s, std::vector<std::string>& out) {
 
 void note_named(const Summary& s, std::vector<std::string>& out) {
   if (!s.teacher_named || !s.student_named) {
-    out.emplace_back("No held-out prompt has slots, so naming the things asked for is not measured.");
+    out.emplace_back(
+        "No held-out prompt has slots, so naming the things asked for is not measured.");
     return;
   }
   const Interval& teacher = s.teacher_named->share;
   const Interval& student = s.student_named->share;
   if (student.value < teacher.value) {
-    out.push_back(fmt::format(
-        "The student falls short of the teacher in naming what was asked for: {:.1f} % of its answers "
-        "name everything, {:.1f} % of the teacher's{}.",
-        100 * student.value, 100 * teacher.value,
-        student.high < teacher.low ? "" : " (the intervals overlap)"));
+    out.push_back(
+        fmt::format("The student falls short of the teacher in naming what was asked for: {:.1f} % "
+                    "of its answers "
+                    "name everything, {:.1f} % of the teacher's{}.",
+                    100 * student.value, 100 * teacher.value,
+                    student.high < teacher.low ? "" : " (the intervals overlap)"));
   }
   out.emplace_back(
-      "An answer names a thing when the thing's words stand in it next to each other as whole words, "
+      "An answer names a thing when the thing's words stand in it next to each other as whole "
+      "words, "
       "in any case; the last may be a plural with s, es or ies.");
 }
 
@@ -72,10 +76,11 @@ void note_readability(const Summary& s, std::vector<std::string>& out) {
   const Readability& student = s.student;
   if (student.answers == 0) return;
   if (student.ended < teacher.ended - 0.005) {
-    out.push_back(fmt::format(
-        "{:.1f} % of the student's answers end by themselves, {:.1f} % of the teacher's; answers of "
-        "the teacher that were cut off may have been dropped by curation.",
-        100 * student.ended, 100 * teacher.ended));
+    out.push_back(
+        fmt::format("{:.1f} % of the student's answers end by themselves, {:.1f} % of the "
+                    "teacher's; answers of "
+                    "the teacher that were cut off may have been dropped by curation.",
+                    100 * student.ended, 100 * teacher.ended));
   }
   if (std::abs(student.mean_words - teacher.mean_words) > 0.2 * teacher.mean_words) {
     out.push_back(fmt::format("The student's answers are {}: {:.1f} words against {:.1f}.",

@@ -1,6 +1,6 @@
 // How well a model predicts answers that it never saw: the cost of each answer in bits, under the
-// student and under the n-gram, token by token over the same tokens. Counted are the answer's tokens
-// and the stop token behind it, for both alike; the prompt is context.
+// student and under the n-gram, token by token over the same tokens. Counted are the answer's
+// tokens and the stop token behind it, for both alike; the prompt is context.
 #pragma once
 #include <cstdint>
 #include <string>

@@ -1,7 +1,7 @@
-// What can be told from an answer's words alone: does it name what was asked for, how many sentences
-// it has, how much it repeats. Pure functions.
-// A word is a run of ASCII letters, digits and non-ASCII characters other than general punctuation
-// (U+2000 to U+206F); ASCII case is ignored.
+// What can be told from an answer's words alone: does it name what was asked for, how many
+// sentences it has, how much it repeats. Pure functions. A word is a run of ASCII letters, digits
+// and non-ASCII characters other than general punctuation (U+2000 to U+206F); ASCII case is
+// ignored.
 #pragma once
 #include <cstdint>
 #include <string>

@@ -1,9 +1,9 @@
-// HTTP client for many exchanges at once: one I/O thread, connections reused. Asking a teacher costs
-// money, so a failure says whether the request can have reached the peer.
-// Redirects are not followed (credentials never leave the origin), compression is not asked for, a
-// certificate that does not verify is an error. Headers and bodies are never logged.
-// Threads: every public function may be called from any thread. Callbacks run on the I/O thread, must
-// not block, and may call send() and cancel().
+// HTTP client for many exchanges at once: one I/O thread, connections reused. Asking a teacher
+// costs money, so a failure says whether the request can have reached the peer. Redirects are not
+// followed (credentials never leave the origin), compression is not asked for, a certificate that
+// does not verify is an error. Headers and bodies are never logged. Threads: every public function
+// may be called from any thread. Callbacks run on the I/O thread, must not block, and may call
+// send() and cancel().
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -70,7 +70,8 @@ struct Handlers {
 };
 
 struct ClientOptions {
-  int64_t max_connections = 64;  // exchanges at once; further ones wait, and their time has not begun
+  int64_t max_connections =
+      64;  // exchanges at once; further ones wait, and their time has not begun
   std::string user_agent = "retort";
   std::string ca_file = {};  // certificates to trust instead of the system's; "" for those
 };

@@ -101,7 +101,8 @@ Refusal parse_header(std::string_view line, Head& head) {
   while (!value.empty() && (value.back() == ' ' || value.back() == '\t')) value.remove_suffix(1);
   for (const char c : value) {
     const auto byte = static_cast<unsigned char>(c);
-    if ((byte < 0x20 && c != '\t') || byte == 0x7f) return bad("a header holds a control character");
+    if ((byte < 0x20 && c != '\t') || byte == 0x7f)
+      return bad("a header holds a control character");
   }
   if (head.headers.size() == kHeaderCountLimit) return {431, "too many headers"};
   head.headers.emplace_back(line.substr(0, colon), value);

@@ -1,5 +1,5 @@
-// The head of an HTTP/1.x request, read strictly: whatever another program could read differently is
-// refused. Pure functions over bytes.
+// The head of an HTTP/1.x request, read strictly: whatever another program could read differently
+// is refused. Pure functions over bytes.
 #pragma once
 #include <cstdint>
 #include <string>

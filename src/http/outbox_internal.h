@@ -1,5 +1,5 @@
-// What an answer still has to send: any thread fills it, the connection's coroutine empties it. Knows
-// HTTP/1.1's framing and nothing of sockets.
+// What an answer still has to send: any thread fills it, the connection's coroutine empties it.
+// Knows HTTP/1.1's framing and nothing of sockets.
 #pragma once
 #include <functional>
 #include <mutex>

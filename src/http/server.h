@@ -1,8 +1,8 @@
 // HTTP/1.1 server for an API behind a type-erased handler. Requests that two programs could read in
-// two ways are refused before routing (400 and close): repeated or doubtful lengths, folded headers,
-// bare line ends, spaces before colons, paths with dots or empty parts.
-// Threads: the handler runs on an I/O thread and must not block; a Responder may be used from any
-// thread, also after the client or the server has gone.
+// two ways are refused before routing (400 and close): repeated or doubtful lengths, folded
+// headers, bare line ends, spaces before colons, paths with dots or empty parts. Threads: the
+// handler runs on an I/O thread and must not block; a Responder may be used from any thread, also
+// after the client or the server has gone.
 #pragma once
 #include <cstdint>
 #include <functional>

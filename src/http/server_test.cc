@@ -61,9 +61,10 @@ TEST(HttpServerTest, ReadsBodiesOfBothKindsInAnyPieces) {
 
 TEST(HttpServerTest, AnswersRequestsThatCameTogetherInOrder) {
   const auto server = started();
-  EXPECT_EQ(ask(*server, "GET /1 HTTP/1.1\r\nHost: localhost\r\n\r\nGET /2 HTTP/1.1\r\n" + kEnd),
-            "HTTP/1.1 200 OK\r\nX-Kind: echo\r\nContent-Length: 7\r\n\r\nGET|1?#"
-            "HTTP/1.1 200 OK\r\nX-Kind: echo\r\nContent-Length: 7\r\nConnection: close\r\n\r\nGET|2?#");
+  EXPECT_EQ(
+      ask(*server, "GET /1 HTTP/1.1\r\nHost: localhost\r\n\r\nGET /2 HTTP/1.1\r\n" + kEnd),
+      "HTTP/1.1 200 OK\r\nX-Kind: echo\r\nContent-Length: 7\r\n\r\nGET|1?#"
+      "HTTP/1.1 200 OK\r\nX-Kind: echo\r\nContent-Length: 7\r\nConnection: close\r\n\r\nGET|2?#");
 }
 
 TEST(HttpServerTest, HeadHasNoBodyAndOldClientsNoKeepAlive) {
@@ -358,10 +359,11 @@ TEST(HttpServerTest, HeaderValuesCannotBeginNewLines) {
 }
 
 TEST(HttpServerTest, RefusalsTakeTheGivenShape) {
-  const auto server = started(
-      echo, {.error_reply = [](int status, const std::string& reason) {
-        return Reply{status, {{"Content-Type", "application/json"}}, "{\"why\":\"" + reason + "\"}"};
-      }});
+  const auto server =
+      started(echo, {.error_reply = [](int status, const std::string& reason) {
+                return Reply{
+                    status, {{"Content-Type", "application/json"}}, "{\"why\":\"" + reason + "\"}"};
+              }});
   EXPECT_TRUE(ask(*server, "GET / HTTP/1.1\r\n\r\n").ends_with("{\"why\":\"Host is missing\"}"));
 }
 

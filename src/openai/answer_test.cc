@@ -165,7 +165,8 @@ TEST(ModelsTest, ListsReadBack) {
   const auto ids = parse_models(print_models({{.id = "a", .created = 1}, {.id = "b"}}));
   ASSERT_TRUE(ids.ok());
   EXPECT_EQ(*ids, (std::vector<std::string>{"a", "b"}));
-  for (const char* body : {"", "{}", R"({"data":1})", R"({"data":[{}]})", R"({"data":[{"id":1}]})"}) {
+  for (const char* body :
+       {"", "{}", R"({"data":1})", R"({"data":[{}]})", R"({"data":[{"id":1}]})"}) {
     EXPECT_FALSE(parse_models(body).ok()) << body;
   }
 }

@@ -21,8 +21,8 @@ const char* error_type(int status);
 ApiError make_error(int status, std::string message, std::string param = "", std::string code = "");
 
 std::string print_error(const ApiError& error);
-// What a peer's body says of an error, whatever its shape (OpenAI, vLLM, FastAPI, plain text). Never
-// fails; the message is printable, valid UTF-8 and at most 500 bytes.
+// What a peer's body says of an error, whatever its shape (OpenAI, vLLM, FastAPI, plain text).
+// Never fails; the message is printable, valid UTF-8 and at most 500 bytes.
 ApiError parse_error(int status, std::string_view body);
 
 // A value, or the error to answer with.

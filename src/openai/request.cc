@@ -105,8 +105,10 @@ std::vector<Prompt> read_prompts(Fields& fields) {
     }
     if (prompts.size() == value->as_array().size() && !prompts.empty()) return prompts;
   }
-  fields.fail("prompt", fmt::format("prompt must be a string, an array of token ids, or an array of "
-                                    "1 to {} of these", kPromptsMax));
+  fields.fail("prompt",
+              fmt::format("prompt must be a string, an array of token ids, or an array of "
+                          "1 to {} of these",
+                          kPromptsMax));
   return {};
 }
 

@@ -1,6 +1,7 @@
 // Requests of /v1/chat/completions and /v1/completions, read by a server and written by a client.
-// Reading is strict: a field that would change the answer and is not supported is an error that names
-// it; fields that change nothing (user, metadata, store, service_tier, ...) are taken and dropped.
+// Reading is strict: a field that would change the answer and is not supported is an error that
+// names it; fields that change nothing (user, metadata, store, service_tier, ...) are taken and
+// dropped.
 #pragma once
 #include <cstdint>
 #include <optional>

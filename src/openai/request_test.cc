@@ -127,7 +127,8 @@ TEST(RequestTest, RangesAreChecked) {
 
 TEST(RequestTest, TheFieldsOfSamplingAreRead) {
   const auto request = chat(
-      R"("min_p":0.05,"presence_penalty":0.5,"frequency_penalty":-1,"logit_bias":{"7":-100,"9":1.5},)"
+      R"("min_p":0.05,"presence_penalty":0.5,"frequency_penalty":-1,)"
+      R"("logit_bias":{"7":-100,"9":1.5},)"
       R"("stop_token_ids":[2,3],"ignore_eos":true)");
   ASSERT_TRUE(request.ok()) << request.error().message;
   const Generation& read = request->generation;
@@ -189,7 +190,8 @@ TEST(RequestTest, MessagesOfOtherShapesAreRefusedByPlace) {
 }
 
 TEST(RequestTest, BodiesThatAreNoObjectAreErrors) {
-  for (const char* body : {"", "[]", "1", "{", "{\"model\":\"m\",\"model\":\"n\"}", "{\"a\":\xff}"}) {
+  for (const char* body :
+       {"", "[]", "1", "{", "{\"model\":\"m\",\"model\":\"n\"}", "{\"a\":\xff}"}) {
     EXPECT_FALSE(parse_chat_request(body).ok()) << body;
     EXPECT_FALSE(parse_completion_request(body).ok()) << body;
   }

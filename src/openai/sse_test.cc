@@ -29,8 +29,8 @@ const std::string kStream =
     "id: 7\nretry: 3\ndata\n\n"
     "unknown: x\n\n"
     "data: [DONE]\n\n";
-const std::vector<std::string> kExpected = {"|one \xf0\x9f\x9a\xa3\nmore", "error|no blank\n two blanks",
-                                            "|", "|[DONE]"};
+const std::vector<std::string> kExpected = {"|one \xf0\x9f\x9a\xa3\nmore",
+                                            "error|no blank\n two blanks", "|", "|[DONE]"};
 
 TEST(SseTest, DecodesTheStandardsForms) { EXPECT_EQ(decode({kStream}), kExpected); }
 

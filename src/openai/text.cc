@@ -43,8 +43,9 @@ std::string printable(std::string_view text, size_t limit_bytes) {
     std::string_view piece = length == 0 ? "\xef\xbf\xbd" : text.substr(0, length);
     const auto first = static_cast<unsigned char>(text[0]);
     // C1 controls are escape sequences to some terminals.
-    const bool control = first < 0x20 || first == 0x7f ||
-                         (length == 2 && first == 0xc2 && static_cast<unsigned char>(text[1]) < 0xa0);
+    const bool control =
+        first < 0x20 || first == 0x7f ||
+        (length == 2 && first == 0xc2 && static_cast<unsigned char>(text[1]) < 0xa0);
     if (control) piece = " ";
     if (out.size() + piece.size() > limit_bytes) break;
     out += piece;

@@ -177,9 +177,10 @@ TEST(StudentFilesTest, ReadsBackEqualAndRefusesAChangedTensor) {
 
 TEST(ChildTest, SaysWhyAChildEnded) {
   const std::string folder = scratch("child");
-  const auto failed = Child::start({.arguments = {"/bin/sh", "-c", "echo no such model >&2; exit 4"},
-                                    .log_path = folder + "/log",
-                                    .ready_path = folder + "/port"});
+  const auto failed =
+      Child::start({.arguments = {"/bin/sh", "-c", "echo no such model >&2; exit 4"},
+                    .log_path = folder + "/log",
+                    .ready_path = folder + "/port"});
   ASSERT_FALSE(failed.ok());
   EXPECT_EQ(failed.error().code, ErrorCode::upstream);
   EXPECT_NE(failed.error().message.find("no such model"), std::string::npos);

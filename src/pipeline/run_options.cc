@@ -113,7 +113,8 @@ base::Options describe(RunOptions& o) {
   table.set_prefix("curate");
   describe(table, o.curate);
   table.set_prefix("tokenizer");
-  table.add("vocab_size", &o.vocab_size, "tokens of the student, with 256 bytes and 3 special ones");
+  table.add("vocab_size", &o.vocab_size,
+            "tokens of the student, with 256 bytes and 3 special ones");
   table.set_prefix("student");
   describe(table, o.student);
   table.add("terms", &o.student_terms, "terms files of the weights that it starts from");

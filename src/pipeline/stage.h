@@ -1,5 +1,5 @@
-// The stages of a run as a list. A stage is skipped when its summary on disk carries the fingerprint
-// that it would have now: same options, same inputs, same outputs still there.
+// The stages of a run as a list. A stage is skipped when its summary on disk carries the
+// fingerprint that it would have now: same options, same inputs, same outputs still there.
 #pragma once
 #include <functional>
 #include <string>

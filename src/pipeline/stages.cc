@@ -318,26 +318,45 @@ Result<void> run_export(RunContext& context, Summary& summary) {
 }
 
 // Only what follows from the stage's options alone may go; answers are never thrown away.
-Result<void> forget_training(RunContext& context) { return base::remove_all(context.path("train")); }
+Result<void> forget_training(RunContext& context) {
+  return base::remove_all(context.path("train"));
+}
 
 }  // namespace
 
 std::vector<Stage> stages() {
   return {
-      {.name = "collect", .tables = {"teacher", "purpose", "collect"}, .inputs = {},
-       .outputs = {"shards"}, .run = run_collect},
-      {.name = "curate", .tables = {"curate", "purpose", "teacher", "collect"}, .inputs = {"shards"},
-       .outputs = {"curated"}, .run = run_curate},
-      {.name = "tokenizer", .tables = {"tokenizer", "purpose"}, .inputs = {"curated"},
-       .outputs = {"tokenizer"}, .run = run_tokenizer},
-      {.name = "train", .tables = {"train", "student", "purpose"},
-       .inputs = {"curated", "tokenizer"}, .outputs = {"train/final"}, .run = run_train,
+      {.name = "collect",
+       .tables = {"teacher", "purpose", "collect"},
+       .inputs = {},
+       .outputs = {"shards"},
+       .run = run_collect},
+      {.name = "curate",
+       .tables = {"curate", "purpose", "teacher", "collect"},
+       .inputs = {"shards"},
+       .outputs = {"curated"},
+       .run = run_curate},
+      {.name = "tokenizer",
+       .tables = {"tokenizer", "purpose"},
+       .inputs = {"curated"},
+       .outputs = {"tokenizer"},
+       .run = run_tokenizer},
+      {.name = "train",
+       .tables = {"train", "student", "purpose"},
+       .inputs = {"curated", "tokenizer"},
+       .outputs = {"train/final"},
+       .run = run_train,
        .forget = forget_training},
-      {.name = "evaluate", .tables = {"evaluate", "purpose"},
-       .inputs = {"curated", "tokenizer", "train/final"}, .outputs = {"evaluate"},
+      {.name = "evaluate",
+       .tables = {"evaluate", "purpose"},
+       .inputs = {"curated", "tokenizer", "train/final"},
+       .outputs = {"evaluate"},
        .run = run_evaluate},
-      {.name = "export", .tables = {"export", "purpose"},
-       .inputs = {"tokenizer", "train/final"}, .outputs = {"student"}, .run = run_export},
+      {.name = "export",
+       .tables = {"export", "purpose"},
+       .inputs = {"tokenizer", "train/final"},
+       .outputs = {"student"},
+       .run = run_export},
   };
 }
 

@@ -14,8 +14,8 @@ const char* name(Format format);  // "f32", as an option spells it
 Result<Format> parse_format(const std::string& text);
 
 // The format that one tensor of a GGUF gets when the file is written in `wanted`: vectors (norms)
-// stay f32; rows that blocks of 32 do not fill are f16 instead of q8_0. In a folder all tensors have
-// the one format that config.json states.
+// stay f32; rows that blocks of 32 do not fill are f16 instead of q8_0. In a folder all tensors
+// have the one format that config.json states.
 Format gguf_format(const model::TensorInfo& tensor, Format wanted);
 
 // By how much a stored weight may differ from the original one: `largest` is the greatest magnitude

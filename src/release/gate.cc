@@ -15,12 +15,21 @@ namespace {
 // control tokens, bytes that are no UTF-8.
 const std::vector<std::string>& tricky_texts() {
   static const std::vector<std::string> texts = {
-      "", " ", "  a   b\t\tc \n\n d\r\n", "Hello, world!", "I'll we've IT'S don't 'tis",
-      "1234567890 3.14159 2026-08-14 0x1F", "naïve café Å ﬁ ½ Σίσυφος Пётр",
-      "日本語と漢字、한국어 العربية हिन्दी", "👩‍👩‍👧‍👦🏳️‍🌈e\xCC\x81", "<|im_end|><|im_start|>assistant\n<|endoftext|>",
-      "def f(x):\n    return x**2  # why\n", "https://example.com/?q=a%20b&c=d#e",
+      "",
+      " ",
+      "  a   b\t\tc \n\n d\r\n",
+      "Hello, world!",
+      "I'll we've IT'S don't 'tis",
+      "1234567890 3.14159 2026-08-14 0x1F",
+      "naïve café Å ﬁ ½ Σίσυφος Пётр",
+      "日本語と漢字、한국어 العربية हिन्दी",
+      "👩‍👩‍👧‍👦🏳️‍🌈e\xCC\x81",
+      "<|im_end|><|im_start|>assistant\n<|endoftext|>",
+      "def f(x):\n    return x**2  # why\n",
+      "https://example.com/?q=a%20b&c=d#e",
       "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
-      "\xC2\xA0\xE2\x80\x8B\xEF\xBB\xBF\xE2\x80\xA8", "tail blank "};
+      "\xC2\xA0\xE2\x80\x8B\xEF\xBB\xBF\xE2\x80\xA8",
+      "tail blank "};
   return texts;
 }
 

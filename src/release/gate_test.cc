@@ -126,8 +126,8 @@ TEST(GateTest, OtherIdsAndOtherChatPromptsAreFound) {
   EXPECT_FALSE(check_chat(probes, *tokenizer, *chat, *tokenizer, *system_first).passed);
 }
 
-// What the artifact room writes stays within the stated bound, and the bound is not idle: half of it
-// would not do.
+// What the artifact room writes stays within the stated bound, and the bound is not idle: half of
+// it would not do.
 TEST(FormatsTest, RoundingStaysWithinItsBoundAndUsesIt) {
   base::Random random(7);
   const struct {
@@ -174,7 +174,8 @@ TEST(GgufTest, RowsOfQAndKAreTurnedForLlamaCpp) {
 }
 
 TEST(GgufTest, EveryTensorHasItsLlamaCppName) {
-  EXPECT_EQ(gguf_tensor_name("model.layers.12.self_attn.o_proj.weight"), "blk.12.attn_output.weight");
+  EXPECT_EQ(gguf_tensor_name("model.layers.12.self_attn.o_proj.weight"),
+            "blk.12.attn_output.weight");
   EXPECT_EQ(gguf_tensor_name("model.layers.0.post_attention_layernorm.weight"),
             "blk.0.ffn_norm.weight");
   EXPECT_EQ(gguf_tensor_name("lm_head.weight"), "output.weight");

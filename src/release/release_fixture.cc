@@ -1,4 +1,5 @@
-// Writes a small random student and what retort itself says of it, for tests/peers/student_opens.py:
+// Writes a small random student and what retort itself says of it, for
+// tests/peers/student_opens.py:
 //
 //   retort_release_fixture OUT [WEIGHTS [GGUF_WEIGHTS]]
 //

@@ -25,8 +25,8 @@ struct Written {
   Format format = Format::f32;
   bool is_folder = false;
 };
-// Weights tensor by tensor, token ids, chat prompts, logits by the trainer's forward pass and by the
-// engine, greedy tokens of the engine. An error is a file that does not open at all.
+// Weights tensor by tensor, token ids, chat prompts, logits by the trainer's forward pass and by
+// the engine, greedy tokens of the engine. An error is a file that does not open at all.
 Result<std::vector<GateCheck>> check_written(const Written& written, const Original& original);
 
 }  // namespace retort::release

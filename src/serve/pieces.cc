@@ -97,7 +97,8 @@ void ChoicePieces::add_prompt(const engine::Event& event, Piece& piece) {
       if (other.id == chosen.id && !entries.empty()) {
         entries[0].rank = place;
       } else {
-        entries.push_back({other.id, spelling(other.id), static_cast<double>(other.logprob), place});
+        entries.push_back(
+            {other.id, spelling(other.id), static_cast<double>(other.logprob), place});
       }
     }
     piece.prompt_logprobs->push_back(std::move(entries));

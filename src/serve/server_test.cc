@@ -136,8 +136,9 @@ TEST(ServerTest, AnswersAChatWholeAndStreamedAlike) {
 
 TEST(ServerTest, SeveralPromptsAndAnswersKeepTheirPlaces) {
   const Started door = started();
-  const Got got = post(door, "/v1/completions",
-                       R"({"model":"model","prompt":[[65],[66]],"n":2,"max_tokens":3,"echo":true})");
+  const Got got =
+      post(door, "/v1/completions",
+           R"({"model":"model","prompt":[[65],[66]],"n":2,"max_tokens":3,"echo":true})");
   const auto answer = openai::parse_completion(got.body);
   ASSERT_TRUE(answer.ok()) << got.body;
   ASSERT_EQ(answer->choices.size(), 4u);
@@ -291,8 +292,9 @@ TEST(ServerTest, StoppingCutsWhatTakesTooLong) {
 }
 
 TEST(ServerTest, TellsItsTermsModelsTokensAndFigures) {
-  const Started door = started(
-      {}, {.model_id = "org/model", .terms_url = "https://example.com/t", .content_usage = "train-ai=n"});
+  const Started door = started({}, {.model_id = "org/model",
+                                    .terms_url = "https://example.com/t",
+                                    .content_usage = "train-ai=n"});
   const Got models = ask(door, request_text("GET /v1/models", ""));
   EXPECT_EQ(*openai::parse_models(models.body), std::vector<std::string>{"org/model"});
   EXPECT_NE(models.head.find("Link: <https://example.com/t>; rel=\"license\""), std::string::npos);
@@ -306,7 +308,8 @@ TEST(ServerTest, TellsItsTermsModelsTokensAndFigures) {
   const Got metrics = ask(door, request_text("GET /metrics", ""));
   for (const char* line :
        {"retort_requests_total{route=\"models\",status=\"200\"} 1\n", "retort_memory_bytes 1000\n",
-        "retort_time_to_first_token_seconds_count 0\n", "retort_answer_seconds_bucket{le=\"+Inf\"}"}) {
+        "retort_time_to_first_token_seconds_count 0\n",
+        "retort_answer_seconds_bucket{le=\"+Inf\"}"}) {
     EXPECT_NE(metrics.body.find(line), std::string::npos) << line << metrics.body;
   }
 }

@@ -96,7 +96,8 @@ class TeacherTest(harness.Run):
                          if not line.startswith(("template", "words", "count")))
         (self.folder / "run.toml").write_text(
             text.replace("[collect]", '[collect]\nprompts = "p.jsonl"'))
-        for content, word in (("", "no prompts"), ('{"prompt": "a"}\n{"prompt": ""}\n', "p.jsonl:2"),
+        for content, word in (("", "no prompts"),
+                              ('{"prompt": "a"}\n{"prompt": ""}\n', "p.jsonl:2"),
                               ('{"prompt": "a"}\nnot json\n', "p.jsonl:2")):
             (self.folder / "p.jsonl").write_text(content)
             self.assertIn(word, self.retort("collect", "run.toml", code=INPUT).stderr)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""`retort serve` from outside, by raw bytes: streams, errors, keys, clients that leave or dawdle."""
+"""`retort serve` by raw bytes: streams, errors, keys, clients that leave or dawdle."""
 
 import concurrent.futures
 import json

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The main job on the real teacher, small: every stage, resume after kill -9, what is not repeated."""
+"""The main job on the real teacher, small: every stage, resume after kill -9, no repetition."""
 
 import json
 import os

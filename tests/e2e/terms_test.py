@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Permission decides what is trained: no terms, expired terms and forbidding terms end with exit 3."""
+"""Permission decides what is trained: no, expired and forbidding terms end with exit 3."""
 
 import re
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""OpenAI's own client against `retort serve`: openai_client.py BASE_URL KEY, as with_server.py starts it."""
+"""OpenAI's own client against `retort serve`; with_server.py gives it BASE_URL and KEY."""
 
 import sys
 

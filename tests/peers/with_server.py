@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Starts `retort serve` on a free port, runs a client script against it, stops it.
 
-    with_server.py PROGRAM MODEL SCRIPT     SCRIPT gets the base URL and the key; its exit code counts
+    with_server.py PROGRAM MODEL SCRIPT    SCRIPT gets base URL and key; its exit code counts
 """
 
 import pathlib
