@@ -29,6 +29,7 @@ const std::vector<std::string>& tricky_texts() {
       "https://example.com/?q=a%20b&c=d#e",
       "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
       "\xC2\xA0\xE2\x80\x8B\xEF\xBB\xBF\xE2\x80\xA8",
+      "where the weather is, there is another",
       "tail blank "};
   return texts;
 }

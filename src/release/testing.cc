@@ -56,7 +56,7 @@ model::Weights small_weights(int64_t vocab, bool tied, uint64_t seed) {
     for (size_t i = 0; i < values.size(); ++i) {
       // Norms vary as well, so that a missing or exchanged one shows.
       values[i] *= info.is_vector ? 1.0f + 0.02f * static_cast<float>(i % 17)
-                   : sharp        ? 16.0f
+                   : sharp        ? 4.0f
                                   : 6.0f;
     }
   }

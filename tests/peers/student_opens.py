@@ -18,6 +18,7 @@ import sys
 # The greatest difference of a logit, over the standard deviation of its row: what the rounding of
 # the weights and another order of sums may cost.
 BOUNDS = {"f32": 2e-3, "bf16": 0.1, "f16": 0.02, "q8_0": 0.2}
+LLAMA_CACHE = 0.01  # llama.cpp keeps keys and values in f16
 
 failures = 0
 
@@ -116,7 +117,7 @@ def open_in_llama_cpp(path, expected, weights):
             model.eval(out[-1:])
         return out
 
-    compare_logits("llama.cpp", expected, logits_of, BOUNDS[weights])
+    compare_logits("llama.cpp", expected, logits_of, max(BOUNDS[weights], LLAMA_CACHE))
     compare_greedy("llama.cpp", expected, greedy_of, weights == "f32")
 
 
