@@ -203,7 +203,13 @@ TEST(ShardTest, KilledAtAnyTimeEveryAnswerIsSealedOnce) {
       }
       ::_exit(0);
     }
-    ::usleep(static_cast<useconds_t>(5'000 + random.below(60'000)));
+    // Once it is at work, however slow the machine.
+    const size_t before = list_shards(shop.shards()).value_or({}).size();
+    for (int wait = 0; wait < 1000; ++wait) {
+      if (list_shards(shop.shards()).value_or({}).size() > before) break;
+      ::usleep(5'000);
+    }
+    ::usleep(static_cast<useconds_t>(random.below(40'000)));
     ::kill(child, SIGKILL);
     int status = 0;
     ASSERT_EQ(::waitpid(child, &status, 0), child);
