@@ -12,14 +12,16 @@ using dialog::Role;
 
 TEST(PromptFile, ReadsEveryAgreedShape) {
   const auto list = parse_prompts(
-      R"({"messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "A"}]}
+      R"({"messages": [{"role": "system", "content": "Be brief."}, )"
+      R"({"role": "user", "content": "A"}]}
 {"prompt": "B"}
 {"prompt": [{"role": "user", "content": "C"}]}
 
 {"text": "D", "slots": {"noun": "boat"}}
 {"instruction": "E", "input": "e"}
 {"conversations": [{"from": "human", "value": "F"}, {"from": "gpt", "value": "no"}]}
-{"custom_id": "x", "method": "POST", "url": "/v1/chat/completions", "body": {"model": "m", "messages": [{"role": "user", "content": "G"}], "max_tokens": 3}}
+{"custom_id": "x", "method": "POST", "url": "/v1/chat/completions", )"
+      R"("body": {"model": "m", "messages": [{"role": "user", "content": "G"}], "max_tokens": 3}}
 )",
       "p.jsonl");
   ASSERT_TRUE(list) << list.error().text();

@@ -215,6 +215,35 @@ TEST(BypassTest, AShardOfForeignMakeIsMixedIn) {
   EXPECT_TRUE(has(refused(shop).text(), "not in the log"));
 }
 
+// Shards that somebody logged with this program's own means, past its interfaces.
+TEST(BypassTest, RecordsFromNowhereAndFromTheFuture) {
+  const auto logged = [](const std::string& name, const std::function<void(Record&)>& change) {
+    Workshop shop(name);
+    Record record = testing::request(0, shop.bind({}));
+    record.answer = "x";
+    record.captured_ms = shop.clock.wall_ms();
+    change(record);
+    record.key = record_key(record);
+    CodeBook codes(*shop.log);
+    EXPECT_TRUE(codes.log_terms(shop.terms).ok());
+    EXPECT_TRUE(base::make_directories(shop.shards()).ok());
+    const auto written = write_shard({&record, 1}, *shop.log, codes, {.folder = shop.shards()},
+                                     {.source = "by hand", .batch = ""});
+    EXPECT_TRUE(written.ok()) << written.error().text();
+    return shop.refusal();
+  };
+  EXPECT_EQ(logged("as_it_should_be", [](Record&) {}), "");
+  EXPECT_TRUE(has(logged("from_nowhere",
+                         [](Record& record) {
+                           record.kind = Kind::derived;
+                           record.parents = {{std::string(64, '1'), 0, std::string(64, '2')}};
+                         }),
+                  "parent in a shard that is not in the log"));
+  EXPECT_TRUE(
+      has(logged("from_the_future", [](Record& record) { record.captured_ms += int64_t{1} << 40; }),
+          "captured after its shard was sealed"));
+}
+
 // A verdict is about one selection and one purpose; another one is asked anew.
 TEST(BypassTest, AClearanceOfAnotherSplitOrPurpose) {
   Workshop shop("another_purpose");

@@ -112,6 +112,11 @@ TEST(CurateTest, ASignalAndFeaturesOfAnyParentStay) {
   DerivedWriter writer(view, *shop.log, {.folder = shop.path("curated")}, "merge");
   writer.add(Parents(view.parent(1)).and_also(view.parent(0)), {.messages = {}, .answer = "x"});
   ASSERT_TRUE(writer.finish().ok());
+  const auto kept =
+      shop.clearance().curate({.folder = shop.path("curated"), .split = "", .path_label = "t"});
+  ASSERT_TRUE(kept.ok()) << kept.error().text();
+  EXPECT_EQ((*kept)[0].preference, terms::Preference::no) << "the leaf commits to it";
+  EXPECT_EQ((*kept)[0].features, kWebSearch);
   const auto cleared = shop.clearance().clear<TrainGenerative>(
       {.folder = shop.path("curated"), .split = "", .path_label = "t"});
   ASSERT_FALSE(cleared.ok());

@@ -153,14 +153,14 @@ Result<void> Checkpoints::save(const CheckpointView& view) const {
   RETORT_TRY_VOID(base::publish_directory(temporary, target));
   point("renamed");
   RETORT_TRY(const std::string state, base::read_file(base::join(target, kState)));
-  RETORT_TRY_VOID(base::write_file_atomic(base::join(target, kMarker),
-                                          crypto::sha256_hex(state) + "\n"));
+  RETORT_TRY_VOID(
+      base::write_file_atomic(base::join(target, kMarker), crypto::sha256_hex(state) + "\n"));
   point("marked");
   if (auto read_back = load(view.loop.step, view.weights.config()); !read_back) {
     const Result<void> unmarked = base::remove_all(base::join(target, kMarker));
-    return base::storage_error("a checkpoint that was just written does not read back: " +
-                                   read_back.error().message,
-                               target, "check the disk; earlier checkpoints are untouched");
+    return base::storage_error(
+        "a checkpoint that was just written does not read back: " + read_back.error().message,
+        target, "check the disk; earlier checkpoints are untouched");
   }
   point("verified");
   RETORT_TRY_VOID(
@@ -169,8 +169,9 @@ Result<void> Checkpoints::save(const CheckpointView& view) const {
   return prune(view.loop);
 }
 
-// Keeps the newest ones and the best one. Later steps than this one are damaged, or this one would not
-// have been reached again. The marker goes first, so that a half removed folder is no checkpoint.
+// Keeps the newest ones and the best one. Later steps than this one are damaged, or this one would
+// not have been reached again. The marker goes first, so that a half removed folder is no
+// checkpoint.
 Result<void> Checkpoints::prune(const LoopState& loop) const {
   RETORT_TRY(const auto steps, completed());
   const auto now = std::upper_bound(steps.begin(), steps.end(), loop.step) - steps.begin();

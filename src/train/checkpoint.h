@@ -1,9 +1,10 @@
-// Checkpoints that survive what happens to a machine: written under a temporary name, synced, renamed,
-// the marker last; a SHA-256 for every tensor; old ones go only after the new one was read back and
-// verified. A folder without its marker does not exist for the reader.
+// Checkpoints that survive what happens to a machine: written under a temporary name, synced,
+// renamed, the marker last; a SHA-256 for every tensor; old ones go only after the new one was read
+// back and verified. A folder without its marker does not exist for the reader.
 //
 //   FOLDER/step-000120/model.safetensors adam_first.safetensors adam_second.safetensors state.json
-//                      complete            the SHA-256 of state.json, which holds those of the tensors
+//                      complete            the SHA-256 of state.json, which holds those of the
+//                      tensors
 //   FOLDER/latest                          the name of the newest verified one
 #pragma once
 #include <functional>
@@ -18,12 +19,12 @@
 
 namespace retort::train {
 
-// Where the loop stands. The order of data is a function of (seed, epoch), so no random numbers need
-// to be kept.
+// Where the loop stands. The order of data is a function of (seed, epoch), so no random numbers
+// need to be kept.
 struct LoopState {
-  int64_t step = 0;    // steps done, refused ones too
-  int64_t epoch = 0;   // the one under way, from 0
-  int64_t cursor = 0;  // batches of it that are done
+  int64_t step = 0;            // steps done, refused ones too
+  int64_t epoch = 0;           // the one under way, from 0
+  int64_t cursor = 0;          // batches of it that are done
   int64_t updates = 0;         // steps that changed the weights
   int64_t refused_in_row = 0;  // steps refused since the last good one
   int64_t tokens = 0;          // inputs seen
@@ -31,8 +32,8 @@ struct LoopState {
   double last_loss = 0;
   int64_t best_step = -1;  // of the lowest held-out loss, -1 before the first
   double best_loss = 0;
-  double held_out_loss = 0;      // the last one measured
-  int64_t worse_epochs = 0;      // since the best one
+  double held_out_loss = 0;  // the last one measured
+  int64_t worse_epochs = 0;  // since the best one
 };
 
 struct CheckpointView {
@@ -59,8 +60,9 @@ class Checkpoints {
 
   // A failure leaves earlier checkpoints as they were.
   Result<void> save(const CheckpointView& view) const;
-  // The newest that verifies; damaged ones are named in the log and passed over. Nothing when none was
-  // ever completed, a storage error when all are damaged, a usage error when `identity` differs.
+  // The newest that verifies; damaged ones are named in the log and passed over. Nothing when none
+  // was ever completed, a storage error when all are damaged, a usage error when `identity`
+  // differs.
   Result<std::optional<Checkpoint>> load_newest(const model::Config& config,
                                                 const json::Value& identity) const;
   Result<Checkpoint> load(int64_t step, const model::Config& config) const;

@@ -53,7 +53,9 @@ class CheckpointTest : public ::testing::Test {
   std::vector<float> first_, second_;
 };
 
-TEST_F(CheckpointTest, NothingThereIsNoError) { EXPECT_EQ(newest(), -1); }
+TEST_F(CheckpointTest, NothingThereIsNoError) {
+  EXPECT_EQ(newest(), -1);
+}
 
 TEST_F(CheckpointTest, NewestComesBackAndOldOnesGo) {
   for (const int64_t step : {10, 20, 30}) save(step);

@@ -12,7 +12,7 @@
 namespace retort::train {
 namespace {
 
-constexpr uint64_t kRowOrder = 0x70616b00;    // streams of random numbers, plus the epoch
+constexpr uint64_t kRowOrder = 0x70616b00;  // streams of random numbers, plus the epoch
 constexpr uint64_t kBatchOrder = 0x62617400;
 
 int64_t count_trained(const Example& row) {

@@ -23,8 +23,8 @@ struct Example {
 
 struct Examples {
   std::vector<Example> rows;
-  int64_t too_long = 0;  // left out: more inputs than a batch or the model's positions hold
-  int64_t tokens() const;          // inputs of all rows
+  int64_t too_long = 0;    // left out: more inputs than a batch or the model's positions hold
+  int64_t tokens() const;  // inputs of all rows
   int64_t trained_tokens() const;  // targets that count
 };
 

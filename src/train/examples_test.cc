@@ -57,8 +57,8 @@ TEST(Examples, NoAnswerIsRefusedAndTooLongIsCounted) {
   const auto refused = builder.add("record-7", {{dialog::Role::user, "Hi"}});
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().where, "record-7");
-  ASSERT_TRUE(builder.add("k", {{dialog::Role::user, "Hi"},
-                                {dialog::Role::assistant, std::string(100, 'x')}}));
+  ASSERT_TRUE(builder.add(
+      "k", {{dialog::Role::user, "Hi"}, {dialog::Role::assistant, std::string(100, 'x')}}));
   const Examples examples = builder.take();
   EXPECT_TRUE(examples.rows.empty());
   EXPECT_EQ(examples.too_long, 1);

@@ -24,8 +24,7 @@ Result<model::Weights> first_weights(const FitInput& input) {
       return base::usage_error("the weights to start from were not cleared for training", from,
                                "state their terms under [student]");
     }
-    RETORT_TRY(const model::Config config,
-               student_config(input.student, input.tokenizer->size()));
+    RETORT_TRY(const model::Config config, student_config(input.student, input.tokenizer->size()));
     return model::Weights::random(config, static_cast<uint64_t>(input.options.seed));
   }
   const std::string& path = input.base_weights->path();
@@ -94,15 +93,14 @@ Result<Outcome> fit(const FitInput& input) {
     if (input.limit) return input.limit();
     return products_tokens_per_second(config, input.options.batch_tokens, trained_share, precision);
   };
-  RETORT_TRY(const LoopOutcome done,
-             run_loop(weights, {.data = data,
-                                .held_out = held_out,
-                                .options = input.options,
-                                .folder = input.folder,
-                                .identity = std::move(identity),
-                                .limit = limit_rate,
-                                .on_step = input.on_step,
-                                .at_save_point = nullptr}));
+  RETORT_TRY(const LoopOutcome done, run_loop(weights, {.data = data,
+                                                        .held_out = held_out,
+                                                        .options = input.options,
+                                                        .folder = input.folder,
+                                                        .identity = std::move(identity),
+                                                        .limit = limit_rate,
+                                                        .on_step = input.on_step,
+                                                        .at_save_point = nullptr}));
   return Outcome{.weights = std::move(weights),
                  .state = done.state,
                  .total_steps = done.total_steps,

@@ -1,11 +1,11 @@
 // Trains a student on records that were cleared for it: sequence-level distillation (Kim and Rush
-// 2016), cross-entropy on the teacher's answers as text, with the prompt as context and the stop token
-// learnt. Only cleared records and cleared weights can get in.
+// 2016), cross-entropy on the teacher's answers as text, with the prompt as context and the stop
+// token learnt. Only cleared records and cleared weights can get in.
 //
-// Repeatable bit for bit for a seed, a number of threads and a processor; killed at any time, the same
-// call goes on from the last checkpoint and ends with the same bytes. One compute thread team; call
-// from one thread. Writes FOLDER/metrics.jsonl (a line a step, metrics.h) and FOLDER/checkpoints/
-// (checkpoint.h).
+// Repeatable bit for bit for a seed, a number of threads and a processor; killed at any time, the
+// same call goes on from the last checkpoint and ends with the same bytes. One compute thread team;
+// call from one thread. Writes FOLDER/metrics.jsonl (a line a step, metrics.h) and
+// FOLDER/checkpoints/ (checkpoint.h).
 #pragma once
 #include <functional>
 #include <memory>
@@ -31,7 +31,8 @@ struct FitInput {
   TrainOptions options;
   StudentOptions student;
   std::string folder;  // OUT/train
-  // Tokens a second of the matrix products alone; nullptr: measured before the first step (probe.h).
+  // Tokens a second of the matrix products alone; nullptr: measured before the first step
+  // (probe.h).
   std::function<double()> limit = nullptr;
   std::function<void(const LoopState&)> on_step = nullptr;
 };
@@ -41,10 +42,10 @@ struct Outcome {
   LoopState state;  // steps, tokens, seconds, losses
   int64_t total_steps = 0;
   int64_t records = 0;
-  int64_t too_long = 0;           // records left out
-  int64_t trained_tokens = 0;     // that the loss counts, an epoch
+  int64_t too_long = 0;        // records left out
+  int64_t trained_tokens = 0;  // that the loss counts, an epoch
   int64_t held_out_records = 0;
-  int64_t resumed_step = -1;      // -1: began anew
+  int64_t resumed_step = -1;  // -1: began anew
   int64_t refused_steps = 0;
   bool stopped_early = false;
   bool weights_of_best_step = false;  // patience chose by held-out loss: say so in the evaluation

@@ -31,7 +31,9 @@ std::string environment(const char* name) {
   return value == nullptr ? "" : value;
 }
 
-int64_t number(const std::string& text) { return text.empty() ? -1 : std::stoll(text); }
+int64_t number(const std::string& text) {
+  return text.empty() ? -1 : std::stoll(text);
+}
 
 // Runs this program again for DISABLED_Child alone; gives its exit status, or -signal.
 int run_child(const Orders& orders) {
@@ -65,22 +67,21 @@ TEST(Kill, DISABLED_Child) {
   TrainOptions options = quick_options();
   base::set_thread_count(1);  // so little work is slower on more
   model::Weights weights = model::Weights::random(tiny_config(), 5);
-  const auto outcome =
-      run_loop(weights, {.data = data,
-                         .held_out = held_out,
-                         .options = options,
-                         .folder = folder,
-                         .identity = {},
-                         .limit = nullptr,
-                         .on_step =
-                             [&](const LoopState& state) {
-                               if (state.step == kill_step) ::raise(SIGKILL);
-                               if (state.step == full_step) forbid_large_files();
-                             },
-                         .at_save_point =
-                             [&](std::string_view) {
-                               if (--points_left == 0) ::raise(SIGKILL);
-                             }});
+  const auto outcome = run_loop(weights, {.data = data,
+                                          .held_out = held_out,
+                                          .options = options,
+                                          .folder = folder,
+                                          .identity = {},
+                                          .limit = nullptr,
+                                          .on_step =
+                                              [&](const LoopState& state) {
+                                                if (state.step == kill_step) ::raise(SIGKILL);
+                                                if (state.step == full_step) forbid_large_files();
+                                              },
+                                          .at_save_point =
+                                              [&](std::string_view) {
+                                                if (--points_left == 0) ::raise(SIGKILL);
+                                              }});
   if (!outcome) std::_Exit(base::exit_code(outcome.error().code));
   const auto block = weights.block();
   const std::string_view bytes(reinterpret_cast<const char*>(block.data()), block.size_bytes());

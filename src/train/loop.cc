@@ -23,8 +23,8 @@ namespace {
 
 constexpr int64_t kMostRefusedInRow = 5;
 
-// Everything that a resumed run must have in common with the one it continues; how often checkpoints
-// are written is not part of it.
+// Everything that a resumed run must have in common with the one it continues; how often
+// checkpoints are written is not part of it.
 json::Value identity_of(const LoopInput& input, const model::Config& config) {
   json::Value identity = input.identity.is_object() ? input.identity : json::Value::object();
   TrainOptions options = input.options;
@@ -118,8 +118,7 @@ Result<void> Loop::resume() {
     network_.refresh();
     base::log_info("training goes on after step {} of {}", state_.step, outcome_.total_steps);
   }
-  RETORT_TRY(auto metrics,
-             Metrics::open(base::join(input_.folder, "metrics.jsonl"), state_.step));
+  RETORT_TRY(auto metrics, Metrics::open(base::join(input_.folder, "metrics.jsonl"), state_.step));
   metrics_.emplace(std::move(metrics));
   return {};
 }
@@ -225,9 +224,9 @@ Result<void> Loop::refuse_step(std::span<const uint32_t> rows, const char* what)
   std::vector<std::string> keys;
   for (const uint32_t row : rows) keys.push_back(input_.data.rows[row].key);
   const size_t shown = std::min<size_t>(keys.size(), 8);
-  base::log_warning("step {} is refused: its {} is not finite; {} records, the first: {}",
-                    state_.step, what, keys.size(),
-                    fmt::join(keys.begin(), keys.begin() + static_cast<std::ptrdiff_t>(shown), " "));
+  base::log_warning(
+      "step {} is refused: its {} is not finite; {} records, the first: {}", state_.step, what,
+      keys.size(), fmt::join(keys.begin(), keys.begin() + static_cast<std::ptrdiff_t>(shown), " "));
   RETORT_TRY_VOID(metrics_->add_refused(state_.step, what, keys));
   if (state_.refused_in_row < kMostRefusedInRow) return {};
   return base::bad_input(
@@ -279,8 +278,8 @@ Result<void> Loop::restore_best() {
 }
 
 void Loop::show_progress(double tokens_per_second) {
-  smooth_rate_ = smooth_rate_ == 0 ? tokens_per_second
-                                   : 0.95 * smooth_rate_ + 0.05 * tokens_per_second;
+  smooth_rate_ =
+      smooth_rate_ == 0 ? tokens_per_second : 0.95 * smooth_rate_ + 0.05 * tokens_per_second;
   std::string detail = fmt::format("loss {:.3f}, {} tokens/s", state_.last_loss,
                                    base::grouped(static_cast<int64_t>(smooth_rate_)));
   if (outcome_.limit_tokens_per_second > 0) {

@@ -16,10 +16,10 @@ struct LoopInput {
   const Examples& data;
   const Examples& held_out;  // empty: nothing is measured, patience has no effect
   TrainOptions options;
-  std::string folder;        // gets metrics.jsonl and checkpoints/
-  json::Value identity;      // beyond options, shape and data, which the loop adds itself
-  // Tokens a second that the matrix products alone would reach at what `automatic` became; asked once,
-  // 0 when unknown.
+  std::string folder;    // gets metrics.jsonl and checkpoints/
+  json::Value identity;  // beyond options, shape and data, which the loop adds itself
+  // Tokens a second that the matrix products alone would reach at what `automatic` became; asked
+  // once, 0 when unknown.
   std::function<double(model::Precision)> limit;
   // After each step, refused ones too; tests end the process here.
   std::function<void(const LoopState&)> on_step;
@@ -28,11 +28,11 @@ struct LoopInput {
 
 struct LoopOutcome {
   LoopState state;
-  int64_t total_steps = 0;      // planned
-  int64_t resumed_step = -1;    // -1: began anew
-  int64_t refused_steps = 0;    // in this process
+  int64_t total_steps = 0;    // planned
+  int64_t resumed_step = -1;  // -1: began anew
+  int64_t refused_steps = 0;  // in this process
   bool stopped_early = false;
-  bool restored_best = false;   // the weights are those of state.best_step
+  bool restored_best = false;                           // the weights are those of state.best_step
   model::Precision precision = model::Precision::fp32;  // what automatic became
   double limit_tokens_per_second = 0;
 };

@@ -116,8 +116,12 @@ void expect_bitwise_resume(int threads, int64_t stride) {
   }
 }
 
-TEST(Loop, ResumeIsBitwiseFromEveryStep) { expect_bitwise_resume(1, 1); }
-TEST(Loop, ResumeIsBitwiseOnTwoThreads) { expect_bitwise_resume(2, 4); }
+TEST(Loop, ResumeIsBitwiseFromEveryStep) {
+  expect_bitwise_resume(1, 1);
+}
+TEST(Loop, ResumeIsBitwiseOnTwoThreads) {
+  expect_bitwise_resume(2, 4);
+}
 
 TEST(Loop, AFinishedRunIsNotTrainedAgain) {
   Training run;

@@ -51,8 +51,8 @@ Result<void> Metrics::add(const StepMetrics& m) {
 }
 
 Result<void> Metrics::add_held_out(int64_t step, double loss, int64_t tokens) {
-  return write_line(json::dump(json::Value::object(
-      {{"step", step}, {"held_out_loss", loss}, {"held_out_tokens", tokens}})));
+  return write_line(json::dump(
+      json::Value::object({{"step", step}, {"held_out_loss", loss}, {"held_out_tokens", tokens}})));
 }
 
 Result<void> Metrics::add_refused(int64_t step, const std::string& what,

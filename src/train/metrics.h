@@ -1,5 +1,5 @@
-// metrics.jsonl: one line a step and one a held-out measurement. A resumed run cuts the file back to
-// its checkpoint's step, so that every step stands there once.
+// metrics.jsonl: one line a step and one a held-out measurement. A resumed run cuts the file back
+// to its checkpoint's step, so that every step stands there once.
 #pragma once
 #include <cstdint>
 #include <cstdio>

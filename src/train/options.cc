@@ -15,7 +15,9 @@ Result<void> require(bool holds, const char* key, const char* expected) {
   return base::usage_error(fmt::format("{} must be {}", key, expected), key);
 }
 
-int64_t default_heads(int64_t width) { return width / (width <= kSmallWidth ? 32 : 64); }
+int64_t default_heads(int64_t width) {
+  return width / (width <= kSmallWidth ? 32 : 64);
+}
 
 int64_t default_ffn(int64_t width) {
   const int64_t nearest = (width * 8 / 3 + kFfnMultiple / 2) / kFfnMultiple * kFfnMultiple;
@@ -25,7 +27,8 @@ int64_t default_ffn(int64_t width) {
 }  // namespace
 
 void describe(base::Options& table, TrainOptions& o) {
-  table.add("objective", &o.objective, "what is learnt: sequence_kd, the teacher's answers as text");
+  table.add("objective", &o.objective,
+            "what is learnt: sequence_kd, the teacher's answers as text");
   table.add("epochs", &o.epochs, "passes over the data");
   table.add("batch_tokens", &o.batch_tokens, "tokens of one step, at most");
   table.add("lr", &o.lr, "peak learning rate");
@@ -41,8 +44,9 @@ void describe(base::Options& table, TrainOptions& o) {
   table.add("precision", &o.precision, "matrix products: auto, fp32 or bf16");
   table.add("checkpoint_every", &o.checkpoint_every, "steps between checkpoints");
   table.add("keep", &o.keep, "checkpoints kept");
-  table.add("patience", &o.patience,
-            "epochs without a better held-out loss before stopping with the best weights; 0: never");
+  table.add(
+      "patience", &o.patience,
+      "epochs without a better held-out loss before stopping with the best weights; 0: never");
 }
 
 Result<void> validate(const TrainOptions& o) {
@@ -54,11 +58,11 @@ Result<void> validate(const TrainOptions& o) {
   RETORT_TRY_VOID(require(o.batch_tokens >= 2 && o.batch_tokens <= int64_t{1} << 24,
                           "train.batch_tokens", "2 to 16777216"));
   RETORT_TRY_VOID(require(o.lr > 0 && o.lr <= 10, "train.lr", "above 0 and at most 10"));
-  RETORT_TRY_VOID(require(o.min_lr_ratio >= 0 && o.min_lr_ratio <= 1, "train.min_lr_ratio",
-                          "between 0 and 1"));
+  RETORT_TRY_VOID(
+      require(o.min_lr_ratio >= 0 && o.min_lr_ratio <= 1, "train.min_lr_ratio", "between 0 and 1"));
   RETORT_TRY_VOID(require(o.warmup_steps >= -1, "train.warmup_steps", "-1 or more"));
-  RETORT_TRY_VOID(require(o.warmup_share >= 0 && o.warmup_share <= 1, "train.warmup_share",
-                          "between 0 and 1"));
+  RETORT_TRY_VOID(
+      require(o.warmup_share >= 0 && o.warmup_share <= 1, "train.warmup_share", "between 0 and 1"));
   RETORT_TRY_VOID(require(o.weight_decay >= 0, "train.weight_decay", "0 or more"));
   RETORT_TRY_VOID(require(o.beta1 >= 0 && o.beta1 < 1, "train.beta1", "from 0 to below 1"));
   RETORT_TRY_VOID(require(o.beta2 >= 0 && o.beta2 < 1, "train.beta2", "from 0 to below 1"));
@@ -95,7 +99,8 @@ Result<model::Config> student_config(const StudentOptions& o, int64_t vocab) {
   RETORT_TRY_VOID(require(o.width >= 2 && o.width <= kLargest, "student.width", "2 to 1048576"));
   RETORT_TRY_VOID(require(o.heads >= 0 && o.heads <= o.width, "student.heads", "0 to width"));
   const int64_t heads = o.heads > 0 ? o.heads : std::max<int64_t>(default_heads(o.width), 1);
-  RETORT_TRY_VOID(require(o.kv_heads >= 0 && o.kv_heads <= heads, "student.kv_heads", "0 to heads"));
+  RETORT_TRY_VOID(
+      require(o.kv_heads >= 0 && o.kv_heads <= heads, "student.kv_heads", "0 to heads"));
   RETORT_TRY_VOID(require(o.ffn >= 0 && o.ffn <= kLargest, "student.ffn", "0 to 1048576"));
   if (o.width % heads != 0 || (o.width / heads) % 2 != 0) {
     return base::usage_error(

@@ -42,7 +42,9 @@ std::vector<float> filled(int64_t size) {
   return values;
 }
 
-std::vector<float> convert(const std::vector<float>& values, float /*as*/) { return values; }
+std::vector<float> convert(const std::vector<float>& values, float /*as*/) {
+  return values;
+}
 std::vector<kernels::Bf16> convert(const std::vector<float>& values, kernels::Bf16 /*as*/) {
   std::vector<kernels::Bf16> out(values.size());
   kernels::to_bf16(values.data(), out.data(), static_cast<int64_t>(values.size()));
@@ -75,7 +77,8 @@ double seconds_a_pass(const std::vector<Task>& tasks, int64_t weights_size) {
   const double began = base::monotonic_seconds();
   double now = began;
   // Mixed up, because a large model is measured by some of its products only.
-  const auto order = base::permutation(static_cast<uint32_t>(tasks.size()), /*seed=*/1, /*stream=*/0);
+  const auto order =
+      base::permutation(static_cast<uint32_t>(tasks.size()), /*seed=*/1, /*stream=*/0);
   for (size_t i = 0; now - began < kProbeSeconds; i = (i + 1) % order.size()) {
     run(tasks[order[i]]);
     now = base::monotonic_seconds();

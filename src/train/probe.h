@@ -1,5 +1,5 @@
-// How fast this machine could train a shape at best, and how fast it really does: for the share of the
-// machine's limit in the progress line, and for the expected time before anything starts.
+// How fast this machine could train a shape at best, and how fast it really does: for the share of
+// the machine's limit in the progress line, and for the expected time before anything starts.
 #pragma once
 #include <cstdint>
 
@@ -12,7 +12,8 @@ namespace retort::train {
 
 // Tokens a second if the matrix products of the weights, forward and backward, were the only work:
 // each is run alone at its own size, streamed over the layers, for about half a second in all.
-// `precision` is one that a network settled on. `trained_share` of the tokens pass the last product, the one onto the vocabulary.
+// `precision` is one that a network settled on. `trained_share` of the tokens pass the last
+// product, the one onto the vocabulary.
 double products_tokens_per_second(const model::Config& config, int64_t batch_tokens,
                                   double trained_share, model::Precision precision);
 
@@ -22,14 +23,14 @@ double step_tokens_per_second(const model::Config& config, int64_t document_toke
                               model::Precision precision);
 
 struct Workload {
-  int64_t rows = 0;             // of training
-  int64_t tokens_per_row = 0;   // about
+  int64_t rows = 0;            // of training
+  int64_t tokens_per_row = 0;  // about
 };
 
 struct Estimate {
   int64_t steps = 0;
-  int64_t tokens = 0;        // inputs in all epochs
-  int64_t memory_bytes = 0;  // weights, gradients, moments, buffers
+  int64_t tokens = 0;            // inputs in all epochs
+  int64_t memory_bytes = 0;      // weights, gradients, moments, buffers
   int64_t checkpoint_bytes = 0;  // of one
   double tokens_per_second = 0;
   double seconds = 0;

@@ -17,8 +17,8 @@ namespace {
 static_assert(std::endian::native == std::endian::little, "the file's numbers are little-endian");
 
 std::string_view bytes_of(const model::TensorInfo& tensor, std::span<const float> block) {
-  const auto part = block.subspan(static_cast<size_t>(tensor.offset),
-                                  static_cast<size_t>(tensor.size()));
+  const auto part =
+      block.subspan(static_cast<size_t>(tensor.offset), static_cast<size_t>(tensor.size()));
   return {reinterpret_cast<const char*>(part.data()), part.size_bytes()};
 }
 

@@ -24,8 +24,8 @@ inline model::Config tiny_config() {
           .max_positions = 64};
 }
 
-// Two to five symbols, a mark, the same symbols each mapped to another one, and a stop: what follows
-// the mark is learnt.
+// Two to five symbols, a mark, the same symbols each mapped to another one, and a stop: what
+// follows the mark is learnt.
 inline Examples mapping_rows(int64_t count, uint64_t seed) {
   constexpr int32_t kMark = 20, kStop = 21;
   base::Random random(seed);
@@ -58,8 +58,7 @@ inline TrainOptions quick_options() {
 // An empty folder of the running test's own: tests run side by side.
 inline std::string fresh_folder(const std::string& name) {
   const auto* test = ::testing::UnitTest::GetInstance()->current_test_info();
-  const std::string folder =
-      base::join("train_test_files", std::string(test->name()) + "_" + name);
+  const std::string folder = base::join("train_test_files", std::string(test->name()) + "_" + name);
   const auto removed = base::remove_all(folder);
   const auto made = base::make_directories(folder);
   return removed && made ? folder : "";
