@@ -44,11 +44,12 @@ struct Engine::Impl {
                                "context_length");
     }
     const int64_t per_row = (context_length + kernels::kPagePositions - 1) / kernels::kPagePositions;
-    const int64_t affordable = options.kv_cache_bytes / KvPool::page_bytes(config);
+    const int64_t page_bytes = KvPool::page_bytes(config, weights.numbers());
+    const int64_t affordable = options.kv_cache_bytes / page_bytes;
     const int64_t pages = std::min(affordable, 2 * per_row * options.max_batch);
     if (pages < 1) {
       return base::usage_error(fmt::format("a cache of {} bytes holds no page of {} bytes",
-                                           options.kv_cache_bytes, KvPool::page_bytes(config)),
+                                           options.kv_cache_bytes, page_bytes),
                                "kv_cache_bytes", "give it more memory");
     }
     context_length = std::min(context_length, pages * kernels::kPagePositions);

@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <cmath>
 #include <condition_variable>
@@ -112,11 +113,10 @@ TEST(EngineTest, ScoringAgreesWithTheTrainersForwardPass) {
       const auto prompt = random_prompt(size, 3);
       const auto logits = engine->logits(prompt);
       ASSERT_TRUE(logits.ok());
-      // Keys and values are kept in bf16: nothing else differs.
-      EXPECT_LT(kernels::relative_difference(*logits, network_logits(weights, prompt)), 1e-2)
+      EXPECT_LT(kernels::relative_difference(*logits, network_logits(weights, prompt)), 1e-4)
           << size;
       EXPECT_LT(divergence(network_logits(weights, prompt), *logits,
-                           static_cast<size_t>(weights.config().vocab)), 1e-5);
+                           static_cast<size_t>(weights.config().vocab)), 1e-8);
     }
   }
 }
@@ -165,13 +165,14 @@ TEST(EngineTest, ScoresAreLogSoftmaxOfTheLogits) {
 
 class Types : public ::testing::TestWithParam<std::pair<TensorType, double>> {
  protected:
-  std::string path_ = testing::TempDir() + "/engine_types.gguf";
+  std::string path_ = testing::TempDir() + "/engine_types." + std::to_string(getpid()) + ".gguf";
 };
 INSTANTIATE_TEST_SUITE_P(
     Files, Types,
-    ::testing::Values(std::pair{TensorType::f32, 1e-5}, std::pair{TensorType::f16, 1e-4},
+    ::testing::Values(std::pair{TensorType::f32, 1e-8}, std::pair{TensorType::f16, 1e-4},
                       std::pair{TensorType::bf16, 1e-4}, std::pair{TensorType::q8_0, 2e-3},
-                      std::pair{TensorType::q4_0, 2e-3}, std::pair{TensorType::q4_1, 2e-3}));
+                      std::pair{TensorType::q4_0, 2e-3}, std::pair{TensorType::q4_1, 2e-3}),
+    [](const auto& given) { return std::string(artifact::name(given.param.first)); });
 
 // Against the trainer's fp32 forward pass over the same dequantised weights; decoding of quantised
 // files rounds activations to 8 bits, and its bound is the larger one.
@@ -185,7 +186,7 @@ TEST_P(Types, FilesOfEveryTypeSayWhatTheirWeightsSay) {
     ASSERT_TRUE(engine.ok()) << engine.error().text();
     EXPECT_EQ((*engine)->config().vocab, held.config().vocab);
     EXPECT_LT(divergence(network_logits(held, prompt), *(*engine)->logits(prompt), vocab),
-              exact ? 1e-5 : 2e-3);
+              exact ? 1e-8 : 2e-3);
     auto request = request_of(prompt, 20);
     request.sampling.seed = 3;
     const auto heard = run_all(**engine, {request})[0];
@@ -199,7 +200,7 @@ TEST_P(Types, FilesOfEveryTypeSayWhatTheirWeightsSay) {
       for (size_t v = 0; v < vocab; ++v) sum += std::exp(static_cast<double>(row[v]));
       total += std::abs(row[heard.tokens[i]] - std::log(sum) - heard.logprobs[i]);
     }
-    EXPECT_LT(total / 20, exact ? 5e-3 : 5e-3 + std::sqrt(bound)) << artifact::name(type);
+    EXPECT_LT(total / 20, exact ? 1e-4 : 5e-3 + std::sqrt(bound)) << artifact::name(type);
   }
 }
 
@@ -251,7 +252,7 @@ TEST(EngineTest, ACommonBeginningIsComputedOnce) {
 TEST(EngineTest, MoreRequestsThanMemoryWaitAndAllEnd) {
   const auto weights = small_weights();
   // Room for about three of these requests.
-  const int64_t page = 2 * 16 * 16 * 2 * 3 * 2;
+  const int64_t page = 2 * 16 * 16 * 2 * 3 * 4;
   const auto engine = engine_of(weights, {.max_batch = 16, .kv_cache_bytes = 12 * page});
   EXPECT_EQ(engine->context_length(), 12 * 16);
   std::vector<Request> requests;
@@ -347,7 +348,7 @@ TEST(EngineTest, TheEndOfAnEngineTellsWhatWasRunning) {
 
 TEST(EngineTest, OpeningNamesWhatIsWrong) {
   EXPECT_THAT(Engine::open("/no/such/model").error().text(), HasSubstr("/no/such/model"));
-  const std::string path = testing::TempDir() + "/cut.gguf";
+  const std::string path = testing::TempDir() + "/" + std::to_string(getpid()) + ".cut.gguf";
   write_gguf(small_weights(), TensorType::q8_0, path);
   EXPECT_THAT(Engine::open(path, {.max_batch = 0}).error().text(), HasSubstr("max_batch"));
   EXPECT_THAT(Engine::open(path, {.kv_cache_bytes = 10}).error().text(), HasSubstr("page"));

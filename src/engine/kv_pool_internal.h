@@ -1,4 +1,5 @@
-// The keys and values themselves: a page holds 16 positions of every layer and key-value head.
+// The keys and values themselves: a page holds 16 positions of every layer and key-value head, in
+// bf16, or in fp32 where the model computes in fp32.
 #pragma once
 #include <cstdint>
 
@@ -11,27 +12,30 @@ namespace retort::engine {
 
 class KvPool {
  public:
-  KvPool(const model::Config& config, int64_t pages)
+  KvPool(const model::Config& config, int64_t pages, bool exact)
       : head_dim_(config.head_dim),
         head_stride_(2 * kernels::kPagePositions * config.head_dim),
         layer_stride_(head_stride_ * config.kv_heads),
         page_stride_(layer_stride_ * config.layers),
-        memory_(page_stride_ * pages) {}
+        bf16_(exact ? 0 : page_stride_ * pages),
+        f32_(exact ? page_stride_ * pages : 0) {}
 
-  static int64_t page_bytes(const model::Config& config) {
+  static int64_t page_bytes(const model::Config& config, bool exact) {
     return 2 * kernels::kPagePositions * config.head_dim * config.kv_heads * config.layers *
-           static_cast<int64_t>(sizeof(kernels::Bf16));
+           (exact ? 4 : 2);
   }
 
   kernels::PagedHead head(int64_t layer, int64_t kv_head, const PageId* pages) {
-    return {memory_.data() + layer * layer_stride_ + kv_head * head_stride_, page_stride_, pages,
-            head_dim_};
+    const int64_t offset = layer * layer_stride_ + kv_head * head_stride_;
+    return {bf16_.size() > 0 ? bf16_.data() + offset : nullptr,
+            f32_.size() > 0 ? f32_.data() + offset : nullptr, page_stride_, pages, head_dim_};
   }
-  int64_t bytes() const { return memory_.size() * static_cast<int64_t>(sizeof(kernels::Bf16)); }
+  int64_t bytes() const { return 2 * bf16_.size() + 4 * f32_.size(); }
 
  private:
   int64_t head_dim_, head_stride_, layer_stride_, page_stride_;
-  tensor::Buffer<kernels::Bf16> memory_;
+  tensor::Buffer<kernels::Bf16> bf16_;
+  tensor::Buffer<float> f32_;
 };
 
 }  // namespace retort::engine

@@ -22,7 +22,7 @@ Scheduler::Scheduler(EngineWeights& weights, const tokenizer::Tokenizer& tokeniz
       spoken_(tokenizer.size()),
       batch_max_(options.max_batch),
       cache_(pages),
-      pool_(weights.config(), pages),
+      pool_(weights.config(), pages, weights.numbers()),
       rope_(context_length, weights.config().head_dim, weights.config().rope_theta),
       step_(weights, pool_, rope_, options.max_batch),
       prefill_(Prefill::create(weights, pool_, rope_, kPrefillTokens)) {

@@ -178,9 +178,9 @@ EngineWeights::EngineWeights(std::unique_ptr<Source> source, bool exact)
   final_norm_ = take_vector("model.norm.weight");
   head_.push_back(take(config().tied_embeddings ? "model.embed_tokens.weight" : "lm_head.weight"));
   if (!config().tied_embeddings) embedding_ = take("model.embed_tokens.weight");
-  const bool numbers = head_[0].format() == kernels::PackedFormat::f32 &&
-                       layers_[0].gate[0].format() == kernels::PackedFormat::f32;
-  dense_bf16_ = !numbers && base::cpu_features().avx512_bf16 && kernels::have_dnnl_bf16();
+  numbers_ = head_[0].format() == kernels::PackedFormat::f32 &&
+             layers_[0].gate[0].format() == kernels::PackedFormat::f32;
+  dense_bf16_ = !numbers_ && base::cpu_features().avx512_bf16 && kernels::have_dnnl_bf16();
 }
 
 namespace {

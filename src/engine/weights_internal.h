@@ -59,6 +59,8 @@ class EngineWeights {
   const kernels::PackedMatrix& embedding() const { return embedding_; }
   const PackedGroup& head() const { return head_; }  // the embedding's where they are tied
 
+  // Every matrix is of fp32: so are then its products, and the keys and values.
+  bool numbers() const { return numbers_; }
   // Whether products of many rows take bf16 or fp32.
   bool dense_bf16() const { return dense_bf16_; }
   template <class T>
@@ -78,6 +80,7 @@ class EngineWeights {
   std::unique_ptr<Source> source_;
   std::vector<model::TensorInfo> tensors_;
   bool exact_;
+  bool numbers_ = false;
   bool dense_bf16_ = false;
   std::vector<PackedLayer> layers_;
   std::vector<float> final_norm_;

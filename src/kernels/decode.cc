@@ -1,5 +1,7 @@
 #include "kernels/decode.h"
 
+#include <type_traits>
+
 #include "base/check.h"
 #include "base/cpu.h"
 #include "kernels/decode_loops_internal.h"
@@ -31,16 +33,32 @@ void swiglu_part(const float* gate, const float* up, float* act, int64_t count) 
   decode_loops().swiglu_part(gate, up, act, count);
 }
 
-void store_position(const PagedHead& head, int64_t position, const float* key,
-                    const float* value) {
+namespace {
+
+template <class K>
+void store_in(K* pool, const PagedHead& head, int64_t position, const float* key,
+              const float* value) {
   const int64_t page = head.pages[position / kPagePositions];
   const int64_t slot = position % kPagePositions;
-  Bf16* keys = head.pool + page * head.page_stride;
-  Bf16* values = keys + kPagePositions * head.head_dim + slot * head.head_dim;
+  K* keys = pool + page * head.page_stride;
+  K* values = keys + kPagePositions * head.head_dim + slot * head.head_dim;
   for (int64_t d = 0; d < head.head_dim; ++d) {
-    keys[d * kPagePositions + slot] = tensor::to_bf16(key[d]);
-    values[d] = tensor::to_bf16(value[d]);
+    if constexpr (std::is_same_v<K, float>) {
+      keys[d * kPagePositions + slot] = key[d];
+      values[d] = value[d];
+    } else {
+      keys[d * kPagePositions + slot] = tensor::to_bf16(key[d]);
+      values[d] = tensor::to_bf16(value[d]);
+    }
   }
+}
+
+}  // namespace
+
+void store_position(const PagedHead& head, int64_t position, const float* key,
+                    const float* value) {
+  if (head.f32 != nullptr) return store_in(head.f32, head, position, key, value);
+  store_in(head.bf16, head, position, key, value);
 }
 
 void turn_row(const RopeTable& table, int64_t position, float* x) {

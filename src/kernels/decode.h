@@ -59,10 +59,11 @@ void norm_row(const NormRow& args);
 void swiglu_part(const float* gate, const float* up, float* act, int64_t count);
 
 // One key-value head of one layer of one sequence, in pages of 16 positions: keys [D][16], then
-// values [16][D], in bf16. Unwritten places hold finite numbers.
+// values [16][D], in bf16 or fp32. Unwritten places hold finite numbers.
 constexpr int64_t kPagePositions = 16;
 struct PagedHead {
-  Bf16* pool = nullptr;       // of this layer and head in page 0
+  Bf16* bf16 = nullptr;       // of this layer and head in page 0; either this one
+  float* f32 = nullptr;       // or this one
   int64_t page_stride = 0;    // elements from page to page
   const int32_t* pages = nullptr;
   int64_t head_dim = 0;

@@ -195,18 +195,21 @@ TEST(DecodeTest, NormSwigluAndSums) {
 
 // A sequence of `length` positions in scattered pages.
 struct Cache {
-  Cache(int64_t length, int64_t head_dim, uint64_t seed)
+  Cache(int64_t length, int64_t head_dim, uint64_t seed, bool exact = false)
       : keys(random_floats(length * head_dim, seed)), values(random_floats(length * head_dim, seed + 1)) {
     const int64_t count = (length + kPagePositions - 1) / kPagePositions;
     for (int64_t i = 0; i < count; ++i) pages.push_back(static_cast<int32_t>((i * 7 + 3) % 64));
     pool.resize(static_cast<size_t>(64 * 2 * kPagePositions * head_dim));
-    head = {pool.data(), 2 * kPagePositions * head_dim, pages.data(), head_dim};
+    wide.resize(pool.size());
+    head = {exact ? nullptr : pool.data(), exact ? wide.data() : nullptr,
+            2 * kPagePositions * head_dim, pages.data(), head_dim};
     for (int64_t i = 0; i < length; ++i) {
       store_position(head, i, keys.data() + i * head_dim, values.data() + i * head_dim);
     }
   }
   std::vector<float> keys, values;
   std::vector<Bf16> pool;
+  std::vector<float> wide;
   std::vector<int32_t> pages;
   PagedHead head;
 };
@@ -215,10 +218,11 @@ float rounded(float x) { return tensor::to_float(tensor::to_bf16(x)); }
 
 TEST(DecodeTest, PagedAttentionEqualsTheFormula) {
   for (const DecodeLoops* loops : all_loops()) {
-    for (const auto [length, head_dim, group, tokens] :
-         {std::array<int64_t, 4>{1, 6, 1, 1}, {16, 64, 3, 4}, {17, 8, 2, 6}, {100, 64, 3, 1},
-          {61, 80, 20, 1}, {39, 24, 4, 3}}) {
-      const Cache cache(length, head_dim, 21);
+    for (const auto [length, head_dim, group, tokens, exact] :
+         {std::array<int64_t, 5>{1, 6, 1, 1, 0}, {16, 64, 3, 4, 0}, {17, 8, 2, 6, 1},
+          {100, 64, 3, 1, 0}, {61, 80, 20, 1, 1}, {39, 24, 4, 3, 0}, {100, 64, 3, 4, 1}}) {
+      const Cache cache(length, head_dim, 21, exact == 1);
+      const auto kept = [&, wide = exact == 1](float x) { return wide ? x : rounded(x); };
       const int64_t width = group * head_dim;
       const auto q = random_floats(tokens * width, 22);
       std::vector<float> out(q.size()), expected(q.size());
@@ -232,13 +236,13 @@ TEST(DecodeTest, PagedAttentionEqualsTheFormula) {
         for (int64_t i = 0; i < visible; ++i) {
           double score = 0;
           for (int64_t d = 0; d < head_dim; ++d) {
-            score += static_cast<double>(q[r * head_dim + d]) * rounded(cache.keys[i * head_dim + d]);
+            score += static_cast<double>(q[r * head_dim + d]) * kept(cache.keys[i * head_dim + d]);
           }
           total += p[i] = std::exp(score / std::sqrt(static_cast<double>(head_dim)));
         }
         for (int64_t d = 0; d < head_dim; ++d) {
           double sum = 0;
-          for (int64_t i = 0; i < visible; ++i) sum += p[i] * rounded(cache.values[i * head_dim + d]);
+          for (int64_t i = 0; i < visible; ++i) sum += p[i] * kept(cache.values[i * head_dim + d]);
           expected[r * head_dim + d] = static_cast<float>(sum / total);
         }
       }

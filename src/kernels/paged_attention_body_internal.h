@@ -15,8 +15,8 @@ struct QueryRows {
 };
 
 // scores[r][position] = q_r . k_position for R rows and one page.
-template <int R>
-RETORT_INLINE void page_scores(const Bf16* keys, int64_t head_dim, const float* const* q,
+template <int R, class K>
+RETORT_INLINE void page_scores(const K* keys, int64_t head_dim, const float* const* q,
                                float* const* scores) {
   V sums[R][kPageParts] = {};
   for (int64_t d = 0; d < head_dim; ++d, keys += kPagePositions) {
@@ -34,8 +34,8 @@ RETORT_INLINE void page_scores(const Bf16* keys, int64_t head_dim, const float* 
 
 // out[r] += sum over a page's first `count` positions of weight * value, for R rows and four
 // vectors of columns from `column` on.
-template <int R, int C>
-RETORT_INLINE void page_values(const Bf16* values, int64_t head_dim, int64_t count,
+template <int R, int C, class K>
+RETORT_INLINE void page_values(const K* values, int64_t head_dim, int64_t count,
                                const float* const* weights, float* const* out) {
   V sums[R][C];
   for (int r = 0; r < R; ++r) {
@@ -57,8 +57,8 @@ RETORT_INLINE void page_values(const Bf16* values, int64_t head_dim, int64_t cou
 }
 
 // Columns in fours of vectors, then in single ones, then one by one.
-template <int R>
-static void add_values(const Bf16* values, int64_t head_dim, int64_t count,
+template <int R, class K>
+static void add_values(const K* values, int64_t head_dim, int64_t count,
                        const float* const* weights, float* const* out) {
   int64_t column = 0;
   float* shifted[R];
@@ -98,7 +98,8 @@ static void weigh(float* scores, int64_t visible, int64_t padded, float scale) {
   for (int64_t i = 0; i < padded; i += kLanes) store(scores + i, load(scores + i) * inverse);
 }
 
-static void rows_scores(const Bf16* keys, int64_t head_dim, const float* const* q,
+template <class K>
+static void rows_scores(const K* keys, int64_t head_dim, const float* const* q,
                         float* const* scores, int64_t rows) {
   int64_t r = 0;
   for (; r + 6 <= rows; r += 6) page_scores<6>(keys, head_dim, q + r, scores + r);
@@ -108,32 +109,37 @@ static void rows_scores(const Bf16* keys, int64_t head_dim, const float* const* 
 
 // The halves of pages in the order in which they are read: all keys, then all values. They lie far
 // apart, so that the processor does not see the next one coming: it is asked for some halves ahead.
+template <class K>
 struct Halves {
   const PagedHead& head;
+  const K* pool;
   int64_t pages;
 
-  const Bf16* at(int64_t index) const {
+  const K* at(int64_t index) const {
     const int64_t page = index < pages ? index : index - pages;
-    const Bf16* keys = head.pool + head.pages[page] * head.page_stride;
+    const K* keys = pool + head.pages[page] * head.page_stride;
     return index < pages ? keys : keys + kPagePositions * head.head_dim;
   }
   void ask_for(int64_t index) const {
     if (index >= 2 * pages) return;
-    const Bf16* from = at(index);
-    for (int64_t i = 0; i < kPagePositions * head.head_dim; i += 32) {
+    const K* from = at(index);
+    constexpr int64_t kLine = 64 / sizeof(K);
+    for (int64_t i = 0; i < kPagePositions * head.head_dim; i += kLine) {
       __builtin_prefetch(from + i, 0, 3);
     }
   }
 };
 constexpr int64_t kHalvesAhead = 4;
 
-static void attend_rows(const PagedAttention& args, const QueryRows& rows, int64_t count) {
+template <class K>
+static void attend_rows(const PagedAttention& args, const K* pool, const QueryRows& rows,
+                        int64_t count) {
   const PagedHead& head = args.head;
   const int64_t longest = rows.visible[count - 1];
   const int64_t pages = (longest + kPagePositions - 1) / kPagePositions;
   const int64_t padded = pages * kPagePositions;
   const float scale = 1.0f / __builtin_sqrtf(static_cast<float>(head.head_dim));
-  const Halves halves = {head, pages};
+  const Halves<K> halves = {head, pool, pages};
   for (int64_t i = 0; i < kHalvesAhead; ++i) halves.ask_for(i);
   float* scores[kAttentionRows];
   for (int64_t page = 0; page < pages; ++page) {
@@ -148,7 +154,7 @@ static void attend_rows(const PagedAttention& args, const QueryRows& rows, int64
     __builtin_memset(rows.out[r], 0, sizeof(float) * static_cast<size_t>(head.head_dim));
   }
   for (int64_t page = 0; page < pages; ++page) {
-    const Bf16* values = halves.at(pages + page);
+    const K* values = halves.at(pages + page);
     halves.ask_for(pages + page + kHalvesAhead);
     const int64_t left = longest - page * kPagePositions;
     const int64_t positions = left < kPagePositions ? left : kPagePositions;
@@ -181,7 +187,11 @@ static void attend_paged(const PagedAttention& args) {
       rows.out[r] = args.out + token * args.ld_out + head * args.head.head_dim;
       rows.visible[r] = args.first_position + token + 1;
     }
-    attend_rows(args, rows, count);
+    if (args.head.f32 != nullptr) {
+      attend_rows(args, args.head.f32, rows, count);
+    } else {
+      attend_rows(args, args.head.bf16, rows, count);
+    }
   }
 }
 

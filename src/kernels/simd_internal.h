@@ -54,6 +54,9 @@ RETORT_INLINE V widen(H half) {
 RETORT_INLINE float widen_one(Bf16 half) {
   return __builtin_bit_cast(float, static_cast<uint32_t>(half.bits) << 16);
 }
+RETORT_INLINE float widen_one(float value) {
+  return value;
+}
 RETORT_INLINE V load(const Bf16* p, Whole = {}) {
   H half;
   __builtin_memcpy(&half, p, sizeof half);

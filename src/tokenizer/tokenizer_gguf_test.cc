@@ -1,5 +1,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <filesystem>
 
@@ -28,7 +29,7 @@ GgufMetadata metadata_of(const Vocabulary& vocabulary) {
 }
 
 Result<std::shared_ptr<const Tokenizer>> through_a_file(const GgufMetadata& metadata) {
-  const std::string path = testing::TempDir() + "/vocabulary.gguf";
+  const std::string path = testing::TempDir() + "/vocabulary." + std::to_string(getpid()) + ".gguf";
   auto writer = artifact::GgufWriter::create(path, metadata, {});
   EXPECT_TRUE(writer->finish().ok());
   const auto file = artifact::GgufFile::open(path);
