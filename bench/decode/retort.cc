@@ -1,5 +1,5 @@
-// Prompt and decoding speed of the engine over a model file, with the limits of this machine measured
-// in the same run. See README.md beside this file.
+// Prompt and decoding speed of the engine over a model file, with the limits of this machine
+// measured in the same run. See README.md beside this file.
 #include <fmt/core.h>
 
 #include <algorithm>
@@ -85,11 +85,14 @@ double prefill_speed(Engine& engine, int64_t tokens, uint64_t seed) {
   return static_cast<double>(tokens) / (base::monotonic_seconds() - started_s);
 }
 
-// The claim's own matrix products alone, streamed over the layers, in bf16 where the engine uses it.
+// The claim's own matrix products alone, streamed over the layers, in bf16 where the engine uses
+// it.
 double products_limit(const model::Config& c, int64_t tokens) {
   using kernels::Bf16;
-  const int64_t shapes[][2] = {{c.q_width() + 2 * c.kv_width(), c.width}, {c.width, c.q_width()},
-                               {2 * c.ffn, c.width}, {c.width, c.ffn}};
+  const int64_t shapes[][2] = {{c.q_width() + 2 * c.kv_width(), c.width},
+                               {c.width, c.q_width()},
+                               {2 * c.ffn, c.width},
+                               {c.width, c.ffn}};
   std::vector<tensor::Buffer<Bf16>> weights;
   for (int64_t layer = 0; layer < c.layers; ++layer) {
     for (const auto& [out, in] : shapes) weights.emplace_back(out * in);

@@ -1,7 +1,7 @@
 // GGUF files, versions 2 and 3: typed metadata and a directory of tensors. The reader maps the file
-// and trusts nothing in it: every count, length and product is checked against the bytes that are left
-// before anything is allocated. Readers are immutable and safe from any thread; a writer has one.
-// Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
+// and trusts nothing in it: every count, length and product is checked against the bytes that are
+// left before anything is allocated. Readers are immutable and safe from any thread; a writer has
+// one. Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
 #pragma once
 #include <cstdint>
 #include <map>
@@ -94,8 +94,8 @@ struct GgufTensorSpec {
   TensorType type = TensorType::f32;
 };
 
-// Writes version 3. The directory is written at creation, then the tensors are added in its order, so
-// that a model larger than memory can pass through. Nothing is promised before finish().
+// Writes version 3. The directory is written at creation, then the tensors are added in its order,
+// so that a model larger than memory can pass through. Nothing is promised before finish().
 class GgufWriter {
  public:
   static Result<GgufWriter> create(const std::string& path, const GgufMetadata& metadata,

@@ -74,20 +74,34 @@ Result<GgufArray> GgufCursor::take_array(int depth) {
   RETORT_TRY(const auto type, take<uint32_t>("the type of an array"));
   RETORT_TRY(const auto count, take_count("the length of an array", 1));
   switch (type) {
-    case 0: return take_numbers<uint8_t>(count);
-    case 1: return take_numbers<int8_t>(count);
-    case 2: return take_numbers<uint16_t>(count);
-    case 3: return take_numbers<int16_t>(count);
-    case 4: return take_numbers<uint32_t>(count);
-    case 5: return take_numbers<int32_t>(count);
-    case 6: return take_numbers<float>(count);
-    case 7: return take_bools(count);
-    case 8: return take_strings(count);
-    case 9: break;
-    case 10: return take_numbers<uint64_t>(count);
-    case 11: return take_numbers<int64_t>(count);
-    case 12: return take_numbers<double>(count);
-    default: return fault(fmt::format("{} is no value type", type));
+    case 0:
+      return take_numbers<uint8_t>(count);
+    case 1:
+      return take_numbers<int8_t>(count);
+    case 2:
+      return take_numbers<uint16_t>(count);
+    case 3:
+      return take_numbers<int16_t>(count);
+    case 4:
+      return take_numbers<uint32_t>(count);
+    case 5:
+      return take_numbers<int32_t>(count);
+    case 6:
+      return take_numbers<float>(count);
+    case 7:
+      return take_bools(count);
+    case 8:
+      return take_strings(count);
+    case 9:
+      break;
+    case 10:
+      return take_numbers<uint64_t>(count);
+    case 11:
+      return take_numbers<int64_t>(count);
+    case 12:
+      return take_numbers<double>(count);
+    default:
+      return fault(fmt::format("{} is no value type", type));
   }
   if (depth >= kArrayDepth) return fault("arrays are nested too deeply");
   if (count > left() / kArrayBytes) return ends_in("an array of arrays");
@@ -112,20 +126,34 @@ Result<GgufValue> as_value(Result<T> taken) {
 Result<GgufValue> GgufCursor::take_value(uint32_t type) {
   const char* what = "a metadata value";
   switch (type) {
-    case 0: return as_value(take<uint8_t>(what));
-    case 1: return as_value(take<int8_t>(what));
-    case 2: return as_value(take<uint16_t>(what));
-    case 3: return as_value(take<int16_t>(what));
-    case 4: return as_value(take<uint32_t>(what));
-    case 5: return as_value(take<int32_t>(what));
-    case 6: return as_value(take<float>(what));
-    case 7: break;
-    case 8: return as_value(take_string(what, UINT64_MAX));
-    case 9: return as_value(take_array(1));
-    case 10: return as_value(take<uint64_t>(what));
-    case 11: return as_value(take<int64_t>(what));
-    case 12: return as_value(take<double>(what));
-    default: return fault(fmt::format("{} is no value type", type));
+    case 0:
+      return as_value(take<uint8_t>(what));
+    case 1:
+      return as_value(take<int8_t>(what));
+    case 2:
+      return as_value(take<uint16_t>(what));
+    case 3:
+      return as_value(take<int16_t>(what));
+    case 4:
+      return as_value(take<uint32_t>(what));
+    case 5:
+      return as_value(take<int32_t>(what));
+    case 6:
+      return as_value(take<float>(what));
+    case 7:
+      break;
+    case 8:
+      return as_value(take_string(what, UINT64_MAX));
+    case 9:
+      return as_value(take_array(1));
+    case 10:
+      return as_value(take<uint64_t>(what));
+    case 11:
+      return as_value(take<int64_t>(what));
+    case 12:
+      return as_value(take<double>(what));
+    default:
+      return fault(fmt::format("{} is no value type", type));
   }
   RETORT_TRY(const auto byte, take<uint8_t>(what));
   if (byte > 1) return fault("a boolean is neither 0 nor 1");

@@ -20,7 +20,7 @@ constexpr int64_t kAlignmentMax = 65536;
 constexpr uint64_t kEntryBytes = 13;
 constexpr uint64_t kTensorBytes = 8 + 4 + 8 + 4 + 8;
 
-const char* const kKinds[] = {"uint8", "int8",   "uint16", "int16", "uint32", "int32",  "float32",
+const char* const kKinds[] = {"uint8", "int8",   "uint16", "int16",  "uint32", "int32",  "float32",
                               "bool",  "string", "array",  "uint64", "int64",  "float64"};
 
 Result<void> take_header(GgufCursor& cursor, uint32_t& version) {
@@ -133,11 +133,11 @@ Result<GgufFile> GgufFile::parse(std::span<const uint8_t> bytes, std::string whe
   RETORT_TRY(const auto alignment, file.int_at("general.alignment", kDefaultAlignment));
   if (alignment < 1 || alignment > kAlignmentMax ||
       !std::has_single_bit(static_cast<uint64_t>(alignment))) {
-    return cursor.fault(fmt::format("the alignment {} is no power of two up to {}", alignment,
-                                    kAlignmentMax));
+    return cursor.fault(
+        fmt::format("the alignment {} is no power of two up to {}", alignment, kAlignmentMax));
   }
-  RETORT_TRY_VOID(place_tensors(cursor, alignment, static_cast<int64_t>(bytes.size()),
-                                file.tensors_));
+  RETORT_TRY_VOID(
+      place_tensors(cursor, alignment, static_cast<int64_t>(bytes.size()), file.tensors_));
   return file;
 }
 
@@ -166,10 +166,10 @@ Error GgufFile::missing(std::string_view key) const {
   return base::bad_input(fmt::format("the metadata key {} is missing", key), where_);
 }
 
-Error GgufFile::wrong_kind(std::string_view key, const GgufValue& value,
-                           const char* wanted) const {
-  return base::bad_input(fmt::format("the metadata key {} is of type {}, not {}", key,
-                                     kKinds[value.index()], wanted), where_);
+Error GgufFile::wrong_kind(std::string_view key, const GgufValue& value, const char* wanted) const {
+  return base::bad_input(
+      fmt::format("the metadata key {} is of type {}, not {}", key, kKinds[value.index()], wanted),
+      where_);
 }
 
 Result<int64_t> GgufFile::int_at(std::string_view key, std::optional<int64_t> otherwise) const {

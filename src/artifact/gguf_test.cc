@@ -131,18 +131,27 @@ TEST(GgufTest, ReadsWhatThePythonPackageWrote) {
 TEST(GgufTest, WritesWhatItReads) {
   const std::string path = testing::TempDir() + "/retort_gguf_write.gguf";
   const GgufMetadata metadata = {
-      {"u8", uint8_t{1}},       {"i8", int8_t{-1}},   {"u16", uint16_t{2}},
-      {"i16", int16_t{-2}},     {"u32", uint32_t{3}}, {"i32", int32_t{-3}},
-      {"f32", 1.5f},            {"bool", true},       {"text", std::string("t\0x", 3)},
-      {"u64", uint64_t{1} << 63}, {"i64", int64_t{-4}}, {"f64", 0.1},
+      {"u8", uint8_t{1}},
+      {"i8", int8_t{-1}},
+      {"u16", uint16_t{2}},
+      {"i16", int16_t{-2}},
+      {"u32", uint32_t{3}},
+      {"i32", int32_t{-3}},
+      {"f32", 1.5f},
+      {"bool", true},
+      {"text", std::string("t\0x", 3)},
+      {"u64", uint64_t{1} << 63},
+      {"i64", int64_t{-4}},
+      {"f64", 0.1},
       {"bools", GgufArray{std::vector<bool>{true, false}}},
       {"nested", GgufArray{std::vector<GgufArray>{{std::vector<float>{1, 2}},
                                                   {std::vector<std::string>{"a", ""}}}}}};
   std::vector<float> values(64);
   for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(i) - 31;
-  auto writer = GgufWriter::create(path, metadata, {{"m", {32, 2}, TensorType::f32},
-                                                    {"h", {3}, TensorType::bf16},
-                                                    {"q", {32, 2}, TensorType::q8_0}});
+  auto writer = GgufWriter::create(path, metadata,
+                                   {{"m", {32, 2}, TensorType::f32},
+                                    {"h", {3}, TensorType::bf16},
+                                    {"q", {32, 2}, TensorType::q8_0}});
   ASSERT_TRUE(writer.ok()) << writer.error().text();
   EXPECT_FALSE(writer->add(std::span(values).first(3)).ok());
   ASSERT_TRUE(writer->add(values).ok());
@@ -273,7 +282,8 @@ TEST(GgufTest, HeaderAndMetadataAreChecked) {
     put(text, alignment);
     EXPECT_THAT(error_of(text), HasSubstr("power of two")) << alignment;
   }
-  EXPECT_FALSE(parse_copy(header(0, 1) + entry("general.alignment", 8) + std::string(8, '\0')).ok());
+  EXPECT_FALSE(
+      parse_copy(header(0, 1) + entry("general.alignment", 8) + std::string(8, '\0')).ok());
 }
 
 TEST(GgufTest, OpeningWhatIsNotThereOrEmptyIsAnError) {

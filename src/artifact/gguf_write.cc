@@ -43,7 +43,9 @@ void put_array(std::string& out, const GgufArray& array) {
       array.items);
 }
 
-int64_t padding(int64_t position) { return (kAlignment - position % kAlignment) % kAlignment; }
+int64_t padding(int64_t position) {
+  return (kAlignment - position % kAlignment) % kAlignment;
+}
 
 Result<int64_t> elements_of(const GgufTensorSpec& spec) {
   int64_t elements = 1;
@@ -96,8 +98,8 @@ Result<int64_t> GgufWriter::expect_next(int64_t elements) const {
   const GgufTensorSpec& spec = tensors_[next_];
   RETORT_TRY(const auto wanted, elements_of(spec));
   if (elements >= 0 && elements != wanted) {
-    return base::internal_error(fmt::format("{} has {} elements, not {}", spec.name, wanted,
-                                            elements), path_);
+    return base::internal_error(
+        fmt::format("{} has {} elements, not {}", spec.name, wanted, elements), path_);
   }
   return type_bytes(spec.type, wanted).value_or(0);
 }
@@ -113,8 +115,8 @@ Result<void> GgufWriter::add(std::span<const float> values) {
 Result<void> GgufWriter::add_bytes(std::span<const uint8_t> bytes) {
   RETORT_TRY(const auto size, expect_next(-1));
   if (static_cast<int64_t>(bytes.size()) != size) {
-    return base::internal_error(fmt::format("{} has {} bytes, not {}", tensors_[next_].name, size,
-                                            bytes.size()), path_);
+    return base::internal_error(
+        fmt::format("{} has {} bytes, not {}", tensors_[next_].name, size, bytes.size()), path_);
   }
   RETORT_TRY_VOID(file_.write(bytes.data(), size));
   RETORT_TRY_VOID(file_.write(std::string(static_cast<size_t>(padding(size)), '\0')));
@@ -124,8 +126,8 @@ Result<void> GgufWriter::add_bytes(std::span<const uint8_t> bytes) {
 
 Result<void> GgufWriter::finish() {
   if (next_ != tensors_.size()) {
-    return base::internal_error(fmt::format("{} of {} tensors were written", next_,
-                                            tensors_.size()), path_);
+    return base::internal_error(
+        fmt::format("{} of {} tensors were written", next_, tensors_.size()), path_);
   }
   return file_.finish();
 }

@@ -21,10 +21,9 @@ struct Dtype {
   const char* name;
   int64_t bytes;
 };
-constexpr Dtype kDtypes[] = {
-    {"F32", 4}, {"F16", 2}, {"BF16", 2}, {"F64", 8}, {"I8", 1},      {"U8", 1},      {"I16", 2},
-    {"U16", 2}, {"I32", 4}, {"U32", 4},  {"I64", 8}, {"U64", 8},     {"BOOL", 1},    {"F8_E4M3", 1},
-    {"F8_E5M2", 1}};
+constexpr Dtype kDtypes[] = {{"F32", 4}, {"F16", 2}, {"BF16", 2}, {"F64", 8},     {"I8", 1},
+                             {"U8", 1},  {"I16", 2}, {"U16", 2},  {"I32", 4},     {"U32", 4},
+                             {"I64", 8}, {"U64", 8}, {"BOOL", 1}, {"F8_E4M3", 1}, {"F8_E5M2", 1}};
 
 std::optional<TensorType> float_type(std::string_view dtype) {
   if (dtype == "F32") return TensorType::f32;
@@ -88,8 +87,8 @@ Result<SafeTensor> parse_entry(const json::Member& member) {
   RETORT_TRY(const auto offsets, counts(entry, "data_offsets"));
   if (offsets.size() != 2 || offsets[1] < offsets[0] ||
       offsets[1] - offsets[0] != tensor.size_bytes) {
-    return base::bad_input(fmt::format("data_offsets do not span the {} bytes of its shape",
-                                       tensor.size_bytes));
+    return base::bad_input(
+        fmt::format("data_offsets do not span the {} bytes of its shape", tensor.size_bytes));
   }
   tensor.offset = offsets[0];
   return tensor;
@@ -175,10 +174,9 @@ Result<SafetensorsFile> SafetensorsFile::parse(std::span<const uint8_t> bytes, s
     file.index_.emplace(tensor.name, i);
   }
   if (expected != static_cast<int64_t>(bytes.size()) - start) {
-    return base::bad_input(
-        fmt::format("the tensors take {} bytes, the file has {} for them", expected,
-                    static_cast<int64_t>(bytes.size()) - start),
-        file.where_, "the file is damaged; get it again");
+    return base::bad_input(fmt::format("the tensors take {} bytes, the file has {} for them",
+                                       expected, static_cast<int64_t>(bytes.size()) - start),
+                           file.where_, "the file is damaged; get it again");
   }
   return file;
 }
@@ -215,8 +213,8 @@ Result<SafetensorsWriter> SafetensorsWriter::create(
   std::vector<SafeTensor> tensors;
   int64_t offset = 0;
   for (SafeTensorSpec& spec : specs) {
-    SafeTensor tensor{std::move(spec.name), std::move(spec.dtype), std::move(spec.shape), 0, 0,
-                      offset};
+    SafeTensor tensor{
+        std::move(spec.name), std::move(spec.dtype), std::move(spec.shape), 0, 0, offset};
     if (const auto measured = measure(tensor); !measured) return measured.error().at(tensor.name);
     json::Value shape = json::Value::array();
     for (const int64_t dim : tensor.shape) shape.push(dim);
@@ -245,7 +243,8 @@ Result<void> SafetensorsWriter::add(std::span<const float> values) {
   const auto type = float_type(tensor.dtype);
   if (!type || static_cast<int64_t>(values.size()) != tensor.elements) {
     return base::internal_error(fmt::format("{} is {} with {} elements, not {} floats", tensor.name,
-                                            tensor.dtype, tensor.elements, values.size()), path_);
+                                            tensor.dtype, tensor.elements, values.size()),
+                                path_);
   }
   std::vector<uint8_t> bytes(static_cast<size_t>(tensor.size_bytes));
   RETORT_TRY_VOID(quantise(*type, values, bytes));
@@ -256,8 +255,9 @@ Result<void> SafetensorsWriter::add_bytes(std::span<const uint8_t> bytes) {
   if (next_ >= tensors_.size()) return base::internal_error("one tensor too many", path_);
   const SafeTensor& tensor = tensors_[next_];
   if (static_cast<int64_t>(bytes.size()) != tensor.size_bytes) {
-    return base::internal_error(fmt::format("{} has {} bytes, not {}", tensor.name,
-                                            tensor.size_bytes, bytes.size()), path_);
+    return base::internal_error(
+        fmt::format("{} has {} bytes, not {}", tensor.name, tensor.size_bytes, bytes.size()),
+        path_);
   }
   RETORT_TRY_VOID(file_.write(bytes.data(), tensor.size_bytes));
   ++next_;
@@ -266,8 +266,8 @@ Result<void> SafetensorsWriter::add_bytes(std::span<const uint8_t> bytes) {
 
 Result<void> SafetensorsWriter::finish() {
   if (next_ != tensors_.size()) {
-    return base::internal_error(fmt::format("{} of {} tensors were written", next_,
-                                            tensors_.size()), path_);
+    return base::internal_error(
+        fmt::format("{} of {} tensors were written", next_, tensors_.size()), path_);
   }
   return file_.finish();
 }

@@ -22,7 +22,7 @@ struct SafeTensor {
   std::vector<int64_t> shape;  // row-major, outermost first; empty for a scalar
   int64_t elements = 0;
   int64_t size_bytes = 0;
-  int64_t offset = 0;          // from the start of the file
+  int64_t offset = 0;  // from the start of the file
 };
 
 // Bytes of one element; nothing for an unknown dtype.

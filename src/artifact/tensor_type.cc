@@ -24,7 +24,9 @@ void store(uint8_t* to, T value) {
   std::memcpy(to, &value, sizeof value);
 }
 
-float load_f16(const uint8_t* from) { return f16_to_float(load<uint16_t>(from)); }
+float load_f16(const uint8_t* from) {
+  return f16_to_float(load<uint16_t>(from));
+}
 
 // Low nibbles are elements 0 to 15 of the block, high nibbles 16 to 31.
 void q4_0_block(const uint8_t* block, float* to) {
@@ -65,26 +67,46 @@ void quantise_q8_0_block(const float* from, uint8_t* block) {
 
 std::optional<TensorTypeInfo> type_info(TensorType type) {
   switch (type) {
-    case TensorType::f32: return TensorTypeInfo{"F32", 1, 4};
-    case TensorType::f16: return TensorTypeInfo{"F16", 1, 2};
-    case TensorType::q4_0: return TensorTypeInfo{"Q4_0", 32, 18};
-    case TensorType::q4_1: return TensorTypeInfo{"Q4_1", 32, 20};
-    case TensorType::q5_0: return TensorTypeInfo{"Q5_0", 32, 22};
-    case TensorType::q5_1: return TensorTypeInfo{"Q5_1", 32, 24};
-    case TensorType::q8_0: return TensorTypeInfo{"Q8_0", 32, 34};
-    case TensorType::q8_1: return TensorTypeInfo{"Q8_1", 32, 36};
-    case TensorType::q2_k: return TensorTypeInfo{"Q2_K", 256, 84};
-    case TensorType::q3_k: return TensorTypeInfo{"Q3_K", 256, 110};
-    case TensorType::q4_k: return TensorTypeInfo{"Q4_K", 256, 144};
-    case TensorType::q5_k: return TensorTypeInfo{"Q5_K", 256, 176};
-    case TensorType::q6_k: return TensorTypeInfo{"Q6_K", 256, 210};
-    case TensorType::q8_k: return TensorTypeInfo{"Q8_K", 256, 292};
-    case TensorType::i8: return TensorTypeInfo{"I8", 1, 1};
-    case TensorType::i16: return TensorTypeInfo{"I16", 1, 2};
-    case TensorType::i32: return TensorTypeInfo{"I32", 1, 4};
-    case TensorType::i64: return TensorTypeInfo{"I64", 1, 8};
-    case TensorType::f64: return TensorTypeInfo{"F64", 1, 8};
-    case TensorType::bf16: return TensorTypeInfo{"BF16", 1, 2};
+    case TensorType::f32:
+      return TensorTypeInfo{"F32", 1, 4};
+    case TensorType::f16:
+      return TensorTypeInfo{"F16", 1, 2};
+    case TensorType::q4_0:
+      return TensorTypeInfo{"Q4_0", 32, 18};
+    case TensorType::q4_1:
+      return TensorTypeInfo{"Q4_1", 32, 20};
+    case TensorType::q5_0:
+      return TensorTypeInfo{"Q5_0", 32, 22};
+    case TensorType::q5_1:
+      return TensorTypeInfo{"Q5_1", 32, 24};
+    case TensorType::q8_0:
+      return TensorTypeInfo{"Q8_0", 32, 34};
+    case TensorType::q8_1:
+      return TensorTypeInfo{"Q8_1", 32, 36};
+    case TensorType::q2_k:
+      return TensorTypeInfo{"Q2_K", 256, 84};
+    case TensorType::q3_k:
+      return TensorTypeInfo{"Q3_K", 256, 110};
+    case TensorType::q4_k:
+      return TensorTypeInfo{"Q4_K", 256, 144};
+    case TensorType::q5_k:
+      return TensorTypeInfo{"Q5_K", 256, 176};
+    case TensorType::q6_k:
+      return TensorTypeInfo{"Q6_K", 256, 210};
+    case TensorType::q8_k:
+      return TensorTypeInfo{"Q8_K", 256, 292};
+    case TensorType::i8:
+      return TensorTypeInfo{"I8", 1, 1};
+    case TensorType::i16:
+      return TensorTypeInfo{"I16", 1, 2};
+    case TensorType::i32:
+      return TensorTypeInfo{"I32", 1, 4};
+    case TensorType::i64:
+      return TensorTypeInfo{"I64", 1, 8};
+    case TensorType::f64:
+      return TensorTypeInfo{"F64", 1, 8};
+    case TensorType::bf16:
+      return TensorTypeInfo{"BF16", 1, 2};
   }
   return std::nullopt;
 }
@@ -126,11 +148,21 @@ Result<void> dequantise(TensorType type, std::span<const uint8_t> bytes, std::sp
   for (int64_t i = 0; i < size; i += info.block, from += info.block_bytes) {
     float* const target = to.data() + i;
     switch (type) {
-      case TensorType::f16: *target = load_f16(from); break;
-      case TensorType::bf16: *target = bf16_to_float(load<uint16_t>(from)); break;
-      case TensorType::q4_0: q4_0_block(from, target); break;
-      case TensorType::q4_1: q4_1_block(from, target); break;
-      default: q8_0_block(from, target); break;
+      case TensorType::f16:
+        *target = load_f16(from);
+        break;
+      case TensorType::bf16:
+        *target = bf16_to_float(load<uint16_t>(from));
+        break;
+      case TensorType::q4_0:
+        q4_0_block(from, target);
+        break;
+      case TensorType::q4_1:
+        q4_1_block(from, target);
+        break;
+      default:
+        q8_0_block(from, target);
+        break;
     }
   }
   return {};
@@ -154,10 +186,18 @@ Result<void> quantise(TensorType type, std::span<const float> from, std::span<ui
   for (int64_t i = 0; i < size; i += info.block, target += info.block_bytes) {
     const float* const values = from.data() + i;
     switch (type) {
-      case TensorType::f32: store(target, *values); break;
-      case TensorType::f16: store(target, float_to_f16(*values)); break;
-      case TensorType::bf16: store(target, float_to_bf16(*values)); break;
-      default: quantise_q8_0_block(values, target); break;
+      case TensorType::f32:
+        store(target, *values);
+        break;
+      case TensorType::f16:
+        store(target, float_to_f16(*values));
+        break;
+      case TensorType::bf16:
+        store(target, float_to_bf16(*values));
+        break;
+      default:
+        quantise_q8_0_block(values, target);
+        break;
     }
   }
   return {};

@@ -23,14 +23,14 @@ TEST(HalfTest, EveryF16SurvivesTheWayThroughFloat) {
 }
 
 TEST(HalfTest, RoundsToNearestTiesToEven) {
-  EXPECT_EQ(float_to_f16(1.0f + 0x1p-11f), 0x3c00);           // tie, down to even
-  EXPECT_EQ(float_to_f16(1.0f + 3 * 0x1p-11f), 0x3c02);       // tie, up to even
+  EXPECT_EQ(float_to_f16(1.0f + 0x1p-11f), 0x3c00);      // tie, down to even
+  EXPECT_EQ(float_to_f16(1.0f + 3 * 0x1p-11f), 0x3c02);  // tie, up to even
   EXPECT_EQ(float_to_f16(1.0f + 0x1p-11f + 0x1p-20f), 0x3c01);
   EXPECT_EQ(float_to_f16(65519.0f), 0x7bff);
   EXPECT_EQ(float_to_f16(65520.0f), 0x7c00);
-  EXPECT_EQ(float_to_f16(0x1p-25f), 0);                       // tie at the smallest, to zero
+  EXPECT_EQ(float_to_f16(0x1p-25f), 0);  // tie at the smallest, to zero
   EXPECT_EQ(float_to_f16(0x1.8p-25f), 1);
-  EXPECT_EQ(float_to_f16(0x1p-14f - 0x1p-26f), 0x0400);       // the largest subnormals round up
+  EXPECT_EQ(float_to_f16(0x1p-14f - 0x1p-26f), 0x0400);  // the largest subnormals round up
   EXPECT_EQ(float_to_f16(-std::numeric_limits<float>::infinity()), 0xfc00);
   EXPECT_EQ(float_to_bf16(1.0f + 0x1p-8f), 0x3f80);
   EXPECT_EQ(float_to_bf16(1.0f + 3 * 0x1p-8f), 0x3f82);

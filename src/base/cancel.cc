@@ -27,9 +27,15 @@ void install_signal_handlers() {
   signal(SIGXFSZ, SIG_IGN);  // a file size limit is a write error, not a death
 }
 
-bool cancelled() { return flag.load(std::memory_order_relaxed); }
-void request_cancel() { flag.store(true); }
-void reset_cancel() { flag.store(false); }
+bool cancelled() {
+  return flag.load(std::memory_order_relaxed);
+}
+void request_cancel() {
+  flag.store(true);
+}
+void reset_cancel() {
+  flag.store(false);
+}
 
 Error cancelled_error(const char* stage) {
   return interrupted(std::string(stage) + " was interrupted; what was done is kept");

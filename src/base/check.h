@@ -13,11 +13,10 @@ namespace retort::base {
 }  // namespace retort::base
 
 // RETORT_CHECK(rows > 0);  RETORT_CHECK(rows > 0, "rows {}", rows);
-#define RETORT_CHECK(condition, ...)                                                  \
-  do {                                                                                \
-    if (!(condition)) [[unlikely]]                                                    \
-      ::retort::base::check_failed(#condition, __FILE__, __LINE__,                    \
-                                   ::fmt::format("" __VA_ARGS__));                    \
+#define RETORT_CHECK(condition, ...)                                                               \
+  do {                                                                                             \
+    if (!(condition)) [[unlikely]]                                                                 \
+      ::retort::base::check_failed(#condition, __FILE__, __LINE__, ::fmt::format("" __VA_ARGS__)); \
   } while (false)
 
 #define RETORT_CHECK_EQ(a, b) RETORT_CHECK((a) == (b), "{} != {}", a, b)

@@ -25,8 +25,7 @@ class SystemClock : public Clock {
 };
 
 std::chrono::year_month_day date_of(int64_t wall_ms) {
-  const std::chrono::sys_time<std::chrono::milliseconds> time{
-      std::chrono::milliseconds(wall_ms)};
+  const std::chrono::sys_time<std::chrono::milliseconds> time{std::chrono::milliseconds(wall_ms)};
   return std::chrono::floor<std::chrono::days>(time);
 }
 

@@ -111,8 +111,12 @@ std::string join(std::string_view folder, std::string_view name) {
   return out;
 }
 
-std::string parent(std::string_view path) { return fs::path(path).parent_path().string(); }
-std::string base_name(std::string_view path) { return fs::path(path).filename().string(); }
+std::string parent(std::string_view path) {
+  return fs::path(path).parent_path().string();
+}
+std::string base_name(std::string_view path) {
+  return fs::path(path).filename().string();
+}
 
 Result<std::string> read_file(const std::string& path, int64_t limit_bytes) {
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);

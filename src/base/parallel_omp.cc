@@ -7,7 +7,9 @@
 
 namespace retort::base {
 
-int thread_count() { return omp_get_max_threads(); }
+int thread_count() {
+  return omp_get_max_threads();
+}
 
 void set_thread_count(int threads) {
   RETORT_CHECK(threads >= 1);

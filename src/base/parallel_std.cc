@@ -45,6 +45,8 @@ void parallel_for(int64_t n, int64_t grain, FunctionRef<void(int64_t, int64_t)> 
   });
 }
 
-void parallel_team(FunctionRef<void(int, int)> body) { run_team(thread_count(), body); }
+void parallel_team(FunctionRef<void(int, int)> body) {
+  run_team(thread_count(), body);
+}
 
 }  // namespace retort::base

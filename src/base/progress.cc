@@ -28,7 +28,9 @@ Progress::~Progress() {
   if (!finished_ && terminal_ && last_width_ > 0 && !quiet_mode) std::fputc('\n', stderr);
 }
 
-void Progress::set_quiet(bool quiet) { quiet_mode = quiet; }
+void Progress::set_quiet(bool quiet) {
+  quiet_mode = quiet;
+}
 
 void Progress::update(int64_t done, const std::string& detail) {
   const double now_s = monotonic_seconds();

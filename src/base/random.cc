@@ -19,9 +19,13 @@ uint64_t mix64(uint64_t value) {
 
 Random::Random(uint64_t seed, uint64_t stream) : key_(mix64(seed ^ mix64(stream))) {}
 
-uint64_t Random::next() { return mix64(key_ ^ mix64(index_++)); }
+uint64_t Random::next() {
+  return mix64(key_ ^ mix64(index_++));
+}
 
-double Random::uniform() { return static_cast<double>(next() >> 11) * 0x1.0p-53; }
+double Random::uniform() {
+  return static_cast<double>(next() >> 11) * 0x1.0p-53;
+}
 
 uint64_t Random::below(uint64_t n) {
   RETORT_CHECK(n > 0);

@@ -14,9 +14,9 @@ class Random {
   explicit Random(uint64_t seed, uint64_t stream = 0);
 
   uint64_t next();
-  double uniform();             // [0, 1)
-  uint64_t below(uint64_t n);   // [0, n), unbiased; n > 0
-  double normal();              // mean 0, variance 1
+  double uniform();            // [0, 1)
+  uint64_t below(uint64_t n);  // [0, n), unbiased; n > 0
+  double normal();             // mean 0, variance 1
 
   // The position can be saved and restored: resume is exact.
   uint64_t position() const { return index_; }

@@ -20,32 +20,52 @@ Error Error::at(std::string_view outer) const {
 
 int exit_code(ErrorCode code) {
   switch (code) {
-    case ErrorCode::usage: return 2;
-    case ErrorCode::refused_by_terms: return 3;
-    case ErrorCode::bad_input: return 4;
-    case ErrorCode::not_found: return 4;
-    case ErrorCode::upstream: return 5;
-    case ErrorCode::storage: return 6;
-    case ErrorCode::budget_reached: return 7;
-    case ErrorCode::refused_by_gate: return 8;
-    case ErrorCode::internal: return 70;
-    case ErrorCode::interrupted: return 130;
+    case ErrorCode::usage:
+      return 2;
+    case ErrorCode::refused_by_terms:
+      return 3;
+    case ErrorCode::bad_input:
+      return 4;
+    case ErrorCode::not_found:
+      return 4;
+    case ErrorCode::upstream:
+      return 5;
+    case ErrorCode::storage:
+      return 6;
+    case ErrorCode::budget_reached:
+      return 7;
+    case ErrorCode::refused_by_gate:
+      return 8;
+    case ErrorCode::internal:
+      return 70;
+    case ErrorCode::interrupted:
+      return 130;
   }
   return 70;
 }
 
 const char* name(ErrorCode code) {
   switch (code) {
-    case ErrorCode::usage: return "usage";
-    case ErrorCode::refused_by_terms: return "refused_by_terms";
-    case ErrorCode::bad_input: return "bad_input";
-    case ErrorCode::not_found: return "not_found";
-    case ErrorCode::upstream: return "upstream";
-    case ErrorCode::storage: return "storage";
-    case ErrorCode::budget_reached: return "budget_reached";
-    case ErrorCode::refused_by_gate: return "refused_by_gate";
-    case ErrorCode::internal: return "internal";
-    case ErrorCode::interrupted: return "interrupted";
+    case ErrorCode::usage:
+      return "usage";
+    case ErrorCode::refused_by_terms:
+      return "refused_by_terms";
+    case ErrorCode::bad_input:
+      return "bad_input";
+    case ErrorCode::not_found:
+      return "not_found";
+    case ErrorCode::upstream:
+      return "upstream";
+    case ErrorCode::storage:
+      return "storage";
+    case ErrorCode::budget_reached:
+      return "budget_reached";
+    case ErrorCode::refused_by_gate:
+      return "refused_by_gate";
+    case ErrorCode::internal:
+      return "internal";
+    case ErrorCode::interrupted:
+      return "interrupted";
   }
   return "internal";
 }

@@ -98,14 +98,13 @@ using base::Result;
 #define RETORT_CONCAT(a, b) RETORT_CONCAT_(a, b)
 
 // RETORT_TRY(auto x, may_fail());  x is the value, or the error is returned to the caller.
-#define RETORT_TRY(target, expression)                                      \
-  auto RETORT_CONCAT(retort_try_, __LINE__) = (expression);                 \
-  if (!RETORT_CONCAT(retort_try_, __LINE__))                                \
-    return RETORT_CONCAT(retort_try_, __LINE__).error();                    \
+#define RETORT_TRY(target, expression)                                                            \
+  auto RETORT_CONCAT(retort_try_, __LINE__) = (expression);                                       \
+  if (!RETORT_CONCAT(retort_try_, __LINE__)) return RETORT_CONCAT(retort_try_, __LINE__).error(); \
   target = std::move(*RETORT_CONCAT(retort_try_, __LINE__))
 
 // RETORT_TRY_VOID(may_fail());  for Result<void>, or a value that is not wanted.
-#define RETORT_TRY_VOID(expression)                                                          \
-  do {                                                                                       \
-    if (auto retort_try_ = (expression); !retort_try_) return retort_try_.error();           \
+#define RETORT_TRY_VOID(expression)                                                \
+  do {                                                                             \
+    if (auto retort_try_ = (expression); !retort_try_) return retort_try_.error(); \
   } while (false)

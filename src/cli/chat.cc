@@ -1,5 +1,5 @@
-#include <CLI/CLI.hpp>
 #include <unistd.h>
+#include <CLI/CLI.hpp>
 
 #include <chrono>
 #include <condition_variable>
@@ -121,13 +121,11 @@ Command chat_command() {
     app.add_option("--system", arguments->system, "system message");
     app.add_option("--temperature", arguments->temperature, "0: always the likeliest token")
         ->capture_default_str();
-    app.add_option("--top-p", arguments->top_p, "share of probability kept")
-        ->capture_default_str();
+    app.add_option("--top-p", arguments->top_p, "share of probability kept")->capture_default_str();
     app.add_option("--repetition-penalty", arguments->repetition_penalty,
                    "above 1: what was said is less likely")
         ->capture_default_str();
-    app.add_option("--max-tokens", arguments->max_tokens, "longest answer")
-        ->capture_default_str();
+    app.add_option("--max-tokens", arguments->max_tokens, "longest answer")->capture_default_str();
     app.add_option("--seed", arguments->seed, "the same seed gives the same answers");
   };
   command.run = [arguments] { return converse(*arguments); };

@@ -15,8 +15,8 @@ namespace retort::cli {
 
 struct Command {
   std::string name;
-  std::string summary;   // one line
-  std::string examples;  // shell lines, shown under the help
+  std::string summary;                     // one line
+  std::string examples;                    // shell lines, shown under the help
   std::function<void(CLI::App&)> declare;  // its arguments and flags
   std::function<Result<void>()> run;       // after parsing
   // Words that no flag declared: "--train.lr", "3e-4". Empty function: none are allowed.

@@ -1,5 +1,5 @@
-#include <CLI/CLI.hpp>
 #include <fmt/core.h>
+#include <CLI/CLI.hpp>
 
 #include <cstdio>
 #include <memory>
@@ -23,8 +23,10 @@ std::string command_page(const Command& command) {
   app.add_flag("--json", flag, "print the result as JSON on stdout");
   app.add_flag("--quiet", flag, "no progress lines");
   command.declare(app);
-  std::string out = fmt::format("\n## retort {}\n{}.\n\n| argument | meaning | default |\n"
-                                "|---|---|---|\n", command.name, command.summary);
+  std::string out = fmt::format(
+      "\n## retort {}\n{}.\n\n| argument | meaning | default |\n"
+      "|---|---|---|\n",
+      command.name, command.summary);
   for (const CLI::Option* option : app.get_options()) {
     out += fmt::format("| `{}` | {} | {} |\n", option->get_name(false, true),
                        escaped_cell(option->get_description()),

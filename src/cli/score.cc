@@ -1,5 +1,5 @@
-#include <CLI/CLI.hpp>
 #include <fmt/core.h>
+#include <CLI/CLI.hpp>
 
 #include <cmath>
 #include <cstdio>
@@ -36,8 +36,8 @@ Result<json::Value> score_text(engine::Engine& engine, const std::string& text) 
   double sum = 0;
   json::Value each = json::Value::array();
   for (size_t i = 1; i < ids.size(); ++i) {
-    const double value = log_probability(
-        logits.data() + static_cast<int64_t>(i - 1) * vocab, vocab, ids[i]);
+    const double value =
+        log_probability(logits.data() + static_cast<int64_t>(i - 1) * vocab, vocab, ids[i]);
     each.push(value);
     sum += value;
   }

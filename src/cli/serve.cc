@@ -61,8 +61,8 @@ Result<void> serve_until_stopped(ServeArguments arguments) {
   RETORT_TRY(const auto server,
              serve::Server::start(arguments.door, serve::engine_backend(std::move(engine))));
   if (!arguments.port_file.empty()) {
-    RETORT_TRY_VOID(base::write_file_atomic(arguments.port_file,
-                                            std::to_string(server->port()) + "\n"));
+    RETORT_TRY_VOID(
+        base::write_file_atomic(arguments.port_file, std::to_string(server->port()) + "\n"));
   }
   say_hello(arguments, server->port(), stats, context);
   while (!base::cancelled()) base::system_clock().sleep_ms(kLookMs);

@@ -24,8 +24,7 @@ std::string_view salt_of(const Record& record) {
 terms::Facts facts_from(const Origin& origin) {
   terms::Facts facts;
   facts.terms = origin.terms;
-  facts.object =
-      origin.kind == Kind::human ? terms::Object::texts : terms::Object::outputs;
+  facts.object = origin.kind == Kind::human ? terms::Object::texts : terms::Object::outputs;
   facts.endpoint = origin.door.endpoint;
   facts.plan = origin.door.plan;
   if (!origin.model.empty()) facts.models.push_back(origin.model);
@@ -56,7 +55,7 @@ const char* name(Kind kind) {
 
 std::vector<std::string> feature_names(uint16_t features) {
   static const std::vector<std::pair<Feature, const char*>> kNames = {
-      {kStreamed, "streamed"}, {kLogprobs, "logprobs"},     {kJsonMode, "json_mode"},
+      {kStreamed, "streamed"}, {kLogprobs, "logprobs"},    {kJsonMode, "json_mode"},
       {kTools, "tools"},       {kWebSearch, "web_search"}, {kImages, "images"}};
   std::vector<std::string> out;
   for (const auto& [bit, text] : kNames) {
@@ -68,8 +67,8 @@ std::vector<std::string> feature_names(uint16_t features) {
 json::Value messages_json(const dialog::Messages& messages) {
   json::Array items;
   for (const auto& message : messages) {
-    items.push_back(json::Value::object(
-        {{"role", dialog::name(message.role)}, {"content", message.content}}));
+    items.push_back(
+        json::Value::object({{"role", dialog::name(message.role)}, {"content", message.content}}));
   }
   return json::Value(std::move(items));
 }
@@ -119,7 +118,9 @@ Origin origin_of(const Record& record) {
   return origin;
 }
 
-terms::Facts facts_of_origin(const Origin& origin) { return facts_from(origin); }
+terms::Facts facts_of_origin(const Origin& origin) {
+  return facts_from(origin);
+}
 
 std::vector<terms::Facts> facts_of(const Record& record) {
   if (record.origins.empty()) return {facts_from(origin_of(record))};

@@ -198,9 +198,9 @@ Result<Record> read(const json::Value& value) {
   if (meta == nullptr) return base::bad_input("this line is no record: it has no “retort” object");
   RETORT_TRY(const auto schema, meta->string_at("schema"));
   if (schema != kRecordSchema) {
-    return base::bad_input(fmt::format("a record of schema “{}”; this program reads {}", schema,
-                                       kRecordSchema),
-                           "", "use a newer program");
+    return base::bad_input(
+        fmt::format("a record of schema “{}”; this program reads {}", schema, kRecordSchema), "",
+        "use a newer program");
   }
   Record record;
   RETORT_TRY(record.kind, read_kind(*meta));
@@ -263,9 +263,8 @@ json::Value to_json(const Record& record) {
   if (answered) {
     meta.set("model_answered", record.model_answered)
         .set("finish_reason", record.finish_reason)
-        .set("usage",
-             json::Value::object({{"prompt_tokens", record.usage.prompt_tokens},
-                                  {"completion_tokens", record.usage.completion_tokens}}))
+        .set("usage", json::Value::object({{"prompt_tokens", record.usage.prompt_tokens},
+                                           {"completion_tokens", record.usage.completion_tokens}}))
         .set("request_id", record.request_id)
         .set("captured_ms", record.captured_ms)
         .set("preference", static_cast<int64_t>(record.preference))

@@ -91,8 +91,7 @@ void DecodeStep::run(std::span<const DecodeRow> rows) {
     RETORT_CHECK_EQ(threads, base::thread_count());
     Team team{thread, threads, &barrier, scratch_.data() + thread * scratch_stride_};
     const Share mine = team.share_of(count_);
-    const PackedMatrix& table =
-        config_.tied_embeddings ? weights_.head()[0] : weights_.embedding();
+    const PackedMatrix& table = config_.tied_embeddings ? weights_.head()[0] : weights_.embedding();
     for (int64_t r = mine.begin; r < mine.end; ++r) {
       table.get_row(rows_[static_cast<size_t>(r)].token, residual_.data() + r * config_.width);
     }
@@ -124,8 +123,8 @@ void DecodeStep::run_layer(Team& team, int64_t index) {
     const Rows x = input(width, normed_.data());
     const Share mine = team.share_of(count_);
     for (int64_t r = mine.begin; r < mine.end; ++r) {
-      kernels::norm_row({width, static_cast<float>(config_.norm_eps),
-                         residual_.data() + r * width, weight.data(), normed_.data() + r * width});
+      kernels::norm_row({width, static_cast<float>(config_.norm_eps), residual_.data() + r * width,
+                         weight.data(), normed_.data() + r * width});
       if (to_codes) kernels::quantise_row(x, r, 0, width);
     }
   };

@@ -46,15 +46,15 @@ class DecodeStep {
   std::span<const DecodeRow> rows_;
   int64_t count_ = 0;
 
-  tensor::Buffer<float> residual_;  // [rows, C]
-  tensor::Buffer<float> normed_;    // [rows, C]
-  tensor::Buffer<float> qkv_;       // [rows, (H + 2 KV) D]
-  tensor::Buffer<float> attended_;  // [rows, H D]
+  tensor::Buffer<float> residual_;    // [rows, C]
+  tensor::Buffer<float> normed_;      // [rows, C]
+  tensor::Buffer<float> qkv_;         // [rows, (H + 2 KV) D]
+  tensor::Buffer<float> attended_;    // [rows, H D]
   tensor::Buffer<float> gate_, act_;  // [rows, F]
-  tensor::Buffer<float> logits_;    // [rows, V]
-  tensor::Buffer<int8_t> codes_;    // of the widest input
+  tensor::Buffer<float> logits_;      // [rows, V]
+  tensor::Buffer<int8_t> codes_;      // of the widest input
   tensor::Buffer<float> scales_, sums_;
-  tensor::Buffer<float> scratch_;   // of attention, a piece a thread
+  tensor::Buffer<float> scratch_;  // of attention, a piece a thread
   int64_t scratch_stride_ = 0;
 };
 

@@ -43,7 +43,8 @@ struct Engine::Impl {
                                            config.max_positions, context_length),
                                "context_length");
     }
-    const int64_t per_row = (context_length + kernels::kPagePositions - 1) / kernels::kPagePositions;
+    const int64_t per_row =
+        (context_length + kernels::kPagePositions - 1) / kernels::kPagePositions;
     const int64_t page_bytes = KvPool::page_bytes(config, weights.numbers());
     const int64_t affordable = options.kv_cache_bytes / page_bytes;
     const int64_t pages = std::min(affordable, 2 * per_row * options.max_batch);
@@ -92,12 +93,24 @@ Result<std::unique_ptr<Engine>> Engine::from_weights(
   return std::unique_ptr<Engine>(new Engine(std::move(impl)));
 }
 
-const tokenizer::Tokenizer& Engine::tokenizer() const { return *impl_->tokenizer; }
-const Result<tokenizer::ChatFormat>& Engine::chat() const { return impl_->chat; }
-const model::Config& Engine::config() const { return impl_->weights.config(); }
-int64_t Engine::context_length() const { return impl_->context_length; }
-Stats Engine::stats() const { return impl_->scheduler->stats(); }
-void Engine::cancel(RequestId id) { impl_->scheduler->cancel(id); }
+const tokenizer::Tokenizer& Engine::tokenizer() const {
+  return *impl_->tokenizer;
+}
+const Result<tokenizer::ChatFormat>& Engine::chat() const {
+  return impl_->chat;
+}
+const model::Config& Engine::config() const {
+  return impl_->weights.config();
+}
+int64_t Engine::context_length() const {
+  return impl_->context_length;
+}
+Stats Engine::stats() const {
+  return impl_->scheduler->stats();
+}
+void Engine::cancel(RequestId id) {
+  impl_->scheduler->cancel(id);
+}
 
 Result<RequestId> Engine::submit(Request request) {
   RETORT_TRY_VOID(validate(request, {config().vocab, context_length()}));

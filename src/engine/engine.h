@@ -1,8 +1,7 @@
 // Runs a model for many requests at once: requests join and leave at any step, prompts that begin
-// alike share the computed prefix. An answer is a function of (weights, prompt, options): it does not
-// depend on what else is in flight.
-// Threads: every public function may be called from any thread; callbacks run on the engine's one
-// compute thread and must not block.
+// alike share the computed prefix. An answer is a function of (weights, prompt, options): it does
+// not depend on what else is in flight. Threads: every public function may be called from any
+// thread; callbacks run on the engine's one compute thread and must not block.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -19,15 +18,16 @@
 namespace retort::engine {
 
 struct Sampling {
-  double temperature = 1.0;         // 0: the most likely token
+  double temperature = 1.0;  // 0: the most likely token
   double top_p = 1.0;
-  int64_t top_k = 0;                // 0: all
-  double min_p = 0;                 // drops tokens below min_p times the likeliest one's probability
-  double repetition_penalty = 1.0;  // divides (or multiplies, below zero) logits of generated tokens
-  double presence_penalty = 0;      // taken once from the logit of every generated token
-  double frequency_penalty = 0;     // taken once a time that it was generated
+  int64_t top_k = 0;  // 0: all
+  double min_p = 0;   // drops tokens below min_p times the likeliest one's probability
+  double repetition_penalty =
+      1.0;                       // divides (or multiplies, below zero) logits of generated tokens
+  double presence_penalty = 0;   // taken once from the logit of every generated token
+  double frequency_penalty = 0;  // taken once a time that it was generated
   std::vector<std::pair<tokenizer::TokenId, float>> logit_bias = {};  // added to logits
-  uint64_t seed = 0;                // same seed, same answer
+  uint64_t seed = 0;                                                  // same seed, same answer
 };
 
 inline constexpr int64_t kTopLogprobsMax = 1024;
@@ -40,15 +40,16 @@ struct TokenProbability {
 // One piece of an answer. `text` ends at a UTF-8 border and never contains a stop string or the
 // beginning of one that may still complete; a token may therefore come with no text yet.
 struct Event {
-  std::vector<tokenizer::TokenId> tokens;  // new since the last event
-  std::vector<TokenProbability> chosen;    // one a token, when logprobs were asked
+  std::vector<tokenizer::TokenId> tokens;          // new since the last event
+  std::vector<TokenProbability> chosen;            // one a token, when logprobs were asked
   std::vector<std::vector<TokenProbability>> top;  // top_logprobs a token, most likely first
   std::string text;
   bool done = false;
-  std::string finish_reason;  // at the end: "stop" or "length", "error" with `error` set, "cancelled"
+  std::string
+      finish_reason;  // at the end: "stop" or "length", "error" with `error` set, "cancelled"
   std::string error;
-  // With Request::prompt_logprobs, in the first event: one a token of the prompt. The first token has
-  // no context: its logprob is NaN and its alternatives are empty.
+  // With Request::prompt_logprobs, in the first event: one a token of the prompt. The first token
+  // has no context: its logprob is NaN and its alternatives are empty.
   std::vector<TokenProbability> prompt_chosen;
   std::vector<std::vector<TokenProbability>> prompt_top;
   int64_t prompt_tokens = 0;  // at the end
@@ -58,13 +59,14 @@ struct Event {
 
 struct Request {
   std::vector<tokenizer::TokenId> prompt;  // 1 or more
-  int64_t max_tokens = 256;  // prompt + max_tokens must fit context_length(); 0 only scores the prompt
+  int64_t max_tokens =
+      256;  // prompt + max_tokens must fit context_length(); 0 only scores the prompt
   Sampling sampling;
-  std::vector<std::string> stop;           // strings that end the answer, not part of it
+  std::vector<std::string> stop;                // strings that end the answer, not part of it
   std::vector<tokenizer::TokenId> stop_tokens;  // ids that end the answer, not part of it
   bool logprobs = false;
-  int64_t top_logprobs = 0;                // 0 to kTopLogprobsMax
-  int64_t prompt_logprobs = -1;            // scores the prompt with so many alternatives; -1: not
+  int64_t top_logprobs = 0;      // 0 to kTopLogprobsMax
+  int64_t prompt_logprobs = -1;  // scores the prompt with so many alternatives; -1: not
   std::function<void(const Event&)> on_event;
 };
 
@@ -72,13 +74,14 @@ struct Options {
   int64_t max_batch = 64;                     // requests decoding at once; others wait in order
   int64_t context_length = 0;                 // 0: the model's own, at most 8192
   int64_t kv_cache_bytes = int64_t{1} << 30;  // never passed
-  bool exact = false;  // products in fp32 whatever the file holds; for comparing, at twice the memory
+  bool exact =
+      false;  // products in fp32 whatever the file holds; for comparing, at twice the memory
 };
 
 struct Stats {
   int64_t running = 0, waiting = 0;
   int64_t prompt_tokens = 0, generated_tokens = 0, cached_tokens = 0;  // since start
-  int64_t memory_bytes = 0;  // weights and cache
+  int64_t memory_bytes = 0;                                            // weights and cache
 };
 
 using RequestId = uint64_t;

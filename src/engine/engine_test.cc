@@ -37,8 +37,8 @@ std::unique_ptr<Engine> engine_of(const model::Weights& weights, const Options& 
 
 std::vector<float> network_logits(const model::Weights& weights, const std::vector<TokenId>& ids) {
   model::Network network(weights, static_cast<int64_t>(ids.size()), model::Precision::fp32);
-  return network.logits({ids, std::vector<int32_t>(ids.size(), -1),
-                         {0, static_cast<int32_t>(ids.size())}});
+  return network.logits(
+      {ids, std::vector<int32_t>(ids.size(), -1), {0, static_cast<int32_t>(ids.size())}});
 }
 
 // Mean KL divergence of the rows' distributions, in nats.
@@ -116,7 +116,8 @@ TEST(EngineTest, ScoringAgreesWithTheTrainersForwardPass) {
       EXPECT_LT(kernels::relative_difference(*logits, network_logits(weights, prompt)), 1e-4)
           << size;
       EXPECT_LT(divergence(network_logits(weights, prompt), *logits,
-                           static_cast<size_t>(weights.config().vocab)), 1e-8);
+                           static_cast<size_t>(weights.config().vocab)),
+                1e-8);
     }
   }
 }
@@ -220,8 +221,8 @@ TEST_P(Types, NeighboursChangeNoBitOfAnAnswer) {
     auto prompt = i % 3 == 0 ? common : random_prompt(1 + 37 * static_cast<int64_t>(i), i);
     if (i % 3 == 0) prompt.push_back(static_cast<TokenId>(i));
     requests.push_back(request_of(prompt, 5 + 3 * static_cast<int64_t>(i)));
-    requests.back().sampling = {.temperature = 0.8, .top_p = 0.95, .repetition_penalty = 1.1,
-                                .seed = i};
+    requests.back().sampling = {
+        .temperature = 0.8, .top_p = 0.95, .repetition_penalty = 1.1, .seed = i};
   }
   const auto together = run_all(*open(), requests);
   for (size_t i = 0; i < requests.size(); i += 2) {
@@ -245,7 +246,8 @@ TEST(EngineTest, ACommonBeginningIsComputedOnce) {
     requests.push_back(request_of(prompt, 2));
   }
   run_all(*engine, requests);
-  EXPECT_GE(engine->stats().cached_tokens, 4 * 64);  // the first ones may start before all are there
+  EXPECT_GE(engine->stats().cached_tokens,
+            4 * 64);  // the first ones may start before all are there
   EXPECT_LE(engine->stats().prompt_tokens, 8 * 67 - 4 * 64);
 }
 
@@ -298,7 +300,9 @@ TEST(EngineTest, WhatCannotBeIsRefusedWithTheField) {
   EXPECT_THAT(refusal([](Request& r) { r.sampling.temperature = NAN; }), HasSubstr("temperature"));
   EXPECT_THAT(refusal([](Request& r) { r.sampling.top_p = 1.5; }), HasSubstr("top_p"));
   EXPECT_THAT(refusal([](Request& r) { r.top_logprobs = 5000; }), HasSubstr("top_logprobs"));
-  EXPECT_THAT(refusal([](Request& r) { r.sampling.logit_bias = {{9999, 1.0f}}; }),
+  EXPECT_THAT(refusal([](Request& r) {
+                r.sampling.logit_bias = {{9999, 1.0f}};
+              }),
               HasSubstr("logit_bias"));
   EXPECT_EQ(engine->stats().waiting, 0);
 }

@@ -1,6 +1,6 @@
-// Pages of 16 positions of keys and values, shared by requests whose prompts begin alike. Bookkeeping
-// only: the numbers themselves lie in one block whose size is set at the start and never passed.
-// Used by the engine's thread alone.
+// Pages of 16 positions of keys and values, shared by requests whose prompts begin alike.
+// Bookkeeping only: the numbers themselves lie in one block whose size is set at the start and
+// never passed. Used by the engine's thread alone.
 #pragma once
 #include <array>
 #include <cstdint>
@@ -28,8 +28,8 @@ class PageCache {
   // New pages with one reference each, the least recently used shared ones given up where needed.
   // Nothing when there are not enough; then nothing changes.
   std::optional<std::vector<PageId>> allocate(int64_t count);
-  // Makes the whole pages of `tokens` findable; pages[i] holds tokens [16 i, 16 i + 16). A page whose
-  // content is known already under another number stays private.
+  // Makes the whole pages of `tokens` findable; pages[i] holds tokens [16 i, 16 i + 16). A page
+  // whose content is known already under another number stays private.
   void publish(std::span<const tokenizer::TokenId> tokens, std::span<const PageId> pages);
   // Drops one reference each.
   void release(std::span<const PageId> pages);

@@ -141,7 +141,8 @@ class PrefillPass final : public Prefill {
       const int64_t position = part.first_position + at;
       float* q = qkv_.data() + row * qkv_width_;
       float* keys = q + c_.q_width();
-      for (int64_t h = 0; h < c_.heads; ++h) kernels::turn_row(rope_, position, q + h * c_.head_dim);
+      for (int64_t h = 0; h < c_.heads; ++h)
+        kernels::turn_row(rope_, position, q + h * c_.head_dim);
       for (int64_t h = 0; h < c_.kv_heads; ++h) {
         float* key = keys + h * c_.head_dim;
         kernels::turn_row(rope_, position, key);
@@ -161,11 +162,10 @@ class PrefillPass final : public Prefill {
         const AttentionJob& job = jobs_[static_cast<size_t>(i / c_.kv_heads)];
         const int64_t kv_head = i % c_.kv_heads;
         const int64_t column = kv_head * group * c_.head_dim;
-        kernels::paged_attention({pool_.head(layer, kv_head, job.part->pages),
-                                  job.part->first_position + job.token, job.tokens, group,
-                                  qkv_.data() + job.row * qkv_width_ + column, qkv_width_,
-                                  attended_.data() + job.row * c_.q_width() + column, c_.q_width(),
-                                  scratch});
+        kernels::paged_attention(
+            {pool_.head(layer, kv_head, job.part->pages), job.part->first_position + job.token,
+             job.tokens, group, qkv_.data() + job.row * qkv_width_ + column, qkv_width_,
+             attended_.data() + job.row * c_.q_width() + column, c_.q_width(), scratch});
       }
     });
   }

@@ -27,7 +27,8 @@ void gather(std::span<const float> logits, float threshold, std::vector<Candidat
   out.clear();
   for (size_t begin = 0; begin < logits.size(); begin += kStretch) {
     const size_t size = std::min(kStretch, logits.size() - begin);
-    if (kernels::row_maximum(logits.data() + begin, static_cast<int64_t>(size)) < threshold) continue;
+    if (kernels::row_maximum(logits.data() + begin, static_cast<int64_t>(size)) < threshold)
+      continue;
     for (size_t i = begin; i < begin + size; ++i) {
       if (logits[i] >= threshold) out.push_back({static_cast<TokenId>(i), logits[i]});
     }
@@ -154,7 +155,7 @@ TokenId Sampler::draw_filtered(std::span<const float> logits, double uniform) co
   } else {
     total = kernels::row_sum_exp(logits.data(), size, top, scale);
     // Weights below exp(-12) rarely matter: look further down only when the nucleus needs it.
-    for (float depth = 12; ; depth *= 2) {
+    for (float depth = 12;; depth *= 2) {
       const bool all = !(depth < 1e4f);
       gather(logits, all ? -INFINITY : top - depth / scale, kept);
       if (all || sum(kept) >= options_.top_p * total) break;

@@ -1,5 +1,5 @@
-// From a row of logits to a token, and the log-probabilities that a request asked for. A choice is a
-// function of the logits, the options, the tokens generated so far and the seed.
+// From a row of logits to a token, and the log-probabilities that a request asked for. A choice is
+// a function of the logits, the options, the tokens generated so far and the seed.
 #pragma once
 #include <cstdint>
 #include <span>
@@ -10,8 +10,8 @@
 
 namespace retort::engine {
 
-// The k most likely of the row, most likely first (the lower id of equals); fewer when it is shorter.
-// Log-probabilities are of the row as it is.
+// The k most likely of the row, most likely first (the lower id of equals); fewer when it is
+// shorter. Log-probabilities are of the row as it is.
 std::vector<TokenProbability> most_likely(std::span<const float> logits, int64_t k);
 // log softmax(logits)[id].
 float log_probability(std::span<const float> logits, tokenizer::TokenId id);

@@ -19,7 +19,8 @@ std::vector<float> some_logits(size_t vocab, uint64_t seed, double spread = 2) {
   return logits;
 }
 
-std::map<TokenId, double> frequencies(const std::vector<float>& logits, Sampling options, int draws) {
+std::map<TokenId, double> frequencies(const std::vector<float>& logits, Sampling options,
+                                      int draws) {
   std::map<TokenId, double> counts;
   for (int i = 0; i < draws; ++i) {
     options.seed = static_cast<uint64_t>(i);
@@ -42,7 +43,8 @@ std::map<TokenId, double> expected(const std::vector<float>& logits, const Sampl
   std::map<TokenId, double> kept;
   double mass = 0;
   for (const auto& [weight, id] : all) {
-    if (!kept.empty() && (mass >= options.top_p * total || weight < options.min_p * all[0].first)) break;
+    if (!kept.empty() && (mass >= options.top_p * total || weight < options.min_p * all[0].first))
+      break;
     kept[id] = weight;
     mass += weight;
   }
@@ -53,11 +55,10 @@ std::map<TokenId, double> expected(const std::vector<float>& logits, const Sampl
 TEST(SamplerTest, DrawsWithTheDistributionThatTheFiltersLeave) {
   constexpr int kDraws = 20000;
   const auto logits = some_logits(700, 3);
-  const Sampling cases[] = {{.temperature = 0.7, .top_p = 0.9}, {.temperature = 1.0},
-                            {.temperature = 1.5, .top_k = 5},
-                            {.temperature = 0.9, .top_p = 0.8, .top_k = 20},
-                            {.temperature = 1.0, .min_p = 0.3},
-                            {.temperature = 40, .top_p = 0.999}};
+  const Sampling cases[] = {
+      {.temperature = 0.7, .top_p = 0.9}, {.temperature = 1.0},
+      {.temperature = 1.5, .top_k = 5},   {.temperature = 0.9, .top_p = 0.8, .top_k = 20},
+      {.temperature = 1.0, .min_p = 0.3}, {.temperature = 40, .top_p = 0.999}};
   for (const Sampling& options : cases) {
     const auto wanted = expected(logits, options);
     auto found = frequencies(logits, options, kDraws);

@@ -26,8 +26,8 @@ Scheduler::Scheduler(EngineWeights& weights, const tokenizer::Tokenizer& tokeniz
       rope_(context_length, weights.config().head_dim, weights.config().rope_theta),
       step_(weights, pool_, rope_, options.max_batch),
       prefill_(Prefill::create(weights, pool_, rope_, kPrefillTokens)) {
-  stats_.memory_bytes = weights.memory_bytes() + pool_.bytes() + step_.memory_bytes() +
-                        prefill_->memory_bytes();
+  stats_.memory_bytes =
+      weights.memory_bytes() + pool_.bytes() + step_.memory_bytes() + prefill_->memory_bytes();
   thread_ = std::thread([this] { run(); });
 }
 

@@ -1,6 +1,6 @@
 // The engine's one compute thread: takes requests in order, computes prompts in chunks between
-// decoding steps, hands out events. A request is given pages for its whole length when it starts, so
-// that what has started always ends within the memory that was promised.
+// decoding steps, hands out events. A request is given pages for its whole length when it starts,
+// so that what has started always ends within the memory that was promised.
 #pragma once
 #include <condition_variable>
 #include <deque>

@@ -12,8 +12,8 @@ constexpr int64_t kPrefillTokensBusy = 192;  // a chunk's, while somebody is dec
 
 }  // namespace
 
-// One chunk of prompts, first come first served. Requests that begin like one of the same chunk find
-// its pages: a layer's keys and values are all stored before any of them is read.
+// One chunk of prompts, first come first served. Requests that begin like one of the same chunk
+// find its pages: a layer's keys and values are all stored before any of them is read.
 void Scheduler::prefill() {
   const int64_t chunk = running_.empty() ? kPrefillTokens : kPrefillTokensBusy;
   std::vector<PrefillPart> parts;
@@ -24,9 +24,9 @@ void Scheduler::prefill() {
     Sequence& sequence = *starting_[i];
     const int64_t count = std::min(left, sequence.prompt_size() - sequence.computed);
     const std::span<const tokenizer::TokenId> prompt = sequence.request.prompt;
-    parts.push_back({prompt.subspan(static_cast<size_t>(sequence.computed),
-                                    static_cast<size_t>(count)),
-                     sequence.computed, sequence.pages.data()});
+    parts.push_back(
+        {prompt.subspan(static_cast<size_t>(sequence.computed), static_cast<size_t>(count)),
+         sequence.computed, sequence.pages.data()});
     whose.push_back(&sequence);
     cache_.publish(prompt.first(static_cast<size_t>(sequence.computed + count)), sequence.pages);
     left -= count;
@@ -95,8 +95,7 @@ void Scheduler::score(Sequence& sequence, int64_t first_row, int64_t first_token
     sequence.scores.prompt_top.resize(before + static_cast<size_t>(targets));
     base::parallel_for(targets, 1, [&](int64_t begin, int64_t stop) {
       for (int64_t i = begin; i < stop; ++i) {
-        const std::span<const float> row(logits.data() + i * vocab_,
-                                         static_cast<size_t>(spoken_));
+        const std::span<const float> row(logits.data() + i * vocab_, static_cast<size_t>(spoken_));
         const auto id = sequence.request.prompt[static_cast<size_t>(first + i)];
         const size_t to = before + static_cast<size_t>(i);
         sequence.scores.prompt_chosen[to] = {id, log_probability(row, id)};

@@ -23,8 +23,11 @@ tokenizer::Vocabulary small_vocabulary() {
     return static_cast<tokenizer::TokenId>(
         std::find(made.tokens.begin(), made.tokens.end(), token) - made.tokens.begin());
   };
-  for (const auto& [left, right] : {std::pair<const char*, const char*>{"h", "e"}, {" ", "t"},
-                                    {" t", "he"}, {"a", "n"}, {"\xC3", "\xA9"}}) {
+  for (const auto& [left, right] : {std::pair<const char*, const char*>{"h", "e"},
+                                    {" ", "t"},
+                                    {" t", "he"},
+                                    {"a", "n"},
+                                    {"\xC3", "\xA9"}}) {
     made.merges.emplace_back(id(left), id(right));
     made.tokens.push_back(std::string(left) + right);
   }
@@ -39,10 +42,11 @@ tokenizer::Vocabulary small_vocabulary() {
 
 std::string gguf_layer_name(const std::string& name) {
   static const std::pair<const char*, const char*> kNames[] = {
-      {"input_layernorm", "attn_norm"}, {"self_attn.q_proj", "attn_q"},
-      {"self_attn.k_proj", "attn_k"},   {"self_attn.v_proj", "attn_v"},
+      {"input_layernorm", "attn_norm"},    {"self_attn.q_proj", "attn_q"},
+      {"self_attn.k_proj", "attn_k"},      {"self_attn.v_proj", "attn_v"},
       {"self_attn.o_proj", "attn_output"}, {"post_attention_layernorm", "ffn_norm"},
-      {"mlp.gate_proj", "ffn_gate"},    {"mlp.up_proj", "ffn_up"}, {"mlp.down_proj", "ffn_down"}};
+      {"mlp.gate_proj", "ffn_gate"},       {"mlp.up_proj", "ffn_up"},
+      {"mlp.down_proj", "ffn_down"}};
   if (name == "model.embed_tokens.weight") return "token_embd.weight";
   if (name == "model.norm.weight") return "output_norm.weight";
   if (name == "lm_head.weight") return "output.weight";
@@ -86,8 +90,8 @@ std::string encoded(const std::vector<float>& values, TensorType type) {
   }
   const auto bytes = artifact::type_bytes(type, static_cast<int64_t>(values.size()));
   out.resize(static_cast<size_t>(*bytes));
-  RETORT_CHECK(artifact::quantise(
-                   type, values, {reinterpret_cast<uint8_t*>(out.data()), out.size()}).ok());
+  RETORT_CHECK(
+      artifact::quantise(type, values, {reinterpret_cast<uint8_t*>(out.data()), out.size()}).ok());
   return out;
 }
 
@@ -168,8 +172,8 @@ model::Weights write_gguf(const model::Weights& weights, TensorType type, const 
       }
     }
     const std::string bytes = encoded(values, info.is_vector ? TensorType::f32 : type);
-    RETORT_CHECK(writer->add_bytes({reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()})
-                     .ok());
+    RETORT_CHECK(
+        writer->add_bytes({reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()}).ok());
   }
   RETORT_CHECK(writer->finish().ok());
   auto loaded = model::load_gguf_weights(path);

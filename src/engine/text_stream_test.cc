@@ -18,8 +18,13 @@ TEST(TextStreamTest, CharactersComeWhole) {
 
 TEST(TextStreamTest, BytesThatAreNoTextAreReplaced) {
   TextStream stream({});
-  EXPECT_EQ(stream.feed("a\xFF" "b\xC3"), "a\xEF\xBF\xBD" "b");
-  EXPECT_EQ(stream.feed("c"), "\xEF\xBF\xBD" "c");
+  EXPECT_EQ(stream.feed("a\xFF"
+                        "b\xC3"),
+            "a\xEF\xBF\xBD"
+            "b");
+  EXPECT_EQ(stream.feed("c"),
+            "\xEF\xBF\xBD"
+            "c");
   EXPECT_EQ(stream.feed("\xED\xA0\x80"), "\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD");  // a surrogate
 }
 

@@ -61,12 +61,18 @@ class CodeRow {
 
 PackedFormat format_of(TensorType type) {
   switch (type) {
-    case TensorType::q4_1: return PackedFormat::q4;
-    case TensorType::q4_0: return PackedFormat::q4_centred;
-    case TensorType::q8_0: return PackedFormat::q8;
-    case TensorType::f16: return PackedFormat::f16;
-    case TensorType::bf16: return PackedFormat::bf16;
-    default: return PackedFormat::f32;
+    case TensorType::q4_1:
+      return PackedFormat::q4;
+    case TensorType::q4_0:
+      return PackedFormat::q4_centred;
+    case TensorType::q8_0:
+      return PackedFormat::q8;
+    case TensorType::f16:
+      return PackedFormat::f16;
+    case TensorType::bf16:
+      return PackedFormat::bf16;
+    default:
+      return PackedFormat::f32;
   }
 }
 
@@ -103,9 +109,9 @@ class FileSource final : public Source {
     const model::StoredTensor& tensor = file_.tensor(info.name);
     for (int64_t row = begin; row < end; ++row, to += info.cols) {
       // ModelFile::open saw to it that the type can be read.
-      RETORT_CHECK(artifact::dequantise(tensor.type, tensor.row(row),
-                                        {to, static_cast<size_t>(info.cols)})
-                       .ok());
+      RETORT_CHECK(
+          artifact::dequantise(tensor.type, tensor.row(row), {to, static_cast<size_t>(info.cols)})
+              .ok());
     }
   }
 
@@ -164,8 +170,8 @@ EngineWeights::EngineWeights(std::unique_ptr<Source> source, bool exact)
   for (size_t i = 0; i < static_cast<size_t>(config().layers); ++i) {
     PackedLayer layer;
     layer.norm_in = take_vector(layer_name(i, "input_layernorm.weight"));
-    for (const char* name : {"self_attn.q_proj.weight", "self_attn.k_proj.weight",
-                             "self_attn.v_proj.weight"}) {
+    for (const char* name :
+         {"self_attn.q_proj.weight", "self_attn.k_proj.weight", "self_attn.v_proj.weight"}) {
       layer.qkv.push_back(take(layer_name(i, name)));
     }
     layer.out.push_back(take(layer_name(i, "self_attn.o_proj.weight")));

@@ -1,5 +1,6 @@
-// A model's weights in the two forms that the engine computes with: packed as their file holds them,
-// for decoding, and dense [out, in] matrices for the products of many rows, made when first needed.
+// A model's weights in the two forms that the engine computes with: packed as their file holds
+// them, for decoding, and dense [out, in] matrices for the products of many rows, made when first
+// needed.
 #pragma once
 #include <functional>
 #include <memory>
@@ -22,7 +23,7 @@ using PackedGroup = std::vector<kernels::PackedMatrix>;
 
 struct PackedLayer {
   std::vector<float> norm_in, norm_mid;
-  PackedGroup qkv;   // query, key, value
+  PackedGroup qkv;  // query, key, value
   PackedGroup out;
   PackedGroup gate;
   PackedGroup up;
@@ -42,8 +43,7 @@ class Source {
   virtual const model::Config& config() const = 0;
   virtual kernels::PackedMatrix packed(const model::TensorInfo& info, bool exact) const = 0;
   // Rows [begin, end) as numbers.
-  virtual void rows(const model::TensorInfo& info, int64_t begin, int64_t end,
-                    float* to) const = 0;
+  virtual void rows(const model::TensorInfo& info, int64_t begin, int64_t end, float* to) const = 0;
 };
 std::unique_ptr<Source> file_source(model::ModelFile file);
 std::unique_ptr<Source> memory_source(const model::Weights& weights);

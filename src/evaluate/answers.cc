@@ -58,9 +58,10 @@ class Collected {
 
 }  // namespace
 
-Result<std::vector<Answer>> student_answers(
-    const model::Weights& weights, std::shared_ptr<const tokenizer::Tokenizer> tokenizer,
-    const std::vector<dialog::Messages>& prompts, const AnswerOptions& options) {
+Result<std::vector<Answer>> student_answers(const model::Weights& weights,
+                                            std::shared_ptr<const tokenizer::Tokenizer> tokenizer,
+                                            const std::vector<dialog::Messages>& prompts,
+                                            const AnswerOptions& options) {
   RETORT_TRY(const auto format, tokenizer::ChatFormat::detect(*tokenizer));
   Collected collected(prompts.size());  // outlives the engine, whose thread writes into it
   RETORT_TRY(const auto engine, engine::Engine::from_weights(weights, tokenizer, options.engine));

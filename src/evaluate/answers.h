@@ -25,8 +25,9 @@ struct AnswerOptions {
 
 // One answer a prompt, in order. Each depends on its prompt and place alone, not on the others.
 // Ctrl-C stops within a step with the error `interrupted`.
-Result<std::vector<Answer>> student_answers(
-    const model::Weights& weights, std::shared_ptr<const tokenizer::Tokenizer> tokenizer,
-    const std::vector<dialog::Messages>& prompts, const AnswerOptions& options);
+Result<std::vector<Answer>> student_answers(const model::Weights& weights,
+                                            std::shared_ptr<const tokenizer::Tokenizer> tokenizer,
+                                            const std::vector<dialog::Messages>& prompts,
+                                            const AnswerOptions& options);
 
 }  // namespace retort::evaluate

@@ -88,9 +88,9 @@ std::vector<const corpus::Record*> chosen_records(const EvaluateInput& input) {
     if (seen.insert(cluster_of(record)).second) first.push_back(&record);
   }
   std::vector<const corpus::Record*> chosen;
-  for (const uint32_t index : base::permutation(static_cast<uint32_t>(first.size()),
-                                                static_cast<uint64_t>(input.options.seed),
-                                                kPromptChoice)) {
+  for (const uint32_t index :
+       base::permutation(static_cast<uint32_t>(first.size()),
+                         static_cast<uint64_t>(input.options.seed), kPromptChoice)) {
     if (static_cast<int64_t>(chosen.size()) == input.options.prompts) break;
     chosen.push_back(first[index]);
   }
@@ -117,7 +117,7 @@ Result<std::vector<Pair>> ask_student(const EvaluateInput& input) {
   return pairs;
 }
 
-std::optional<Named> named(const std::vector<Pair>& pairs, const AnswerText Pair::* who,
+std::optional<Named> named(const std::vector<Pair>& pairs, const AnswerText Pair::*who,
                            const BootstrapOptions& bootstrap) {
   std::vector<Part> parts;
   std::vector<std::string> clusters;
@@ -132,7 +132,7 @@ std::optional<Named> named(const std::vector<Pair>& pairs, const AnswerText Pair
   return Named{bootstrap_ratio(parts, clusters, bootstrap), static_cast<int64_t>(parts.size())};
 }
 
-std::vector<AnswerText> texts_of(const std::vector<Pair>& pairs, const AnswerText Pair::* who) {
+std::vector<AnswerText> texts_of(const std::vector<Pair>& pairs, const AnswerText Pair::*who) {
   std::vector<AnswerText> out;
   for (const Pair& pair : pairs) out.push_back(pair.*who);
   return out;

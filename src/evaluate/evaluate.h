@@ -37,8 +37,8 @@ struct EvaluateInput {
   EvaluateOptions options;
   engine::Sampling sampling;  // as the teacher was asked
   int64_t max_tokens = 256;
-  std::string folder;               // gets results.json and samples.jsonl
-  std::vector<std::string> notes;   // the caller's own sentences, put first
+  std::string folder;              // gets results.json and samples.jsonl
+  std::vector<std::string> notes;  // the caller's own sentences, put first
 };
 
 struct Named {
@@ -47,8 +47,8 @@ struct Named {
 };
 
 struct Summary {
-  int64_t records = 0, prompts = 0, bytes = 0;  // held out and scored
-  int64_t too_long = 0;                         // held out, longer than the student's positions
+  int64_t records = 0, prompts = 0, bytes = 0;    // held out and scored
+  int64_t too_long = 0;                           // held out, longer than the student's positions
   Interval student_bits, ngram_bits, difference;  // bits per byte; difference = student - n-gram
   std::optional<Named> teacher_named, student_named;  // nothing when no prompt has slots
   Readability teacher, student;

@@ -19,7 +19,9 @@ uint64_t key_of(uint32_t parent, int32_t token) {
   return ((static_cast<uint64_t>(parent) << 32) | static_cast<uint32_t>(token + 1)) + 1;
 }
 
-size_t count_class(int64_t count) { return count >= 3 ? 2 : static_cast<size_t>(count - 1); }
+size_t count_class(int64_t count) {
+  return count >= 3 ? 2 : static_cast<size_t>(count - 1);
+}
 
 double discount(const Discounts& d, int64_t count) {
   const double by_class[3] = {d.one, d.two, d.more};

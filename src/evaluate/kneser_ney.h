@@ -46,7 +46,7 @@ class KneserNey {
   };
   // An n-gram of level n is a node with parent (its first n - 1 tokens) and last token.
   struct Node {
-    uint64_t key = 0;   // parent and token, plus one; 0 is an empty place
+    uint64_t key = 0;  // parent and token, plus one; 0 is an empty place
     uint32_t id = 0;
   };
   struct Level {

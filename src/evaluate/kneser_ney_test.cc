@@ -78,8 +78,8 @@ Documents sample_documents(uint64_t seed, int count) {
     const uint64_t length = 1 + random.below(12);
     for (uint64_t i = 1; i < length; ++i) {
       const bool leans = random.uniform() < 0.7;
-      const auto next = leans ? (document.back() * 3 + 1) % kVocab
-                              : static_cast<int32_t>(random.below(kVocab));
+      const auto next =
+          leans ? (document.back() * 3 + 1) % kVocab : static_cast<int32_t>(random.below(kVocab));
       document.push_back(next);
     }
     documents.push_back(std::move(document));
@@ -126,8 +126,8 @@ TEST(KneserNey, EqualsTheDefinitionOnRandomContexts) {
   base::Random random(5);
   for (int i = 0; i < 300; ++i) {
     const auto& source = documents[random.below(documents.size())];
-    Gram context(source.begin(), source.begin() + static_cast<std::ptrdiff_t>(
-                                                      random.below(source.size() + 1)));
+    Gram context(source.begin(),
+                 source.begin() + static_cast<std::ptrdiff_t>(random.below(source.size() + 1)));
     if (!context.empty() && random.uniform() < 0.3) context.back() = 6;  // partly unseen
     const auto token = static_cast<int32_t>(random.below(kVocab));
     ASSERT_NEAR(std::exp(model->log_probability(context, token)), expected.p(context, token),

@@ -10,7 +10,9 @@ namespace {
 
 constexpr int64_t kBatchTokens = 1024;
 
-int64_t inputs(const Scored& text) { return static_cast<int64_t>(text.ids.size()) - 1; }
+int64_t inputs(const Scored& text) {
+  return static_cast<int64_t>(text.ids.size()) - 1;
+}
 
 void append(model::Batch& batch, const Scored& text) {
   batch.doc_starts.push_back(static_cast<int32_t>(batch.tokens.size()));

@@ -17,8 +17,12 @@ bool is_unicode_punctuation(std::string_view text) {
   return text.size() >= 3 && (text.starts_with("\xe2\x80") || text.starts_with("\xe2\x81"));
 }
 
-char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
-bool is_space(char c) { return c == ' ' || c == '\n' || c == '\t' || c == '\r'; }
+char lower(char c) {
+  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+}
+bool is_space(char c) {
+  return c == ' ' || c == '\n' || c == '\t' || c == '\r';
+}
 
 bool same_or_plural(const std::string& word, const std::string& value) {
   if (word == value || word == value + "s" || word == value + "es") return true;

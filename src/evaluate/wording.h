@@ -24,11 +24,11 @@ int64_t sentence_count(std::string_view text);
 // Over many answers.
 struct Readability {
   int64_t answers = 0;
-  double ended = 0;             // share that stopped by themselves
+  double ended = 0;  // share that stopped by themselves
   double mean_words = 0;
   double mean_sentences = 0;
-  double distinct_2 = 0;        // different word pairs / word pairs, over all answers together
-  double repeated_4grams = 0;   // share of 4-word runs that stood in the same answer before
+  double distinct_2 = 0;       // different word pairs / word pairs, over all answers together
+  double repeated_4grams = 0;  // share of 4-word runs that stood in the same answer before
 };
 
 struct AnswerText {

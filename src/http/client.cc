@@ -19,14 +19,22 @@ namespace retort::http {
 
 const char* name(Failure failure) {
   switch (failure) {
-    case Failure::none: return "none";
-    case Failure::invalid: return "invalid";
-    case Failure::connect: return "connect";
-    case Failure::tls: return "tls";
-    case Failure::broken: return "broken";
-    case Failure::timed_out: return "timed_out";
-    case Failure::too_large: return "too_large";
-    case Failure::cancelled: return "cancelled";
+    case Failure::none:
+      return "none";
+    case Failure::invalid:
+      return "invalid";
+    case Failure::connect:
+      return "connect";
+    case Failure::tls:
+      return "tls";
+    case Failure::broken:
+      return "broken";
+    case Failure::timed_out:
+      return "timed_out";
+    case Failure::too_large:
+      return "too_large";
+    case Failure::cancelled:
+      return "cancelled";
   }
   return "none";
 }
@@ -196,7 +204,9 @@ void Client::Impl::stop() {
 }
 
 Client::Client(ClientOptions options) : impl_(std::make_unique<Impl>(std::move(options))) {}
-Client::~Client() { impl_->stop(); }
+Client::~Client() {
+  impl_->stop();
+}
 
 ExchangeId Client::send(Request request, Handlers handlers) {
   ExchangeId id = 0;

@@ -24,19 +24,19 @@ const std::string* find_header(const Headers& headers, std::string_view name);
 
 struct Request {
   std::string method = "GET";
-  std::string url;  // http:// or https://
+  std::string url;       // http:// or https://
   Headers headers = {};  // Host, Content-Length and User-Agent are made when they are not given
   std::string body = {};
   int64_t connect_timeout_ms = 10'000;
-  int64_t idle_timeout_ms = 120'000;    // between two pieces of the answer; 0: none
-  int64_t total_timeout_ms = 600'000;   // 0: none
+  int64_t idle_timeout_ms = 120'000;   // between two pieces of the answer; 0: none
+  int64_t total_timeout_ms = 600'000;  // 0: none
   int64_t max_response_bytes = int64_t{64} << 20;
 };
 
 struct Response {
   int status = 0;  // 0: no status line arrived
   Headers headers;
-  std::string body;  // empty when on_chunk took it
+  std::string body;            // empty when on_chunk took it
   int64_t received_bytes = 0;  // of the body
   const std::string* find(std::string_view name) const { return find_header(headers, name); }
 };

@@ -11,7 +11,9 @@ namespace retort::http {
 namespace {
 
 Request get(const RawServer& server) {
-  return {.url = server.url("/v1"), .connect_timeout_ms = 2000, .idle_timeout_ms = 3000,
+  return {.url = server.url("/v1"),
+          .connect_timeout_ms = 2000,
+          .idle_timeout_ms = 3000,
           .total_timeout_ms = 5000};
 }
 
@@ -27,8 +29,9 @@ TEST(HttpClientTest, SendsExactlyWhatItWasGivenAndReadsTheAnswer) {
   std::string seen;
   RawServer server([&](RawSocket& socket, int) {
     seen = socket.read_until("{\"a\":1}");
-    socket.write("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 201 Created\r\nX-Request-Id: abc\r\n"
-                 "Content-Length: 5\r\n\r\nhello");
+    socket.write(
+        "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 201 Created\r\nX-Request-Id: abc\r\n"
+        "Content-Length: 5\r\n\r\nhello");
   });
   Client client;
   Request request = get(server);
@@ -101,13 +104,13 @@ TEST_P(HttpClientBrokenTest, HalfAnAnswerIsAnUnknownOutcome) {
 
 INSTANTIATE_TEST_SUITE_P(
     Answers, HttpClientBrokenTest,
-    ::testing::Values(
-        Broken{"nothing", ""}, Broken{"half_head", "HTTP/1.1 200 OK\r\nContent-"},
-        Broken{"short_length", "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc"},
-        Broken{"no_last_chunk",
-               "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"},
-        Broken{"bad_chunk", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nabc\r\n"},
-        Broken{"no_http", "220 ftp ready\r\n"}),
+    ::testing::Values(Broken{"nothing", ""}, Broken{"half_head", "HTTP/1.1 200 OK\r\nContent-"},
+                      Broken{"short_length", "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc"},
+                      Broken{"no_last_chunk",
+                             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"},
+                      Broken{"bad_chunk",
+                             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nabc\r\n"},
+                      Broken{"no_http", "220 ftp ready\r\n"}),
     [](const auto& broken) { return std::string(broken.param.name); });
 
 TEST(HttpClientTest, ResetInTheBodyIsBrokenAndKeepsWhatCame) {
@@ -169,8 +172,8 @@ TEST(HttpClientTest, LargeAnswersStopAtTheLimit) {
     if (number == 0) socket.write("HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n");
     if (number == 1) socket.write("HTTP/1.1 200 OK\r\n\r\n");
     if (number == 2) socket.write("HTTP/1.1 200 OK\r\n");
-    const std::string piece = number == 2 ? "X-A: " + std::string(1000, 'a') + "\r\n"
-                                          : std::string(1000, 'b');
+    const std::string piece =
+        number == 2 ? "X-A: " + std::string(1000, 'a') + "\r\n" : std::string(1000, 'b');
     for (int i = 0; i < 5000 && socket.write(piece); ++i) {
     }
   });

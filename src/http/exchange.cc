@@ -148,7 +148,9 @@ void Exchange::set_body() {
   }
 }
 
-void Exchange::start(int64_t now_ms) { started_ms_ = active_ms_ = now_ms; }
+void Exchange::start(int64_t now_ms) {
+  started_ms_ = active_ms_ = now_ms;
+}
 
 int64_t Exchange::deadline_ms() const {
   int64_t deadline = kNever;
@@ -160,7 +162,9 @@ int64_t Exchange::deadline_ms() const {
   return deadline;
 }
 
-void Exchange::touch() { active_ms_ = base::system_clock().monotonic_ms(); }
+void Exchange::touch() {
+  active_ms_ = base::system_clock().monotonic_ms();
+}
 
 size_t Exchange::on_header(char* data, size_t size, size_t count, void* self) {
   const size_t bytes = size * count;
@@ -239,18 +243,24 @@ Failure Exchange::classify(CURLcode code) const {
   if (too_large_) return Failure::too_large;
   switch (code) {
     // libcurl takes an end inside the head for the end of the answer.
-    case CURLE_OK: return head_done_ ? Failure::none : Failure::broken;
-    case CURLE_FILESIZE_EXCEEDED: return Failure::too_large;
+    case CURLE_OK:
+      return head_done_ ? Failure::none : Failure::broken;
+    case CURLE_FILESIZE_EXCEEDED:
+      return Failure::too_large;
     case CURLE_URL_MALFORMAT:
-    case CURLE_UNSUPPORTED_PROTOCOL: return attempts_ > 0 ? Failure::broken : Failure::invalid;
+    case CURLE_UNSUPPORTED_PROTOCOL:
+      return attempts_ > 0 ? Failure::broken : Failure::invalid;
     case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_SSL_CONNECT_ERROR:
     case CURLE_SSL_CERTPROBLEM:
     case CURLE_SSL_CACERT_BADFILE:
     case CURLE_SSL_CIPHER:
-    case CURLE_SSL_ISSUER_ERROR: return attempts_ > 0 ? Failure::broken : Failure::tls;
-    case CURLE_OPERATION_TIMEDOUT: return Failure::timed_out;
-    default: return attempts_ > 0 ? Failure::broken : Failure::connect;
+    case CURLE_SSL_ISSUER_ERROR:
+      return attempts_ > 0 ? Failure::broken : Failure::tls;
+    case CURLE_OPERATION_TIMEDOUT:
+      return Failure::timed_out;
+    default:
+      return attempts_ > 0 ? Failure::broken : Failure::connect;
   }
 }
 

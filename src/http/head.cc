@@ -9,7 +9,9 @@
 namespace retort::http {
 namespace {
 
-Refusal bad(std::string reason) { return {400, std::move(reason)}; }
+Refusal bad(std::string reason) {
+  return {400, std::move(reason)};
+}
 
 bool same(std::string_view a, std::string_view b) {
   return a.size() == b.size() && strncasecmp(a.data(), b.data(), a.size()) == 0;
@@ -131,9 +133,9 @@ Refusal judge_framing(Head& head) {
     head.chunked = true;
   }
   if (length != nullptr) {
-    const bool digits = !length->empty() && length->size() <= 15 &&
-                        std::all_of(length->begin(), length->end(),
-                                    [](char c) { return c >= '0' && c <= '9'; });
+    const bool digits =
+        !length->empty() && length->size() <= 15 &&
+        std::all_of(length->begin(), length->end(), [](char c) { return c >= '0' && c <= '9'; });
     if (!digits) return bad("Content-Length is no number");
     std::from_chars(length->data(), length->data() + length->size(), head.content_length);
   }
@@ -152,8 +154,8 @@ std::string host_of(std::string_view text) {
   if (const size_t colon = text.find(':', bracket); colon != std::string_view::npos) {
     name = text.substr(0, colon);
     const std::string_view port = text.substr(colon + 1);
-    if (port.size() > 5 || !std::all_of(port.begin(), port.end(),
-                                        [](char c) { return c >= '0' && c <= '9'; })) {
+    if (port.size() > 5 ||
+        !std::all_of(port.begin(), port.end(), [](char c) { return c >= '0' && c <= '9'; })) {
       return "";
     }
   }

@@ -11,8 +11,8 @@ namespace retort::http {
 
 // How the request wants to be answered.
 struct AnswerForm {
-  bool head_only = false;   // HEAD: no body follows
-  bool http10 = false;      // no chunks: the end of the connection ends the body
+  bool head_only = false;  // HEAD: no body follows
+  bool http10 = false;     // no chunks: the end of the connection ends the body
   bool keep_alive = true;
   int64_t max_pending_bytes = 1 << 20;
 };

@@ -38,7 +38,9 @@ constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
 // A client may send its next requests early; more than this waits in the kernel.
 constexpr size_t kReadAheadBytes = 64 << 10;
 
-std::chrono::milliseconds ms(int64_t count) { return std::chrono::milliseconds(count); }
+std::chrono::milliseconds ms(int64_t count) {
+  return std::chrono::milliseconds(count);
+}
 
 class Connection;
 
@@ -65,7 +67,9 @@ struct Core {
 class Connection : public std::enable_shared_from_this<Connection> {
  public:
   Connection(Core& core, tcp::socket socket)
-      : core_(core), socket_(std::move(socket)), deadline_(socket_.get_executor()),
+      : core_(core),
+        socket_(std::move(socket)),
+        deadline_(socket_.get_executor()),
         news_(socket_.get_executor()) {
     const std::lock_guard lock(core_.mutex);
     core_.connections.insert(this);
@@ -205,8 +209,8 @@ Refusal Connection::judge_origin(const Head& head) const {
   const std::string* origin = find_header(head.headers, "Origin");
   if (origin == nullptr) return {};
   const std::string host = origin_host(*origin);
-  const bool known = core_.loopback ? is_allowed_host(host, allowed)
-                                    : !host.empty() && host == head.host;
+  const bool known =
+      core_.loopback ? is_allowed_host(host, allowed) : !host.empty() && host == head.host;
   return known ? Refusal{} : Refusal{403, "pages of that Origin may not ask this server"};
 }
 
@@ -410,8 +414,8 @@ Result<void> Server::Impl::listen() {
   const ServerOptions& options = core.options;
   ErrorOf error;
   tcp::resolver resolver(core.io);
-  const auto found = resolver.resolve(options.host, std::to_string(options.port),
-                                      tcp::resolver::passive, error);
+  const auto found =
+      resolver.resolve(options.host, std::to_string(options.port), tcp::resolver::passive, error);
   if (error) return listen_error(options, error);
   const tcp::endpoint endpoint = found.begin()->endpoint();
   core.loopback = endpoint.address().is_loopback();
@@ -446,9 +450,15 @@ void Server::Impl::stop() {
 }
 
 Server::Server(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
-Server::~Server() { stop(); }
-int Server::port() const { return impl_->port; }
-void Server::stop() { impl_->stop(); }
+Server::~Server() {
+  stop();
+}
+int Server::port() const {
+  return impl_->port;
+}
+void Server::stop() {
+  impl_->stop();
+}
 
 Result<std::unique_ptr<Server>> Server::start(const ServerOptions& options, Handler handler) {
   auto impl = std::make_unique<Impl>();
@@ -459,8 +469,8 @@ Result<std::unique_ptr<Server>> Server::start(const ServerOptions& options, Hand
   parts.work = std::make_unique<asio::executor_work_guard<asio::io_context::executor_type>>(
       parts.core.io.get_executor());
   asio::co_spawn(
-      parts.acceptor->get_executor(),
-      [&parts] { return accept_all(parts.core, *parts.acceptor); }, asio::detached);
+      parts.acceptor->get_executor(), [&parts] { return accept_all(parts.core, *parts.acceptor); },
+      asio::detached);
   for (int i = 0; i < std::max(1, options.threads); ++i) {
     parts.threads.emplace_back([&parts] { run_io(parts.core.io); });
   }

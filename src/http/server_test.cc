@@ -48,9 +48,9 @@ TEST(HttpServerTest, AnswersAndKeepsTheConnection) {
 
 TEST(HttpServerTest, ReadsBodiesOfBothKindsInAnyPieces) {
   const auto server = started();
-  const std::string chunked =
-      "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n" + kEnd + "3\r\nabc\r\nA\r\n0123456789\r\n"
-      "0\r\n\r\n";
+  const std::string chunked = "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n" + kEnd +
+                              "3\r\nabc\r\nA\r\n0123456789\r\n"
+                              "0\r\n\r\n";
   const std::string sized = "POST / HTTP/1.1\r\nContent-Length: 13\r\n" + kEnd + "abc0123456789";
   for (const std::string& request : {chunked, sized}) {
     RawSocket socket = RawSocket::connect(server->port());
@@ -122,7 +122,8 @@ TEST(HttpServerTest, DoubtfulRequestsAreRefusedBeforeTheHandler) {
       {post + "Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n"},
       {post + "Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"},
       {post + "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"},
-      {post + "Transfer-Encoding: \x0b" "chunked\r\n\r\n0\r\n\r\n"},
+      {post + "Transfer-Encoding: \x0b"
+              "chunked\r\n\r\n0\r\n\r\n"},
       {"POST / HTTP/1.0\r\n" + host + "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"},
       {post + "Transfer-Encoding: chunked\r\n\r\n-2\r\nab\r\n"},
       {post + "Transfer-Encoding: chunked\r\n\r\n3;ext=1\r\nabc\r\n0\r\n\r\n"},
@@ -183,7 +184,8 @@ TEST(HttpServerTest, DoubtfulRequestsAreRefusedBeforeTheHandler) {
     const std::string answer = ask(*server, refused.bytes);
     const std::string shown = refused.bytes.substr(0, 120);
     EXPECT_TRUE(answer.starts_with("HTTP/1.1 " + std::to_string(refused.status) + " "))
-        << shown << "\n" << answer.substr(0, 60);
+        << shown << "\n"
+        << answer.substr(0, 60);
     EXPECT_NE(answer.find("Connection: close\r\n"), std::string::npos) << shown;
     EXPECT_EQ(answer.find("HTTP/1.1 ", 1), std::string::npos) << shown;
   }
@@ -214,8 +216,8 @@ TEST(HttpServerTest, AllowedHostsAreAddedToLoopback) {
 }
 
 TEST(HttpServerTest, SlowHeadsAndBodiesRunOutOfTime) {
-  const auto server = started(
-      echo, {.head_timeout_ms = 150, .body_timeout_ms = 150, .idle_timeout_ms = 150});
+  const auto server =
+      started(echo, {.head_timeout_ms = 150, .body_timeout_ms = 150, .idle_timeout_ms = 150});
   EXPECT_TRUE(ask(*server, "GET / HT").starts_with("HTTP/1.1 408"));
   EXPECT_TRUE(ask(*server, "POST / HTTP/1.1\r\nContent-Length: 8\r\n" + kEnd + "abc")
                   .starts_with("HTTP/1.1 408"));
@@ -338,9 +340,8 @@ TEST(HttpServerTest, AReaderThatTakesNothingLosesItsConnectionInTime) {
 TEST(HttpServerTest, ADroppedRequestIsAnswered) {
   const auto fresh = started([](ServerRequest, std::shared_ptr<Responder>) {});
   EXPECT_TRUE(ask(*fresh, "GET / HTTP/1.1\r\n" + kEnd).starts_with("HTTP/1.1 500"));
-  const auto throws = started([](ServerRequest, std::shared_ptr<Responder>) {
-    throw std::runtime_error("broken");
-  });
+  const auto throws = started(
+      [](ServerRequest, std::shared_ptr<Responder>) { throw std::runtime_error("broken"); });
   EXPECT_TRUE(ask(*throws, "GET / HTTP/1.1\r\n" + kEnd).starts_with("HTTP/1.1 500"));
   const auto half = started([](ServerRequest, std::shared_ptr<Responder> responder) {
     responder->begin({});

@@ -19,8 +19,9 @@ TEST(JsonTest, RoundTripsEveryKindAndKeepsKeyOrder) {
 }
 
 TEST(JsonTest, RefusesWhatIsNotJson) {
-  const char* wrong[] = {"", "{", "[1,]", "{\"a\":1,}", "nul", "01", "+1", "NaN", "1 2", "'a'",
-                         "\"\\x\"", "\"\xff\"", "{\"a\":1,\"a\":2}", "\"a\nb\"", "\x00"};
+  const char* wrong[] = {
+      "",    "{",       "[1,]",     "{\"a\":1,}",        "nul",      "01",  "+1", "NaN", "1 2",
+      "'a'", "\"\\x\"", "\"\xff\"", "{\"a\":1,\"a\":2}", "\"a\nb\"", "\x00"};
   for (const char* text : wrong) EXPECT_FALSE(parse(text).ok()) << text;
   EXPECT_NE(parse("{", "a.json").error().where.find("a.json"), std::string::npos);
 }
@@ -69,15 +70,16 @@ TEST(JsonTest, CanonicalFormFollowsRfc8785) {
   EXPECT_EQ(canonical(value),
             R"({"literals":[null,true,false],"numbers":[333333333.3333333,1e+30,4.5,0.002,1e-27],)"
             "\"string\":\"\u20ac$\\u000f\\nA'B\\\"\\\\\\\\\\\"/\"}");
-  const auto keys = *parse(
-      R"({"\u20ac":1,"\r":2,"\ufb33":3,"1":4,"\ud83d\ude00":5,"\u0080":6,"\u00f6":7})");
+  const auto keys =
+      *parse(R"({"\u20ac":1,"\r":2,"\ufb33":3,"1":4,"\ud83d\ude00":5,"\u0080":6,"\u00f6":7})");
   EXPECT_EQ(canonical(keys),
             "{\"\\r\":2,\"1\":4,\"\u0080\":6,\"\u00f6\":7,\"\u20ac\":1,\"\U0001F600\":5,"
             "\"\ufb33\":3}");
 }
 
 TEST(JsonTest, InvalidUtf8IsReplacedWhenPrinted) {
-  EXPECT_EQ(dump(Value(std::string("a\xff" "b\xed\xa0\x80"))),
+  EXPECT_EQ(dump(Value(std::string("a\xff"
+                                   "b\xed\xa0\x80"))),
             "\"a\uFFFDb\uFFFD\uFFFD\uFFFD\"");
 }
 

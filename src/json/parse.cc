@@ -33,12 +33,18 @@ bool has_duplicate_keys(const Object& members) {
 // The parser has bounded the depth, so recursion is bounded too.
 Result<Value> convert(const element& from) {
   switch (from.type()) {
-    case element_type::NULL_VALUE: return Value();
-    case element_type::BOOL: return Value(bool(from));
-    case element_type::INT64: return Value(int64_t(from));
-    case element_type::UINT64: return Value(static_cast<double>(uint64_t(from)));
-    case element_type::DOUBLE: return Value(double(from));
-    case element_type::STRING: return Value(std::string_view(from));
+    case element_type::NULL_VALUE:
+      return Value();
+    case element_type::BOOL:
+      return Value(bool(from));
+    case element_type::INT64:
+      return Value(int64_t(from));
+    case element_type::UINT64:
+      return Value(static_cast<double>(uint64_t(from)));
+    case element_type::DOUBLE:
+      return Value(double(from));
+    case element_type::STRING:
+      return Value(std::string_view(from));
     case element_type::ARRAY: {
       Array items;
       for (const element item : simdjson::dom::array(from)) {

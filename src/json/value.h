@@ -19,18 +19,18 @@ using Object = std::vector<Member>;
 
 class Value {
  public:
-  Value() = default;                                       // null
-  Value(std::nullptr_t) {}                                 // NOLINT: implicit, as all below
-  Value(bool value) : data_(value) {}                      // NOLINT
-  Value(int value) : data_(int64_t{value}) {}              // NOLINT
-  Value(int64_t value) : data_(value) {}                   // NOLINT
+  Value() = default;                                             // null
+  Value(std::nullptr_t) {}                                       // NOLINT: implicit, as all below
+  Value(bool value) : data_(value) {}                            // NOLINT
+  Value(int value) : data_(int64_t{value}) {}                    // NOLINT
+  Value(int64_t value) : data_(value) {}                         // NOLINT
   Value(uint64_t value) : data_(static_cast<int64_t>(value)) {}  // NOLINT
-  Value(double value) : data_(value) {}                    // NOLINT
-  Value(const char* value) : data_(std::string(value)) {}  // NOLINT
-  Value(std::string value) : data_(std::move(value)) {}    // NOLINT
-  Value(std::string_view value) : data_(std::string(value)) {}  // NOLINT
-  Value(Array value) : data_(std::move(value)) {}          // NOLINT
-  Value(Object value) : data_(std::move(value)) {}         // NOLINT
+  Value(double value) : data_(value) {}                          // NOLINT
+  Value(const char* value) : data_(std::string(value)) {}        // NOLINT
+  Value(std::string value) : data_(std::move(value)) {}          // NOLINT
+  Value(std::string_view value) : data_(std::string(value)) {}   // NOLINT
+  Value(Array value) : data_(std::move(value)) {}                // NOLINT
+  Value(Object value) : data_(std::move(value)) {}               // NOLINT
   // Value::object({{"a", 1}, {"b", "two"}})
   static Value object(Object members = {}) { return Value(std::move(members)); }
   static Value array(Array items = {}) { return Value(std::move(items)); }

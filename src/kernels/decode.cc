@@ -15,7 +15,9 @@ const DecodeLoops& decode_loops() {
   return chosen;
 }
 
-const char* decode_isa() { return decode_loops().name; }
+const char* decode_isa() {
+  return decode_loops().name;
+}
 
 void quantise_row(const Rows& rows, int64_t row, int64_t begin, int64_t end) {
   RETORT_CHECK(begin % kCodeBlock == 0 && end % kCodeBlock == 0 && end <= rows.width);
@@ -27,7 +29,9 @@ void row_product(const RowProduct& product, int64_t first_tile, int64_t last_til
   decode_loops().row_product(product, first_tile, last_tile);
 }
 
-void norm_row(const NormRow& args) { decode_loops().norm_row(args); }
+void norm_row(const NormRow& args) {
+  decode_loops().norm_row(args);
+}
 
 void swiglu_part(const float* gate, const float* up, float* act, int64_t count) {
   decode_loops().swiglu_part(gate, up, act, count);
@@ -55,8 +59,7 @@ void store_in(K* pool, const PagedHead& head, int64_t position, const float* key
 
 }  // namespace
 
-void store_position(const PagedHead& head, int64_t position, const float* key,
-                    const float* value) {
+void store_position(const PagedHead& head, int64_t position, const float* key, const float* value) {
   if (head.f32 != nullptr) return store_in(head.f32, head, position, key, value);
   store_in(head.bf16, head, position, key, value);
 }
@@ -84,7 +87,9 @@ void paged_attention(const PagedAttention& args) {
   decode_loops().paged_attention(args);
 }
 
-float row_maximum(const float* x, int64_t count) { return decode_loops().row_maximum(x, count); }
+float row_maximum(const float* x, int64_t count) {
+  return decode_loops().row_maximum(x, count);
+}
 
 float row_sum_exp(const float* x, int64_t count, float shift, float scale) {
   return decode_loops().row_sum_exp(x, count, shift, scale);

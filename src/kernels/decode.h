@@ -22,15 +22,16 @@ struct Rows {
   int64_t rows = 0;
   int64_t width = 0;
   float* values = nullptr;
-  int8_t* codes = nullptr;   // [width / 32, rows, 32]
-  float* scales = nullptr;   // [width / 32, rows]
-  float* sums = nullptr;     // [width / 32, rows]
+  int8_t* codes = nullptr;  // [width / 32, rows, 32]
+  float* scales = nullptr;  // [width / 32, rows]
+  float* sums = nullptr;    // [width / 32, rows]
 };
 
 // Codes of columns [begin, end) of one row, multiples of 32, from its values.
 void quantise_row(const Rows& rows, int64_t row, int64_t begin, int64_t end);
 
-// y[r, o] (+)= sum_i x[r, i] W[o, i] for the outputs of tiles [first, last); ld_y floats a row of y.
+// y[r, o] (+)= sum_i x[r, i] W[o, i] for the outputs of tiles [first, last); ld_y floats a row of
+// y.
 struct RowProduct {
   const PackedMatrix* weights = nullptr;
   Rows x;
@@ -40,7 +41,8 @@ struct RowProduct {
 };
 void row_product(const RowProduct& product, int64_t first_tile, int64_t last_tile);
 
-// Asks for the beginning of what a thread will stream next, so that it comes while the thread waits.
+// Asks for the beginning of what a thread will stream next, so that it comes while the thread
+// waits.
 inline void prefetch(const uint8_t* from, int64_t bytes) {
   for (int64_t at = 0; at < bytes; at += 64) __builtin_prefetch(from + at, 0, 2);
 }
@@ -62,9 +64,9 @@ void swiglu_part(const float* gate, const float* up, float* act, int64_t count);
 // values [16][D], in bf16 or fp32. Unwritten places hold finite numbers.
 constexpr int64_t kPagePositions = 16;
 struct PagedHead {
-  Bf16* bf16 = nullptr;       // of this layer and head in page 0; either this one
-  float* f32 = nullptr;       // or this one
-  int64_t page_stride = 0;    // elements from page to page
+  Bf16* bf16 = nullptr;     // of this layer and head in page 0; either this one
+  float* f32 = nullptr;     // or this one
+  int64_t page_stride = 0;  // elements from page to page
   const int32_t* pages = nullptr;
   int64_t head_dim = 0;
 };
@@ -83,7 +85,7 @@ struct PagedAttention {
   int64_t group = 0;
   const float* q = nullptr;  // token i, head g at q + i * ld_q + g * D
   int64_t ld_q = 0;
-  float* out = nullptr;      // likewise
+  float* out = nullptr;  // likewise
   int64_t ld_out = 0;
   float* scratch = nullptr;  // paged_attention_scratch() floats
 };

@@ -5,6 +5,8 @@
 
 namespace retort::kernels {
 
-const DecodeLoops* decode_loops_avx2() { return &avx2::kDecodeLoops; }
+const DecodeLoops* decode_loops_avx2() {
+  return &avx2::kDecodeLoops;
+}
 
 }  // namespace retort::kernels

@@ -5,6 +5,8 @@
 
 namespace retort::kernels {
 
-const DecodeLoops* decode_loops_avx512() { return &avx512::kDecodeLoops; }
+const DecodeLoops* decode_loops_avx512() {
+  return &avx512::kDecodeLoops;
+}
 
 }  // namespace retort::kernels

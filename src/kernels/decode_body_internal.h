@@ -15,8 +15,12 @@ struct Half {
   uint16_t bits;
 };
 
-RETORT_INLINE V load_weight(const float* p) { return load(p); }
-RETORT_INLINE V load_weight(const Bf16* p) { return load(p); }
+RETORT_INLINE V load_weight(const float* p) {
+  return load(p);
+}
+RETORT_INLINE V load_weight(const Bf16* p) {
+  return load(p);
+}
 RETORT_INLINE V load_weight(const Half* p) {
 #if defined(__AVX512F__)
   return (V)sixteen_halves(p);
@@ -66,8 +70,8 @@ static void any_tile(const RowProduct& product, int64_t tile, int64_t row, float
     const float* values = x.values + row * x.width;
     switch (w.format()) {
       case PackedFormat::f32:
-        return number_tile<float, R>(reinterpret_cast<const float*>(data), x.width, values,
-                                     x.width, out);
+        return number_tile<float, R>(reinterpret_cast<const float*>(data), x.width, values, x.width,
+                                     out);
       case PackedFormat::bf16:
         return number_tile<Bf16, R>(reinterpret_cast<const Bf16*>(data), x.width, values, x.width,
                                     out);
@@ -77,22 +81,29 @@ static void any_tile(const RowProduct& product, int64_t tile, int64_t row, float
     }
   }
   const int64_t blocks = w.blocks();
-  const CodeRows rows = {x.codes + row * kCodeBlock, x.scales + row, x.sums + row, x.rows, row == 0};
+  const CodeRows rows = {x.codes + row * kCodeBlock, x.scales + row, x.sums + row, x.rows,
+                         row == 0};
   switch (w.format()) {
-    case PackedFormat::q4: return code_tile<PackedFormat::q4, R>(data, blocks, rows, out);
+    case PackedFormat::q4:
+      return code_tile<PackedFormat::q4, R>(data, blocks, rows, out);
     case PackedFormat::q4_centred:
       return code_tile<PackedFormat::q4_centred, R>(data, blocks, rows, out);
-    default: return code_tile<PackedFormat::q8, R>(data, blocks, rows, out);
+    default:
+      return code_tile<PackedFormat::q8, R>(data, blocks, rows, out);
   }
 }
 
 static void tile_of_rows(const RowProduct& product, int64_t tile, int64_t row, int64_t count,
                          float (*out)[16]) {
   switch (count) {
-    case 8: return any_tile<8>(product, tile, row, out);
-    case 4: return any_tile<4>(product, tile, row, out);
-    case 2: return any_tile<2>(product, tile, row, out);
-    default: return any_tile<1>(product, tile, row, out);
+    case 8:
+      return any_tile<8>(product, tile, row, out);
+    case 4:
+      return any_tile<4>(product, tile, row, out);
+    case 2:
+      return any_tile<2>(product, tile, row, out);
+    default:
+      return any_tile<1>(product, tile, row, out);
   }
 }
 
@@ -190,8 +201,8 @@ static float sum_of_exp(const float* x, int64_t count, float shift, float scale)
   return sum(total) + rest;
 }
 
-static const DecodeLoops kDecodeLoops = {quantise_blocks,  row_product_tiles, norm_one,
-                                         swiglu_range,     attend_paged,      maximum_of,
-                                         sum_of_exp,       RETORT_ISA_TEXT};
+static const DecodeLoops kDecodeLoops = {quantise_blocks, row_product_tiles, norm_one,
+                                         swiglu_range,    attend_paged,      maximum_of,
+                                         sum_of_exp,      RETORT_ISA_TEXT};
 
 }  // namespace retort::kernels::RETORT_ISA

@@ -112,8 +112,8 @@ RETORT_INLINE __m256i code_dot(const uint8_t* from, const int8_t* x) {
       total = _mm256_add_epi32(total, _mm256_madd_epi16(pairs, ones));
     } else {
       const __m256i both = _mm256_load_si256(reinterpret_cast<const __m256i*>(from + q % 4 * 64));
-      const __m256i w = _mm256_and_si256(q < 4 ? both : _mm256_srli_epi16(both, 4),
-                                         _mm256_set1_epi8(15));
+      const __m256i w =
+          _mm256_and_si256(q < 4 ? both : _mm256_srli_epi16(both, 4), _mm256_set1_epi8(15));
       // 8 pairs of at most 2 * 15 * 127 fit 16 bits.
       total = _mm256_add_epi16(total, _mm256_maddubs_epi16(w, xs));
     }

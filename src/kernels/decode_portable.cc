@@ -5,6 +5,8 @@
 
 namespace retort::kernels {
 
-const DecodeLoops* decode_loops_portable() { return &portable::kDecodeLoops; }
+const DecodeLoops* decode_loops_portable() {
+  return &portable::kDecodeLoops;
+}
 
 }  // namespace retort::kernels

@@ -83,8 +83,9 @@ std::vector<float> reference(const PackedMatrix& w, const Rows& x) {
   return y;
 }
 
-constexpr PackedFormat kFormats[] = {PackedFormat::f32, PackedFormat::f16, PackedFormat::bf16,
-                                     PackedFormat::q4,  PackedFormat::q4_centred, PackedFormat::q8};
+constexpr PackedFormat kFormats[] = {PackedFormat::f32,        PackedFormat::f16,
+                                     PackedFormat::bf16,       PackedFormat::q4,
+                                     PackedFormat::q4_centred, PackedFormat::q8};
 
 TEST(DecodeTest, TheFastestForThisProcessorRuns) {
   const auto& cpu = base::cpu_features();
@@ -94,8 +95,11 @@ TEST(DecodeTest, TheFastestForThisProcessorRuns) {
 TEST(DecodeTest, ProductsEqualTheReferenceInEveryFormat) {
   for (const DecodeLoops* loops : all_loops()) {
     for (const PackedFormat format : kFormats) {
-      for (const auto [rows, out, in] : {std::array<int64_t, 3>{1, 16, 32}, {3, 40, 96},
-                                         {8, 17, 64}, {15, 7, 160}, {33, 100, 576}}) {
+      for (const auto [rows, out, in] : {std::array<int64_t, 3>{1, 16, 32},
+                                         {3, 40, 96},
+                                         {8, 17, 64},
+                                         {15, 7, 160},
+                                         {33, 100, 576}}) {
         const PackedMatrix w = random_matrix(format, out, in, 5);
         const Activations x(*loops, rows, in, 6);
         std::vector<float> y(static_cast<size_t>(rows * out), 1.0f);
@@ -179,11 +183,13 @@ TEST(DecodeTest, NormSwigluAndSums) {
       double squares = 0, exps = 0;
       for (const float v : x) squares += static_cast<double>(v) * v;
       const double rstd = 1 / std::sqrt(squares / static_cast<double>(width) + 1e-5);
-      for (size_t i = 0; i < x.size(); ++i) expected[i] = static_cast<float>(x[i] * rstd * weight[i]);
+      for (size_t i = 0; i < x.size(); ++i)
+        expected[i] = static_cast<float>(x[i] * rstd * weight[i]);
       EXPECT_LT(relative_difference(y, expected), 1e-6) << loops->name << width;
       loops->swiglu_part(x.data(), weight.data(), y.data(), width);
       for (size_t i = 0; i < x.size(); ++i) {
-        expected[i] = static_cast<float>(x[i] / (1 + std::exp(-static_cast<double>(x[i]))) * weight[i]);
+        expected[i] =
+            static_cast<float>(x[i] / (1 + std::exp(-static_cast<double>(x[i]))) * weight[i]);
         exps += std::exp((static_cast<double>(x[i]) - 0.5) * 2);
       }
       EXPECT_LT(relative_difference(y, expected), 1e-6) << loops->name << width;
@@ -196,7 +202,8 @@ TEST(DecodeTest, NormSwigluAndSums) {
 // A sequence of `length` positions in scattered pages.
 struct Cache {
   Cache(int64_t length, int64_t head_dim, uint64_t seed, bool exact = false)
-      : keys(random_floats(length * head_dim, seed)), values(random_floats(length * head_dim, seed + 1)) {
+      : keys(random_floats(length * head_dim, seed)),
+        values(random_floats(length * head_dim, seed + 1)) {
     const int64_t count = (length + kPagePositions - 1) / kPagePositions;
     for (int64_t i = 0; i < count; ++i) pages.push_back(static_cast<int32_t>((i * 7 + 3) % 64));
     pool.resize(static_cast<size_t>(64 * 2 * kPagePositions * head_dim));
@@ -214,13 +221,20 @@ struct Cache {
   PagedHead head;
 };
 
-float rounded(float x) { return tensor::to_float(tensor::to_bf16(x)); }
+float rounded(float x) {
+  return tensor::to_float(tensor::to_bf16(x));
+}
 
 TEST(DecodeTest, PagedAttentionEqualsTheFormula) {
   for (const DecodeLoops* loops : all_loops()) {
     for (const auto [length, head_dim, group, tokens, exact] :
-         {std::array<int64_t, 5>{1, 6, 1, 1, 0}, {16, 64, 3, 4, 0}, {17, 8, 2, 6, 1},
-          {100, 64, 3, 1, 0}, {61, 80, 20, 1, 1}, {39, 24, 4, 3, 0}, {100, 64, 3, 4, 1}}) {
+         {std::array<int64_t, 5>{1, 6, 1, 1, 0},
+          {16, 64, 3, 4, 0},
+          {17, 8, 2, 6, 1},
+          {100, 64, 3, 1, 0},
+          {61, 80, 20, 1, 1},
+          {39, 24, 4, 3, 0},
+          {100, 64, 3, 4, 1}}) {
       const Cache cache(length, head_dim, 21, exact == 1);
       const auto kept = [&, wide = exact == 1](float x) { return wide ? x : rounded(x); };
       const int64_t width = group * head_dim;

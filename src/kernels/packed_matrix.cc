@@ -14,12 +14,22 @@ int64_t tile_bytes_of(PackedFormat format, int64_t in) {
   constexpr int64_t kAlign = 64;
   int64_t bytes = 0;
   switch (format) {
-    case PackedFormat::f32: bytes = in * kTileOutputs * 4; break;
+    case PackedFormat::f32:
+      bytes = in * kTileOutputs * 4;
+      break;
     case PackedFormat::f16:
-    case PackedFormat::bf16: bytes = in * kTileOutputs * 2; break;
-    case PackedFormat::q4: bytes = in / kCodeBlock * (256 + 64); break;
-    case PackedFormat::q4_centred: bytes = in / kCodeBlock * (256 + 32); break;
-    case PackedFormat::q8: bytes = in / kCodeBlock * (512 + 32); break;
+    case PackedFormat::bf16:
+      bytes = in * kTileOutputs * 2;
+      break;
+    case PackedFormat::q4:
+      bytes = in / kCodeBlock * (256 + 64);
+      break;
+    case PackedFormat::q4_centred:
+      bytes = in / kCodeBlock * (256 + 32);
+      break;
+    case PackedFormat::q8:
+      bytes = in / kCodeBlock * (512 + 32);
+      break;
   }
   return (bytes + kAlign - 1) / kAlign * kAlign;
 }

@@ -35,8 +35,9 @@ Result<StoredTensor> stored(const TensorInfo& wanted, const std::string& name, T
   }
   const auto row_bytes = artifact::type_bytes(type, shape.cols);
   if (!row_bytes) {
-    return base::bad_input(fmt::format("the tensor {} has rows of {} elements, no whole blocks of {}",
-                                       name, shape.cols, artifact::name(type)));
+    return base::bad_input(
+        fmt::format("the tensor {} has rows of {} elements, no whole blocks of {}", name,
+                    shape.cols, artifact::name(type)));
   }
   StoredTensor tensor;
   tensor.type = type;
@@ -51,8 +52,8 @@ Result<TensorType> type_of(const artifact::SafeTensor& tensor) {
   if (tensor.dtype == "F16") return TensorType::f16;
   if (tensor.dtype == "BF16") return TensorType::bf16;
   return base::bad_input(
-      fmt::format("the tensor {} is of type {}, which cannot be read", tensor.name, tensor.dtype), "",
-      "save the model as F32, F16 or BF16");
+      fmt::format("the tensor {} is of type {}, which cannot be read", tensor.name, tensor.dtype),
+      "", "save the model as F32, F16 or BF16");
 }
 
 // The files of the folder's safetensors: the one, or those that the index names.
@@ -188,6 +189,8 @@ Result<Weights> load_hf_weights(const std::string& folder) {
   return load_weights(file);
 }
 
-Result<Weights> load_gguf_weights(const std::string& path) { return load_hf_weights(path); }
+Result<Weights> load_gguf_weights(const std::string& path) {
+  return load_hf_weights(path);
+}
 
 }  // namespace retort::model

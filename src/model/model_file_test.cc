@@ -111,8 +111,8 @@ TEST_F(ModelFileTest, PartsNamedByAnIndexAreOneModel) {
   }
   std::filesystem::remove(folder_ / "model.safetensors");
   const json::Value index = json::Value::object({{"weight_map", std::move(map)}});
-  ASSERT_TRUE(base::write_file_atomic(folder_ / "model.safetensors.index.json",
-                                      json::dump(index)).ok());
+  ASSERT_TRUE(
+      base::write_file_atomic(folder_ / "model.safetensors.index.json", json::dump(index)).ok());
   const auto parts = load_hf_weights(folder_);
   ASSERT_TRUE(parts.ok()) << parts.error().text();
   EXPECT_TRUE(std::equal(parts->block().begin(), parts->block().end(), whole->block().begin()));

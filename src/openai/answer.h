@@ -41,11 +41,11 @@ using PromptLogprobs = std::vector<std::vector<PromptLogprob>>;
 
 struct ChatChoice {
   int64_t index = 0;
-  bool opens = false;                        // a piece that carries the role
-  std::optional<std::string> content = {};   // of a piece: what is new
+  bool opens = false;                       // a piece that carries the role
+  std::optional<std::string> content = {};  // of a piece: what is new
   std::optional<std::string> refusal = {};
-  bool tool_calls = false;                   // the peer called tools instead of answering
-  std::string finish_reason = {};            // "" while the answer goes on
+  bool tool_calls = false;         // the peer called tools instead of answering
+  std::string finish_reason = {};  // "" while the answer goes on
   std::optional<std::vector<TokenLogprob>> logprobs = {};
 };
 

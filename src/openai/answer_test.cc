@@ -76,15 +76,15 @@ TEST(AnswerTest, TeachersMayLeaveThingsOut) {
   ASSERT_TRUE(refused.ok());
   EXPECT_EQ(refused->choices[0].refusal, "no");
   EXPECT_FALSE(refused->choices[0].content.has_value());
-  const auto tools = parse_chat_answer(
-      R"({"choices":[{"message":{"content":null,"tool_calls":[{"id":"1"}]}}]})");
+  const auto tools =
+      parse_chat_answer(R"({"choices":[{"message":{"content":null,"tool_calls":[{"id":"1"}]}}]})");
   EXPECT_TRUE(tools->choices[0].tool_calls);
 }
 
 TEST(AnswerTest, AnErrorInsideA200IsAnError) {
-  for (const char* body : {R"({"error":{"message":"broke","type":"server_error","code":500}})",
-                           R"({"object":"error","message":"broke","type":"server_error"})",
-                           R"({"error":"broke"})"}) {
+  for (const char* body :
+       {R"({"error":{"message":"broke","type":"server_error","code":500}})",
+        R"({"object":"error","message":"broke","type":"server_error"})", R"({"error":"broke"})"}) {
     const auto chat = parse_chat_answer(body);
     ASSERT_TRUE(chat.ok()) << body;
     ASSERT_TRUE(chat->error.has_value()) << body;

@@ -50,11 +50,11 @@ std::string print_error(const ApiError& error) {
   const auto or_null = [](const std::string& text) {
     return text.empty() ? json::Value() : json::Value(text);
   };
-  return json::dump(json::Value::object(
-      {{"error", json::Value::object({{"message", error.message},
-                                      {"type", error.type},
-                                      {"param", or_null(error.param)},
-                                      {"code", or_null(error.code)}})}}));
+  return json::dump(
+      json::Value::object({{"error", json::Value::object({{"message", error.message},
+                                                          {"type", error.type},
+                                                          {"param", or_null(error.param)},
+                                                          {"code", or_null(error.code)}})}}));
 }
 
 ApiError parse_error(int status, std::string_view body) {

@@ -29,8 +29,8 @@ ApiError parse_error(int status, std::string_view body);
 template <class T>
 class [[nodiscard]] Parsed {
  public:
-  Parsed(T value) : value_(std::move(value)) {}           // NOLINT: implicit
-  Parsed(ApiError error) : error_(std::move(error)) {}    // NOLINT: implicit
+  Parsed(T value) : value_(std::move(value)) {}         // NOLINT: implicit
+  Parsed(ApiError error) : error_(std::move(error)) {}  // NOLINT: implicit
   bool ok() const { return value_.has_value(); }
   explicit operator bool() const { return ok(); }
   T& operator*() { return *value_; }

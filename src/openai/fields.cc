@@ -12,9 +12,14 @@ namespace retort::openai {
 namespace {
 
 // These change no answer.
-constexpr std::array kHarmless = {
-    "user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key",
-    "prompt_cache_retention", "parallel_tool_calls"};
+constexpr std::array kHarmless = {"user",
+                                  "metadata",
+                                  "store",
+                                  "service_tier",
+                                  "safety_identifier",
+                                  "prompt_cache_key",
+                                  "prompt_cache_retention",
+                                  "parallel_tool_calls"};
 
 bool is_number(const json::Value& value, double expected) {
   return value.is_number() && value.as_number() == expected;
@@ -98,14 +103,14 @@ std::vector<int32_t> read_stop_tokens(Fields& fields) {
   bool fits = value->is_array() && std::ssize(value->as_array()) <= kStopTokensMax;
   for (size_t i = 0; fits && i < value->as_array().size(); ++i) {
     const json::Value& item = value->as_array()[i];
-    fits = item.is_int() && item.as_int() >= 0 &&
-           item.as_int() <= std::numeric_limits<int32_t>::max();
+    fits =
+        item.is_int() && item.as_int() >= 0 && item.as_int() <= std::numeric_limits<int32_t>::max();
     if (fits) ids.push_back(static_cast<int32_t>(item.as_int()));
   }
   if (!fits) {
-    fields.fail("stop_token_ids",
-                fmt::format("stop_token_ids must be an array of at most {} token ids",
-                            kStopTokensMax));
+    fields.fail(
+        "stop_token_ids",
+        fmt::format("stop_token_ids must be an array of at most {} token ids", kStopTokensMax));
   }
   return ids;
 }
@@ -187,8 +192,9 @@ void Fields::judge_rest() {
     for (const char* known : kHarmless) harmless = harmless || key == known;
     if (harmless) continue;
     const std::string shown = printable(key, 64);
-    fail(shown, fmt::format("{} is not supported here, and ignoring it would change the answer",
-                            shown), "unsupported_parameter");
+    fail(shown,
+         fmt::format("{} is not supported here, and ignoring it would change the answer", shown),
+         "unsupported_parameter");
   }
 }
 

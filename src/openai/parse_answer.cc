@@ -195,8 +195,12 @@ Result<CompletionLogprobs> read_completion_logprobs(const Value& value) {
 
 }  // namespace
 
-Result<ChatAnswer> parse_chat_answer(std::string_view body) { return read_chat(body, "message"); }
-Result<ChatAnswer> parse_chat_piece(std::string_view data) { return read_chat(data, "delta"); }
+Result<ChatAnswer> parse_chat_answer(std::string_view body) {
+  return read_chat(body, "message");
+}
+Result<ChatAnswer> parse_chat_piece(std::string_view data) {
+  return read_chat(data, "delta");
+}
 
 Result<CompletionAnswer> parse_completion(std::string_view body) {
   CompletionAnswer answer;

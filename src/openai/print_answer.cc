@@ -18,7 +18,9 @@ Value logprob_value(double logprob) {
   return std::isnan(logprob) ? kLogprobLowest : std::max(kLogprobLowest, logprob);
 }
 
-Value or_null(const std::string& text) { return text.empty() ? Value() : Value(text); }
+Value or_null(const std::string& text) {
+  return text.empty() ? Value() : Value(text);
+}
 
 Value print_usage(const Usage& usage) {
   return Value::object(
@@ -141,11 +143,11 @@ std::string print_chat_piece(const ChatAnswer& piece, bool usage_follows) {
 std::string print_completion(const CompletionAnswer& answer, bool usage_follows) {
   Array choices;
   for (const CompletionChoice& choice : answer.choices) {
-    choices.push_back(Value::object(
-        {{"index", choice.index},
-         {"text", choice.text},
-         {"logprobs", choice.logprobs ? print_logprobs(*choice.logprobs) : Value()},
-         {"finish_reason", or_null(choice.finish_reason)}}));
+    choices.push_back(
+        Value::object({{"index", choice.index},
+                       {"text", choice.text},
+                       {"logprobs", choice.logprobs ? print_logprobs(*choice.logprobs) : Value()},
+                       {"finish_reason", or_null(choice.finish_reason)}}));
     if (choice.prompt_logprobs) {
       choices.back().set("prompt_logprobs", print_prompt_logprobs(*choice.prompt_logprobs));
     }
@@ -167,7 +169,9 @@ std::string completion_token_text(std::string_view bytes) {
   return is_utf8(bytes) ? std::string(bytes) : "bytes:" + hex_escaped(bytes);
 }
 
-std::string print_model(const ModelCard& model) { return json::dump(print_model_value(model)); }
+std::string print_model(const ModelCard& model) {
+  return json::dump(print_model_value(model));
+}
 
 std::string print_models(const std::vector<ModelCard>& models) {
   Array data;

@@ -121,8 +121,8 @@ json::Value print_prompt(const Prompt& prompt) {
 // Nothing is generated when only the prompt is scored; otherwise zero tokens are no answer.
 void check_max_tokens(Fields& fields, const Generation& generation, bool scores_prompt) {
   if (generation.max_tokens != 0 || scores_prompt) return;
-  const char* name = fields.get("max_completion_tokens") != nullptr ? "max_completion_tokens"
-                                                                    : "max_tokens";
+  const char* name =
+      fields.get("max_completion_tokens") != nullptr ? "max_completion_tokens" : "max_tokens";
   fields.fail(name, fmt::format("{} must be a whole number from 1 on", name));
 }
 
@@ -169,8 +169,8 @@ json::Value print_request(const ChatRequest& request) {
   write_generation(object, request.generation);
   json::Value messages = json::Value::array();
   for (const dialog::Message& message : request.messages) {
-    messages.push(json::Value::object(
-        {{"role", dialog::name(message.role)}, {"content", message.content}}));
+    messages.push(
+        json::Value::object({{"role", dialog::name(message.role)}, {"content", message.content}}));
   }
   object.set("messages", std::move(messages));
   if (request.logprobs) object.set("logprobs", true);

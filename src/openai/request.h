@@ -37,13 +37,13 @@ struct Generation {
   int64_t n = 1;
   std::vector<std::string> stop = {};
   bool stream = false;
-  bool include_usage = false;  // stream_options: a last piece with the counts
+  bool include_usage = false;                    // stream_options: a last piece with the counts
   std::optional<double> min_p = {};              // 0 to 1, as vLLM names it
   std::optional<double> presence_penalty = {};   // -2 to 2
   std::optional<double> frequency_penalty = {};  // -2 to 2
   std::vector<std::pair<int32_t, double>> logit_bias = {};  // token id, -100 to 100
-  std::vector<int32_t> stop_token_ids = {};      // these end the answer as well (vLLM's name)
-  bool ignore_eos = false;                       // only max_tokens and stop end it (vLLM's name)
+  std::vector<int32_t> stop_token_ids = {};  // these end the answer as well (vLLM's name)
+  bool ignore_eos = false;                   // only max_tokens and stop end it (vLLM's name)
 };
 
 struct ChatRequest {
@@ -58,7 +58,7 @@ using Prompt = std::variant<std::string, std::vector<int32_t>>;  // text, or tok
 
 struct CompletionRequest {
   Generation generation = {};
-  std::vector<Prompt> prompts = {};     // one or more, each gets n answers
+  std::vector<Prompt> prompts = {};      // one or more, each gets n answers
   std::optional<int64_t> logprobs = {};  // how many alternatives; 0: the chosen token alone
   bool echo = false;
   std::optional<int64_t> prompt_logprobs = {};

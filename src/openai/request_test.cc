@@ -61,8 +61,8 @@ TEST(RequestTest, ReadsWhatTheOfficialClientSends) {
   EXPECT_EQ(completion->logprobs, 2);
   const auto ids = parse_completion_request(recorded_body("completion_ids"));
   ASSERT_TRUE(ids.ok());
-  EXPECT_EQ(ids->prompts, (std::vector<Prompt>{std::vector<int32_t>{1, 2, 3},
-                                               std::vector<int32_t>{4, 5}}));
+  EXPECT_EQ(ids->prompts,
+            (std::vector<Prompt>{std::vector<int32_t>{1, 2, 3}, std::vector<int32_t>{4, 5}}));
   EXPECT_EQ(parse_completion_request(recorded_body("completion_stream"))->prompts.size(), 2u);
 }
 
@@ -99,24 +99,37 @@ TEST(RequestTest, WhatChangesNothingIsTaken) {
 
 TEST(RequestTest, RangesAreChecked) {
   for (const auto& [more, param] : std::vector<std::pair<std::string, std::string>>{
-           {R"("n":1000000000)", "n"}, {R"("n":0)", "n"}, {R"("n":1.5)", "n"},
-           {R"("max_tokens":0)", "max_tokens"}, {R"("max_tokens":-1)", "max_tokens"},
+           {R"("n":1000000000)", "n"},
+           {R"("n":0)", "n"},
+           {R"("n":1.5)", "n"},
+           {R"("max_tokens":0)", "max_tokens"},
+           {R"("max_tokens":-1)", "max_tokens"},
            {R"("max_tokens":1e18)", "max_tokens"},
            {R"("max_completion_tokens":"8")", "max_completion_tokens"},
-           {R"("temperature":2.1)", "temperature"}, {R"("temperature":-0.1)", "temperature"},
-           {R"("temperature":"hot")", "temperature"}, {R"("top_p":1.01)", "top_p"},
-           {R"("top_k":-2)", "top_k"}, {R"("repetition_penalty":0)", "repetition_penalty"},
+           {R"("temperature":2.1)", "temperature"},
+           {R"("temperature":-0.1)", "temperature"},
+           {R"("temperature":"hot")", "temperature"},
+           {R"("top_p":1.01)", "top_p"},
+           {R"("top_k":-2)", "top_k"},
+           {R"("repetition_penalty":0)", "repetition_penalty"},
            {R"("logprobs":true,"top_logprobs":21)", "top_logprobs"},
-           {R"("top_logprobs":2)", "top_logprobs"}, {R"("stream":1)", "stream"},
-           {R"("stop":["1","2","3","4","5","6","7","8","9"])", "stop"}, {R"("stop":"")", "stop"},
+           {R"("top_logprobs":2)", "top_logprobs"},
+           {R"("stream":1)", "stream"},
+           {R"("stop":["1","2","3","4","5","6","7","8","9"])", "stop"},
+           {R"("stop":"")", "stop"},
            {R"("presence_penalty":2.5)", "presence_penalty"},
-           {R"("frequency_penalty":-2.5)", "frequency_penalty"}, {R"("min_p":2)", "min_p"},
-           {R"("logit_bias":{"x":1})", "logit_bias"}, {R"("logit_bias":{"1":101})", "logit_bias"},
-           {R"("logit_bias":{"-1":1})", "logit_bias"}, {R"("logit_bias":{"1 ":1})", "logit_bias"},
-           {R"("logit_bias":[1])", "logit_bias"}, {R"("stop_token_ids":7)", "stop_token_ids"},
+           {R"("frequency_penalty":-2.5)", "frequency_penalty"},
+           {R"("min_p":2)", "min_p"},
+           {R"("logit_bias":{"x":1})", "logit_bias"},
+           {R"("logit_bias":{"1":101})", "logit_bias"},
+           {R"("logit_bias":{"-1":1})", "logit_bias"},
+           {R"("logit_bias":{"1 ":1})", "logit_bias"},
+           {R"("logit_bias":[1])", "logit_bias"},
+           {R"("stop_token_ids":7)", "stop_token_ids"},
            {R"("stop_token_ids":[-1])", "stop_token_ids"},
            {R"("max_completion_tokens":0)", "max_completion_tokens"},
-           {R"("stop":[1])", "stop"}, {R"("seed":"x")", "seed"},
+           {R"("stop":[1])", "stop"},
+           {R"("seed":"x")", "seed"},
            {R"("stream_options":{"include_usage":1})", "stream_options.include_usage"}}) {
     const auto request = chat(more);
     ASSERT_FALSE(request.ok()) << more;
@@ -126,10 +139,9 @@ TEST(RequestTest, RangesAreChecked) {
 }
 
 TEST(RequestTest, TheFieldsOfSamplingAreRead) {
-  const auto request = chat(
-      R"("min_p":0.05,"presence_penalty":0.5,"frequency_penalty":-1,)"
-      R"("logit_bias":{"7":-100,"9":1.5},)"
-      R"("stop_token_ids":[2,3],"ignore_eos":true)");
+  const auto request = chat(R"("min_p":0.05,"presence_penalty":0.5,"frequency_penalty":-1,)"
+                            R"("logit_bias":{"7":-100,"9":1.5},)"
+                            R"("stop_token_ids":[2,3],"ignore_eos":true)");
   ASSERT_TRUE(request.ok()) << request.error().message;
   const Generation& read = request->generation;
   EXPECT_EQ(read.min_p, 0.05);
@@ -171,9 +183,12 @@ TEST(RequestTest, MessagesOfOtherShapesAreRefusedByPlace) {
   std::string many = "[" + one;
   for (int i = 0; i < kMessagesMax; ++i) many += "," + one;
   for (const auto& [messages, param] : std::vector<std::pair<std::string, std::string>>{
-           {"[]", "messages"}, {"{}", "messages"}, {"null", "messages"}, {many + "]", "messages"},
-           {"[1]", "messages[0]"}, {"[" + one + R"(,{"role":"robot","content":"x"}])",
-                                    "messages[1].role"},
+           {"[]", "messages"},
+           {"{}", "messages"},
+           {"null", "messages"},
+           {many + "]", "messages"},
+           {"[1]", "messages[0]"},
+           {"[" + one + R"(,{"role":"robot","content":"x"}])", "messages[1].role"},
            {R"([{"role":"tool","content":"x"}])", "messages[0].role"},
            {R"([{"role":"user"}])", "messages[0].content"},
            {R"([{"role":"user","content":null}])", "messages[0].content"},
@@ -210,9 +225,17 @@ TEST(RequestTest, PromptsOfOtherShapesAreRefused) {
 
 TEST(RequestTest, PrintedRequestsReadBackEqual) {
   ChatRequest request;
-  request.generation = {.model = "m", .temperature = 0.7, .top_p = 0.9, .top_k = 5,
-                        .repetition_penalty = 1.15, .max_tokens = 80, .seed = -3, .n = 2,
-                        .stop = {"a", "b"}, .stream = true, .include_usage = true};
+  request.generation = {.model = "m",
+                        .temperature = 0.7,
+                        .top_p = 0.9,
+                        .top_k = 5,
+                        .repetition_penalty = 1.15,
+                        .max_tokens = 80,
+                        .seed = -3,
+                        .n = 2,
+                        .stop = {"a", "b"},
+                        .stream = true,
+                        .include_usage = true};
   request.messages = {{dialog::Role::system, "s"}, {dialog::Role::user, "u \"\n"}};
   request.logprobs = true;
   request.top_logprobs = 4;

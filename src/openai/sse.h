@@ -37,7 +37,7 @@ class SseDecoder {
   int64_t max_event_bytes_;
   std::string line_;
   SseEvent event_;
-  bool pending_ = false;   // the event has a field
+  bool pending_ = false;  // the event has a field
   bool has_data_ = false;
   bool after_cr_ = false;
   bool at_start_ = true;

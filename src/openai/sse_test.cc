@@ -32,7 +32,9 @@ const std::string kStream =
 const std::vector<std::string> kExpected = {"|one \xf0\x9f\x9a\xa3\nmore",
                                             "error|no blank\n two blanks", "|", "|[DONE]"};
 
-TEST(SseTest, DecodesTheStandardsForms) { EXPECT_EQ(decode({kStream}), kExpected); }
+TEST(SseTest, DecodesTheStandardsForms) {
+  EXPECT_EQ(decode({kStream}), kExpected);
+}
 
 TEST(SseTest, AnyCutGivesTheSameEvents) {
   for (size_t i = 0; i <= kStream.size(); ++i) {
@@ -44,9 +46,13 @@ TEST(SseTest, AnyCutGivesTheSameEvents) {
 }
 
 TEST(SseTest, KnowsAStreamThatWasCut) {
-  for (const auto& [text, whole] : std::vector<std::pair<std::string, bool>>{
-           {"", true}, {"data: a\n\n", true}, {"data: a\n", false}, {"data: a", false},
-           {"data: a\n\ndata: [DO", false}, {": comment\n", true}}) {
+  for (const auto& [text, whole] :
+       std::vector<std::pair<std::string, bool>>{{"", true},
+                                                 {"data: a\n\n", true},
+                                                 {"data: a\n", false},
+                                                 {"data: a", false},
+                                                 {"data: a\n\ndata: [DO", false},
+                                                 {": comment\n", true}}) {
     SseDecoder decoder;
     ASSERT_TRUE(decoder.feed(text).ok());
     EXPECT_EQ(decoder.at_border(), whole) << text;

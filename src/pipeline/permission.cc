@@ -42,8 +42,7 @@ Result<corpus::Origin> teacher_origin(const RunOptions& options) {
   origin.model_answered = options.teacher.model;
   origin.captured_ms = base::system_clock().wall_ms();
   RETORT_TRY_VOID(add_references(origin.terms, options.teacher.terms, terms::Object::outputs));
-  RETORT_TRY_VOID(
-      add_references(origin.terms, options.collect.prompt_terms, terms::Object::texts));
+  RETORT_TRY_VOID(add_references(origin.terms, options.collect.prompt_terms, terms::Object::texts));
   return origin;
 }
 
@@ -60,8 +59,8 @@ Result<Permission> Permission::open(const RunOptions& options, const std::string
   RETORT_TRY(auto purpose, to_purpose(options.purpose));
   Permission permission;
   RETORT_TRY(permission.log, ledger::Ledger::open(ledger_folder));
-  permission.clearance = std::make_unique<corpus::Clearance>(*permission.log, std::move(terms),
-                                                             std::move(purpose));
+  permission.clearance =
+      std::make_unique<corpus::Clearance>(*permission.log, std::move(terms), std::move(purpose));
   return permission;
 }
 

@@ -102,7 +102,10 @@ class StageTest : public ::testing::Test {
   void SetUp() override {
     context_.options.out = scratch("stage");
     write(context_.options.out, "in", "one");
-    stage_ = {.name = "train", .tables = {"train"}, .inputs = {"in"}, .outputs = {"out"},
+    stage_ = {.name = "train",
+              .tables = {"train"},
+              .inputs = {"in"},
+              .outputs = {"out"},
               .run = [this](RunContext& context, Summary&) -> Result<void> {
                 ++runs_;
                 if (fails_) return base::bad_input("as asked");
@@ -157,8 +160,14 @@ TEST_F(StageTest, AMissingInputSaysWhichStageComesFirst) {
 }
 
 TEST(StudentFilesTest, ReadsBackEqualAndRefusesAChangedTensor) {
-  model::Config config{.vocab = 32, .width = 16, .layers = 1, .heads = 2, .kv_heads = 1,
-                       .head_dim = 8, .ffn = 24, .max_positions = 64};
+  model::Config config{.vocab = 32,
+                       .width = 16,
+                       .layers = 1,
+                       .heads = 2,
+                       .kv_heads = 1,
+                       .head_dim = 8,
+                       .ffn = 24,
+                       .max_positions = 64};
   const auto weights = model::Weights::random(config, 3);
   const std::string folder = base::join(scratch("student"), "final");
   ASSERT_TRUE(save_student(weights, folder).ok());

@@ -18,9 +18,9 @@ namespace retort::pipeline {
 namespace {
 
 // What is assumed where only the run itself can tell; the plan says so.
-constexpr double kKeptShare = 0.93;       // of the answers, after curation and split
-constexpr double kRowShare = 0.75;        // student tokens a row, prompt included, of max_tokens
-constexpr int64_t kRecordBytes = 6000;    // in corpus.db and shards together
+constexpr double kKeptShare = 0.93;     // of the answers, after curation and split
+constexpr double kRowShare = 0.75;      // student tokens a row, prompt included, of max_tokens
+constexpr int64_t kRecordBytes = 6000;  // in corpus.db and shards together
 constexpr int64_t kProbeTokens = 12;
 
 struct TeacherSpeed {
@@ -30,8 +30,8 @@ struct TeacherSpeed {
 
 // Lets the teacher answer one batch of short requests, about two seconds of work.
 Result<TeacherSpeed> probe_teacher(const RunOptions& options) {
-  const int64_t streams = std::max<int64_t>(1, std::min(options.collect.concurrency,
-                                                        options.serve_batch));
+  const int64_t streams =
+      std::max<int64_t>(1, std::min(options.collect.concurrency, options.serve_batch));
   RETORT_TRY(auto engine, engine::Engine::open(options.serve, {.max_batch = streams}));
   const auto prompt = engine->tokenizer().encode("Write a story about a boat.");
   std::mutex mutex;
@@ -74,9 +74,9 @@ struct Plan {
 
 std::string cost_row(const RunOptions& options, const collect::Estimate& expected) {
   if (options.collect.price_answer_usd.empty()) return row("cost", "no price is set");
-  return row("cost", fmt::format("about {} USD, at most {}",
-                                 corpus::format_micros(expected.likely.money),
-                                 corpus::format_micros(expected.most.money)));
+  return row("cost",
+             fmt::format("about {} USD, at most {}", corpus::format_micros(expected.likely.money),
+                         corpus::format_micros(expected.most.money)));
 }
 
 Result<std::string> collect_rows(const RunOptions& options, Plan& plan) {
@@ -91,9 +91,9 @@ Result<std::string> collect_rows(const RunOptions& options, Plan& plan) {
   plan.seconds += expected.seconds;
   plan.memory_bytes = speed.memory_bytes;
   plan.disk_bytes += expected.requests * kRecordBytes;
-  std::string out = row("requests", fmt::format("{}, of which {} are answered already",
-                                                base::grouped(expected.requests),
-                                                base::grouped(expected.done)));
+  std::string out =
+      row("requests", fmt::format("{}, of which {} are answered already",
+                                  base::grouped(expected.requests), base::grouped(expected.done)));
   out += row("tokens", fmt::format("about {} of answers and {} of prompts still to come",
                                    base::grouped(expected.likely.answer_tokens),
                                    base::grouped(expected.likely.prompt_tokens)));
@@ -112,17 +112,17 @@ Result<std::string> train_rows(const RunOptions& options, Plan& plan) {
   RETORT_TRY(const auto config, train::student_config(options.student, options.vocab_size));
   const train::Workload work{
       .rows = static_cast<int64_t>(static_cast<double>(plan.requests) * kKeptShare),
-      .tokens_per_row = static_cast<int64_t>(
-          kRowShare * static_cast<double>(options.collect.max_tokens))};
+      .tokens_per_row =
+          static_cast<int64_t>(kRowShare * static_cast<double>(options.collect.max_tokens))};
   RETORT_TRY(const auto expected, train::estimate(config, work, options.train));
   plan.seconds += expected.seconds;
   plan.memory_bytes = std::max(plan.memory_bytes, expected.memory_bytes);
-  plan.disk_bytes += expected.checkpoint_bytes * (options.train.keep + 1) +
-                     config.parameters() * 4 * 3;
-  std::string out = row("student", fmt::format("{} parameters, {} steps over about {} tokens",
-                                               base::grouped(config.parameters()),
-                                               base::grouped(expected.steps),
-                                               base::grouped(expected.tokens)));
+  plan.disk_bytes +=
+      expected.checkpoint_bytes * (options.train.keep + 1) + config.parameters() * 4 * 3;
+  std::string out =
+      row("student", fmt::format("{} parameters, {} steps over about {} tokens",
+                                 base::grouped(config.parameters()), base::grouped(expected.steps),
+                                 base::grouped(expected.tokens)));
   out += row("time training",
              fmt::format("about {} at {:.0f} tokens a second, measured just now",
                          base::human_duration(expected.seconds), expected.tokens_per_second));
@@ -164,23 +164,23 @@ Result<Statement> verdict_text(RunOptions& options) {
   Statement statement;
   for (const auto& origin : origins) {
     RETORT_TRY(const auto verdict, verdict_of(origin, terms, purpose));
-    statement.words += row(
-        "verdict", fmt::format("{} for {}", terms::name(verdict.decision),
-                               origin.model.empty() ? "your own data" : origin.model));
+    statement.words +=
+        row("verdict", fmt::format("{} for {}", terms::name(verdict.decision),
+                                   origin.model.empty() ? "your own data" : origin.model));
     for (const auto& finding : verdict.findings) {
       statement.words += row("", finding.sentence());
       if (!finding.need.empty()) statement.words += row("", finding.need);
     }
     if (!verdict.permits()) {
-      statement.refusal = Error{ErrorCode::refused_by_terms,
-                                "the terms do not permit this run's purpose", "purpose",
-                                "the lines above say by which clause and what would change it"};
+      statement.refusal =
+          Error{ErrorCode::refused_by_terms, "the terms do not permit this run's purpose",
+                "purpose", "the lines above say by which clause and what would change it"};
     }
   }
   if (purpose.actions.empty() || !purpose.allows(terms::Action::train_generative)) {
-    statement.refusal = Error{ErrorCode::refused_by_terms,
-                              "the run file does not say that it trains a model",
-                              "purpose.actions", "add \"train.generative\" if that is the purpose"};
+    statement.refusal =
+        Error{ErrorCode::refused_by_terms, "the run file does not say that it trains a model",
+              "purpose.actions", "add \"train.generative\" if that is the purpose"};
   }
   return statement;
 }

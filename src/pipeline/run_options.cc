@@ -70,8 +70,7 @@ Result<void> check(const RunOptions& o) {
                              "set base_url, or serve to a model file");
   }
   if (!asks && o.own_data.empty()) {
-    return base::usage_error("there are no prompts", "collect",
-                             "set prompts, template or import");
+    return base::usage_error("there are no prompts", "collect", "set prompts, template or import");
   }
   return {};
 }
@@ -166,8 +165,8 @@ Result<std::vector<std::pair<std::string, std::string>>> option_file_digests(
 
 std::string shipped(const std::string& path) {
   if (path.empty() || path[0] == '/' || base::exists(path)) return path;
-  const std::string installed = base::join(
-      base::join(base::parent(base::parent(own_program())), "share/retort"), path);
+  const std::string installed =
+      base::join(base::join(base::parent(base::parent(own_program())), "share/retort"), path);
   return base::exists(installed) ? installed : path;
 }
 

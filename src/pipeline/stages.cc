@@ -36,21 +36,11 @@ Result<Child> start_teacher(const RunContext& context, collect::Teacher& teacher
   const std::string ready = base::join(folder, "port");
   base::log_info("serving {} on loopback for this run", context.options.serve);
   Child::Start start;
-  start.arguments = {own_program(),
-                     "serve",
-                     "--model",
-                     context.options.serve,
-                     "--model-id",
-                     teacher.model,
-                     "--port",
-                     "0",
-                     "--port-file",
-                     ready,
-                     "--max-batch",
+  start.arguments = {own_program(), "serve", "--model", context.options.serve, "--model-id",
+                     teacher.model, "--port", "0", "--port-file", ready, "--max-batch",
                      std::to_string(context.options.serve_batch),
                      // A key in the environment is for the user's own door, not for this one.
-                     "--api-key",
-                     ""};
+                     "--api-key", ""};
   start.log_path = base::join(folder, "serve.log");
   start.ready_path = ready;
   RETORT_TRY(auto child, Child::start(start));
@@ -59,10 +49,9 @@ Result<Child> start_teacher(const RunContext& context, collect::Teacher& teacher
 }
 
 Result<void> import_own_data(RunContext& context, Permission& permission, Summary& summary) {
-  RETORT_TRY(const auto sealed,
-             corpus::import_jsonl(context.options.own_data, *permission.log,
-                                  {.terms = context.options.own_terms,
-                                   .seal = {.folder = context.path("shards")}}));
+  RETORT_TRY(const auto sealed, corpus::import_jsonl(context.options.own_data, *permission.log,
+                                                     {.terms = context.options.own_terms,
+                                                      .seal = {.folder = context.path("shards")}}));
   count(summary, "imported", sealed.records + sealed.already);
   return {};
 }
@@ -70,20 +59,18 @@ Result<void> import_own_data(RunContext& context, Permission& permission, Summar
 Result<void> ask_teacher(RunContext& context, Permission& permission, Summary& summary) {
   const std::string database = context.path("corpus.db");
   collect::Teacher teacher = teacher_of(context.options);
-  RETORT_TRY(const auto expected,
-             collect::estimate(teacher, context.options.collect, database, 0));
+  RETORT_TRY(const auto expected, collect::estimate(teacher, context.options.collect, database, 0));
   // A finished collection needs no teacher: starting one would cost seconds for nothing.
   std::optional<Child> child;
   if (expected.done < expected.requests && !context.options.serve.empty()) {
     RETORT_TRY(auto started, start_teacher(context, teacher));
     child.emplace(std::move(started));
   }
-  RETORT_TRY(const auto gathered,
-             collect::collect(teacher, context.options.collect,
-                              {.database = database,
-                               .shards = context.path("shards"),
-                               .principal = "retort run"},
-                              *permission.log));
+  RETORT_TRY(const auto gathered, collect::collect(teacher, context.options.collect,
+                                                   {.database = database,
+                                                    .shards = context.path("shards"),
+                                                    .principal = "retort run"},
+                                                   *permission.log));
   count(summary, "planned", gathered.planned);
   count(summary, "done", gathered.done);
   count(summary, "failed", gathered.failed);
@@ -120,10 +107,10 @@ Result<std::optional<std::set<std::string>>> wanted_keys(const RunOptions& optio
 Result<void> run_curate(RunContext& context, Summary& summary) {
   RETORT_TRY(auto permission, Permission::open(context.options, context.ledger));
   RETORT_TRY(const auto wanted, wanted_keys(context.options));
-  const auto curated = curate::curate(
-      *permission.clearance, *permission.log, context.options.curate,
-      {.shards = context.path("shards"), .curated = context.path("curated")},
-      wanted ? &*wanted : nullptr);
+  const auto curated =
+      curate::curate(*permission.clearance, *permission.log, context.options.curate,
+                     {.shards = context.path("shards"), .curated = context.path("curated")},
+                     wanted ? &*wanted : nullptr);
   RETORT_TRY_VOID(permission.write(context.options.out));
   if (!curated) return curated.error();
   count(summary, "records", curated->records);
@@ -144,8 +131,7 @@ Result<void> run_tokenizer(RunContext& context, Summary& summary) {
   RETORT_TRY_VOID(permission.write(context.options.out));
   tokenizer::BpeTrainerOptions options;
   options.vocab_size = context.options.vocab_size;
-  RETORT_TRY(const auto trained,
-             tokenizer::train_bpe(corpus::Clearance::text(cleared), options));
+  RETORT_TRY(const auto trained, tokenizer::train_bpe(corpus::Clearance::text(cleared), options));
   const std::string writing = context.path("tokenizer.writing");
   RETORT_TRY_VOID(base::remove_all(writing));
   RETORT_TRY_VOID(base::make_directories(writing));
@@ -155,9 +141,9 @@ Result<void> run_tokenizer(RunContext& context, Summary& summary) {
   count(summary, "corpus_bytes", trained.corpus_bytes);
   count(summary, "distinct_words", trained.distinct_words);
   if (trained.stopped_early) {
-    summary.notes.push_back(fmt::format(
-        "the corpus had too few pairs for {} tokens; the tokenizer has {}",
-        options.vocab_size, trained.tokenizer->size()));
+    summary.notes.push_back(
+        fmt::format("the corpus had too few pairs for {} tokens; the tokenizer has {}",
+                    options.vocab_size, trained.tokenizer->size()));
   }
   return {};
 }
@@ -208,8 +194,9 @@ Result<void> run_train(RunContext& context, Summary& summary) {
     summary.notes.push_back("training stopped early: the held-out loss no longer fell");
   }
   if (trained.weights_of_best_step) {
-    summary.notes.push_back("the weights are those of the lowest held-out loss, so the held-out "
-                            "figures are a little too good");
+    summary.notes.push_back(
+        "the weights are those of the lowest held-out loss, so the held-out "
+        "figures are a little too good");
   }
   return {};
 }

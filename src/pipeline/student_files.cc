@@ -12,7 +12,9 @@ constexpr const char* kSchema = "retort.student/1";
 std::string weights_path(const std::string& folder) {
   return base::join(folder, "model.safetensors");
 }
-std::string state_path(const std::string& folder) { return base::join(folder, "student.json"); }
+std::string state_path(const std::string& folder) {
+  return base::join(folder, "student.json");
+}
 
 }  // namespace
 

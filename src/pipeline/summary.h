@@ -11,12 +11,12 @@ namespace retort::pipeline {
 
 struct Summary {
   std::string stage;
-  std::string fingerprint;                     // hash of the options and inputs it ran with
+  std::string fingerprint;                          // hash of the options and inputs it ran with
   std::map<std::string, std::string> inputs = {};   // name to digest
   std::map<std::string, std::string> outputs = {};  // name to digest
   std::vector<std::pair<std::string, double>> counts = {};
   std::vector<std::string> notes = {};  // sentences for the report
-  double seconds = 0;              // of all attempts together
+  double seconds = 0;                   // of all attempts together
   int64_t started_ms = 0;
   int64_t finished_ms = 0;
 };

@@ -10,8 +10,9 @@ namespace retort::release {
 namespace {
 
 std::string one_line(std::string text) {
-  std::replace_if(text.begin(), text.end(),
-                  [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; }, ' ');
+  std::replace_if(
+      text.begin(), text.end(),
+      [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; }, ' ');
   return text;
 }
 
@@ -61,11 +62,12 @@ std::string model_card(const ModelFacts& facts, const model::Config& config,
   std::string out = front_matter(facts) + "# " + quoted(facts.model_id) + "\n\n";
   // Displayed texts stand as the terms give them, so that they can be found word for word.
   for (const auto& line : duties.card_lines) out += line + "\n\n";
-  out += fmt::format("A student of {}: a decoder-only transformer (Llama layout) with {:.1f} "
-                     "million parameters, {} layers of width {}, a vocabulary of {} tokens and {} "
-                     "positions.\n\n",
-                     quoted(facts.teacher), static_cast<double>(config.parameters()) / 1e6,
-                     config.layers, config.width, config.vocab, config.max_positions);
+  out += fmt::format(
+      "A student of {}: a decoder-only transformer (Llama layout) with {:.1f} "
+      "million parameters, {} layers of width {}, a vocabulary of {} tokens and {} "
+      "positions.\n\n",
+      quoted(facts.teacher), static_cast<double>(config.parameters()) / 1e6, config.layers,
+      config.width, config.vocab, config.max_positions);
   out += terms_part(facts);
   if (!facts.counts.empty()) out += "## What it learnt from\n\n";
   for (const auto& [what, n] : facts.counts) out += fmt::format("- {}: {}\n", quoted(what), n);
@@ -78,8 +80,9 @@ std::string model_card(const ModelFacts& facts, const model::Config& config,
   if (!duties.files.empty()) out += "\n";
   out += "## How it was made\n\n";
   if (!facts.command.empty()) out += "    " + one_line(facts.command) + "\n\n";
-  return out + "The files were opened again before they were published, and gave the trainer's "
-               "token ids, logits and answers.\n" +
+  return out +
+         "The files were opened again before they were published, and gave the trainer's "
+         "token ids, logits and answers.\n" +
          (facts.program.empty() ? "" : "\nMade by " + quoted(facts.program) + ".\n");
 }
 

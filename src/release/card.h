@@ -13,10 +13,10 @@ namespace retort::release {
 
 struct TermsFact {
   std::string series, version, id;
-  std::string basis;       // express, silent, derivative
-  std::string reader;      // who read them
+  std::string basis;   // express, silent, derivative
+  std::string reader;  // who read them
   std::string source_url;
-  std::string clause;      // the words that carry the use
+  std::string clause;  // the words that carry the use
   int64_t records = 0;
 };
 

@@ -21,8 +21,8 @@ Error unmet(const Duty& duty, const std::string& why, const std::string& hint) {
 std::string licence_file(const std::string& licence) {
   std::string out = "LICENSE.";
   for (const char c : base::base_name(licence)) {
-    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-                       (c >= '0' && c <= '9') || c == '.' || c == '-' || c == '_';
+    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                       c == '.' || c == '-' || c == '_';
     out += plain ? c : '-';
   }
   return out.ends_with(".txt") ? out : out + ".txt";
@@ -42,9 +42,9 @@ Result<void> plan_one(DutyPlan& plan, const Duty& duty, const std::string& model
   switch (duty.kind) {
     case DutyKind::name_prefix:
       if (!model_id.starts_with(duty.value)) {
-        return unmet(duty, fmt::format("the name \"{}\" does not begin with \"{}\"", model_id,
-                                       duty.value),
-                     "give the student another purpose.model_id");
+        return unmet(
+            duty, fmt::format("the name \"{}\" does not begin with \"{}\"", model_id, duty.value),
+            "give the student another purpose.model_id");
       }
       return {};
     case DutyKind::display:
@@ -62,8 +62,8 @@ Result<void> plan_one(DutyPlan& plan, const Duty& duty, const std::string& model
                      "put the licence's text beside the terms file");
       }
       add_file(plan, licence_file(duty.value), text->second);
-      plan.card_lines.push_back(fmt::format("A copy of {} is in {}", duty.value,
-                                            licence_file(duty.value)));
+      plan.card_lines.push_back(
+          fmt::format("A copy of {} is in {}", duty.value, licence_file(duty.value)));
       return {};
     }
     case DutyKind::notice:
@@ -77,12 +77,18 @@ Result<void> plan_one(DutyPlan& plan, const Duty& duty, const std::string& model
 
 const char* name(DutyKind kind) {
   switch (kind) {
-    case DutyKind::name_prefix: return "name_prefix";
-    case DutyKind::display: return "display";
-    case DutyKind::licence_copy: return "licence_copy";
-    case DutyKind::notice: return "notice";
-    case DutyKind::use_policy: return "use_policy";
-    case DutyKind::user_limit: return "mau_limit";
+    case DutyKind::name_prefix:
+      return "name_prefix";
+    case DutyKind::display:
+      return "display";
+    case DutyKind::licence_copy:
+      return "licence_copy";
+    case DutyKind::notice:
+      return "notice";
+    case DutyKind::use_policy:
+      return "use_policy";
+    case DutyKind::user_limit:
+      return "mau_limit";
   }
   return "?";
 }
@@ -96,17 +102,18 @@ Result<DutyPlan> plan_duties(const std::vector<Duty>& duties, const std::string&
     if (duty.kind == DutyKind::name_prefix) {
       if (prefix != nullptr && !prefix->value.starts_with(duty.value) &&
           !duty.value.starts_with(prefix->value)) {
-        return unmet(duty, fmt::format("it asks for a name that begins with \"{}\", and {} for "
-                                       "\"{}\"", duty.value, prefix->terms, prefix->value),
+        return unmet(duty,
+                     fmt::format("it asks for a name that begins with \"{}\", and {} for "
+                                 "\"{}\"",
+                                 duty.value, prefix->terms, prefix->value),
                      "no name can meet both; learn from one of the two only");
       }
       prefix = &duty;
     }
     RETORT_TRY_VOID(plan_one(plan, duty, model_id, licence_texts));
-    plan.met.push_back(fmt::format("{} of {}: {}", name(duty.kind), duty.terms,
-                                   duty.kind == DutyKind::user_limit
-                                       ? "printed on the card, not checked"
-                                       : "met"));
+    plan.met.push_back(fmt::format(
+        "{} of {}: {}", name(duty.kind), duty.terms,
+        duty.kind == DutyKind::user_limit ? "printed on the card, not checked" : "met"));
   }
   return plan;
 }

@@ -30,8 +30,8 @@ Result<Plan> plan_of(const ExportOptions& options) {
     } else if (format == "gguf") {
       plan.gguf = true;
     } else {
-      return base::usage_error(fmt::format("\"{}\" is no export format", format),
-                               "export.formats", "use safetensors, gguf or both");
+      return base::usage_error(fmt::format("\"{}\" is no export format", format), "export.formats",
+                               "use safetensors, gguf or both");
     }
   }
   if (!plan.folder && !plan.gguf) {
@@ -170,8 +170,7 @@ void describe(base::Options& table, ExportOptions& options) {
             "what to write: safetensors (a Hugging Face folder), gguf, or both");
   table.add("weights", &options.weights,
             "numbers in the folder: f32 (exactly the trained weights), bf16 or f16");
-  table.add("gguf_weights", &options.gguf_weights,
-            "numbers in the GGUF: f32, f16, bf16 or q8_0");
+  table.add("gguf_weights", &options.gguf_weights, "numbers in the GGUF: f32, f16, bf16 or q8_0");
   table.add("licence", &options.licence,
             "the student's own licence by its SPDX identifier, for the model card");
 }
@@ -202,8 +201,7 @@ Result<ExportReport> export_model(const corpus::ExportPermit& permit, const Expo
 
 Result<ExportReport> write_and_check(const ExportInput& input, const std::vector<Duty>& owed) {
   RETORT_TRY(const Plan plan, plan_of(input.options));
-  RETORT_TRY(const DutyPlan duties,
-             plan_duties(owed, input.facts.model_id, input.licence_texts));
+  RETORT_TRY(const DutyPlan duties, plan_duties(owed, input.facts.model_id, input.licence_texts));
   if (!plan.folder && !duties.files.empty()) {
     return Error{ErrorCode::refused_by_gate,
                  "the terms ask for files beside the weights, which a GGUF alone has no room for",

@@ -34,7 +34,7 @@ struct ExportInput {
   std::shared_ptr<const tokenizer::Tokenizer> tokenizer;
   std::string out_folder;
   ExportOptions options;
-  ModelFacts facts;  // model_id is taken from the permit
+  ModelFacts facts;                                  // model_id is taken from the permit
   std::map<std::string, std::string> licence_texts;  // by the name that the terms use
   std::vector<std::string> questions;  // a few prompts of the run, for the gate; at most 2 are used
   // Called with the temporary folder when all is written and before the gate looks. For tests.

@@ -35,8 +35,13 @@ class ExportTest : public testing::Test {
                      .on_written = {}};
     made.facts.model_id = "stories-tiny";
     made.facts.teacher = "teacher <b>|x";
-    made.facts.terms = {{.series = "apache", .version = "2", .id = "sha256:00", .basis = "silent",
-                         .reader = "A. Reader", .source_url = "", .clause = "royalty-free",
+    made.facts.terms = {{.series = "apache",
+                         .version = "2",
+                         .id = "sha256:00",
+                         .basis = "silent",
+                         .reader = "A. Reader",
+                         .source_url = "",
+                         .clause = "royalty-free",
                          .records = 12}};
     return made;
   }
@@ -88,7 +93,9 @@ TEST_F(ExportTest, WhatIsPublishedIsTheTrainersModel) {
   for (const auto& check : report->checks) {
     EXPECT_TRUE(check.passed) << sentence(check);
     EXPECT_GT(check.compared, 0) << sentence(check);
-    if (check.what == "weights") { EXPECT_EQ(check.measured, 0); }
+    if (check.what == "weights") {
+      EXPECT_EQ(check.measured, 0);
+    }
     if (check.what == "greedy tokens") {
       EXPECT_EQ(check.compared, 3 * 64);
     }
@@ -119,14 +126,14 @@ TEST_F(ExportTest, ADamagedFileIsNotPublishedAndTheOldOneStays) {
   ASSERT_TRUE(write_and_check(input(), duties_).ok());
   const std::string before = read("student.gguf"), folder = read("student/model.safetensors");
   weights_ = small_weights(tokenizer_->size(), /*tied=*/true, 5);
-  EXPECT_NE(refusal(input(),
-                    [](const std::string& at) { change_byte(at + "/student.gguf", 4099); })
+  EXPECT_NE(refusal(input(), [](const std::string& at) { change_byte(at + "/student.gguf", 4099); })
                 .find("student.gguf: weights are not the trainer's"),
             std::string::npos);
-  EXPECT_NE(refusal(input(), [](const std::string& at) {
-              change_byte(at + "/student/model.safetensors", 1);
-            }).find("student/: weights"),
-            std::string::npos);
+  EXPECT_NE(
+      refusal(input(),
+              [](const std::string& at) { change_byte(at + "/student/model.safetensors", 1); })
+          .find("student/: weights"),
+      std::string::npos);
   EXPECT_EQ(read("student.gguf"), before);
   EXPECT_EQ(read("student/model.safetensors"), folder);
   EXPECT_EQ(refusal(input(), nullptr), "");
@@ -134,30 +141,41 @@ TEST_F(ExportTest, ADamagedFileIsNotPublishedAndTheOldOneStays) {
 }
 
 TEST_F(ExportTest, ACutFileIsRefused) {
-  EXPECT_NE(refusal(input(), [](const std::string& at) {
-              fs::resize_file(at + "/student.gguf", fs::file_size(at + "/student.gguf") - 8);
-            }).find("does not open"),
+  EXPECT_NE(refusal(input(),
+                    [](const std::string& at) {
+                      fs::resize_file(at + "/student.gguf",
+                                      fs::file_size(at + "/student.gguf") - 8);
+                    })
+                .find("does not open"),
             std::string::npos);
-  EXPECT_NE(refusal(input(), [](const std::string& at) {
-              fs::remove(at + "/student/tokenizer.json");
-            }).find("does not open"),
-            std::string::npos);
+  EXPECT_NE(
+      refusal(input(), [](const std::string& at) { fs::remove(at + "/student/tokenizer.json"); })
+          .find("does not open"),
+      std::string::npos);
   EXPECT_FALSE(base::exists(base::join(out_, "student")));
 }
 
 TEST_F(ExportTest, AnotherShapeVocabularyOrTemplateIsRefused) {
-  EXPECT_NE(refusal(input(), [](const std::string& at) {
-              replace(at + "/student/config.json", "10000", "10001");
-            }), "");
-  EXPECT_NE(refusal(input(), [](const std::string& at) {
-              replace(at + "/student/tokenizer.json", "<|im_end|>", "<|im_and|>");
-            }), "");
-  EXPECT_NE(refusal(input(), [](const std::string& at) {
-              replace(at + "/student/chat_template.jinja", "<|im_start|>", "<|im_stop|>");
-            }), "");
-  EXPECT_NE(refusal(input(), [](const std::string& at) {
-              replace(at + "/student.gguf", "<|im_end|>", "<|im_and|>");
-            }), "");
+  EXPECT_NE(refusal(input(),
+                    [](const std::string& at) {
+                      replace(at + "/student/config.json", "10000", "10001");
+                    }),
+            "");
+  EXPECT_NE(refusal(input(),
+                    [](const std::string& at) {
+                      replace(at + "/student/tokenizer.json", "<|im_end|>", "<|im_and|>");
+                    }),
+            "");
+  EXPECT_NE(refusal(input(),
+                    [](const std::string& at) {
+                      replace(at + "/student/chat_template.jinja", "<|im_start|>", "<|im_stop|>");
+                    }),
+            "");
+  EXPECT_NE(refusal(input(),
+                    [](const std::string& at) {
+                      replace(at + "/student.gguf", "<|im_end|>", "<|im_and|>");
+                    }),
+            "");
 }
 
 TEST_F(ExportTest, RowsInTheWrongOrderAreRefused) {
@@ -167,19 +185,26 @@ TEST_F(ExportTest, RowsInTheWrongOrderAreRefused) {
     const auto turned = rows_for_llama_cpp(values, 4, 16, 64);
     std::copy(turned.begin(), turned.end(), values.begin());
   }
-  EXPECT_NE(refusal(input(), [&](const std::string& at) {
-              ASSERT_TRUE(write_gguf({.weights = wrong, .tokenizer = *tokenizer_, .stop_token = 2,
-                                      .name = "x", .description = "", .licence = ""},
-                                     at + "/student.gguf").ok());
-            }).find("q_proj"),
+  EXPECT_NE(refusal(input(),
+                    [&](const std::string& at) {
+                      ASSERT_TRUE(write_gguf({.weights = wrong,
+                                              .tokenizer = *tokenizer_,
+                                              .stop_token = 2,
+                                              .name = "x",
+                                              .description = "",
+                                              .licence = ""},
+                                             at + "/student.gguf")
+                                      .ok());
+                    })
+                .find("q_proj"),
             std::string::npos);
 }
 
 TEST_F(ExportTest, DutiesAreMetOrNamed) {
   ExportInput in = input();
   duties_ = {{DutyKind::display, "Built with Llama", "llama3.1 2024-07-23"},
-               {DutyKind::licence_copy, "Llama-3.1", "llama3.1 2024-07-23"},
-               {DutyKind::notice, "Llama 3.1 is licensed under ...", "llama3.1 2024-07-23"}};
+             {DutyKind::licence_copy, "Llama-3.1", "llama3.1 2024-07-23"},
+             {DutyKind::notice, "Llama 3.1 is licensed under ...", "llama3.1 2024-07-23"}};
   EXPECT_NE(refusal(in, nullptr).find("the duty licence_copy of llama3.1 2024-07-23 is unmet"),
             std::string::npos);
   in.licence_texts["Llama-3.1"] = "LICENCE TEXT\n";
@@ -189,12 +214,14 @@ TEST_F(ExportTest, DutiesAreMetOrNamed) {
   EXPECT_EQ(read("student/LICENSE.Llama-3.1.txt"), "LICENCE TEXT\n");
   EXPECT_NE(read("student/README.md").find("\nBuilt with Llama\n"), std::string::npos);
   EXPECT_NE(read("student/NOTICE").find("Llama 3.1 is licensed"), std::string::npos);
-  EXPECT_NE(refusal(in, [](const std::string& at) { fs::remove(at + "/student/NOTICE"); })
-                .find("NOTICE"),
-            std::string::npos);
-  EXPECT_NE(refusal(in, [](const std::string& at) {
-              replace(at + "/student/README.md", "Built with", "Made of");
-            }).find("Built with Llama"),
+  EXPECT_NE(
+      refusal(in, [](const std::string& at) { fs::remove(at + "/student/NOTICE"); }).find("NOTICE"),
+      std::string::npos);
+  EXPECT_NE(refusal(in,
+                    [](const std::string& at) {
+                      replace(at + "/student/README.md", "Built with", "Made of");
+                    })
+                .find("Built with Llama"),
             std::string::npos);
   in.options.formats = {"gguf"};
   EXPECT_NE(refusal(in, nullptr).find("no room"), std::string::npos);

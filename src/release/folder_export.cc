@@ -55,8 +55,8 @@ Result<void> write_folder(const FolderInput& input, const std::string& folder) {
   const auto write = [&](const char* file, const std::string& text) {
     return base::write_file_atomic(base::join(folder, file), text);
   };
-  json::Value config = model::config_to_hf(input.weights.config(), vocabulary.bos, vocabulary.eos,
-                                           vocabulary.pad);
+  json::Value config =
+      model::config_to_hf(input.weights.config(), vocabulary.bos, vocabulary.eos, vocabulary.pad);
   config.set("torch_dtype", names_of(input.format).torch);
   RETORT_TRY_VOID(write("config.json", json::dump(config, 2) + "\n"));
   RETORT_TRY_VOID(write("generation_config.json", json::dump(generation_config(input), 2) + "\n"));

@@ -20,11 +20,15 @@ struct Facts {
 constexpr Facts kFacts[] = {
     {"f32", 0.0, 2e-3}, {"bf16", 0.1, 0.1}, {"f16", 0.02, 0.02}, {"q8_0", 0.15, 0.2}};
 
-const Facts& facts(Format format) { return kFacts[static_cast<int>(format)]; }
+const Facts& facts(Format format) {
+  return kFacts[static_cast<int>(format)];
+}
 
 }  // namespace
 
-const char* name(Format format) { return facts(format).name; }
+const char* name(Format format) {
+  return facts(format).name;
+}
 
 Result<Format> parse_format(const std::string& text) {
   for (const Format format : {Format::f32, Format::bf16, Format::f16, Format::q8_0}) {
@@ -43,9 +47,12 @@ Format gguf_format(const model::TensorInfo& tensor, Format wanted) {
 double rounding_bound(Format format, float original, float largest) {
   const double size = std::abs(static_cast<double>(original));
   switch (format) {
-    case Format::f32: return 0;
-    case Format::bf16: return size * 0x1p-8 + 0x1p-133;
-    case Format::f16: return size * 0x1p-11 + 0x1p-25;
+    case Format::f32:
+      return 0;
+    case Format::bf16:
+      return size * 0x1p-8 + 0x1p-133;
+    case Format::f16:
+      return size * 0x1p-11 + 0x1p-25;
     case Format::q8_0: {
       // Half a step of the scale largest / 127, the scale itself rounded to f16.
       const double scale_error = static_cast<double>(largest) * 0x1p-10 + 128 * 0x1p-25;

@@ -176,8 +176,8 @@ GateCheck check_ids(const Probes& probes, const tokenizer::Tokenizer& expected,
 }
 
 GateCheck check_chat(const Probes& probes, const tokenizer::Tokenizer& expected,
-                     const tokenizer::ChatFormat& expected_chat,
-                     const tokenizer::Tokenizer& found, const tokenizer::ChatFormat& found_chat) {
+                     const tokenizer::ChatFormat& expected_chat, const tokenizer::Tokenizer& found,
+                     const tokenizer::ChatFormat& found_chat) {
   GateCheck check{.file = "", .what = "chat prompts", .passed = true, .detail = ""};
   check.passed = expected_chat.stop_token() == found_chat.stop_token();
   if (!check.passed) check.detail = "answers end with another token";
@@ -202,8 +202,8 @@ Result<GateCheck> check_logits(const Probes& probes, const Expected& expected,
     const auto& wanted = expected.logits[p];
     if (rows.size() != wanted.size()) {
       check.passed = false;
-      check.detail = fmt::format("prompt {} gives {} logits instead of {}", p, rows.size(),
-                                 wanted.size());
+      check.detail =
+          fmt::format("prompt {} gives {} logits instead of {}", p, rows.size(), wanted.size());
       return check;
     }
     for (size_t row = 0; row < probes.prompts[p].size(); ++row) {
@@ -236,8 +236,7 @@ Result<GateCheck> check_greedy(const Probes& probes, const Expected& expected,
     check.compared += static_cast<int64_t>(same);
     if (same == wanted.size() && tokens.size() == wanted.size()) continue;
     double gap = INFINITY;
-    if (same < tokens.size() && same < wanted.size() && tokens[same] >= 0 &&
-        tokens[same] < vocab) {
+    if (same < tokens.size() && same < wanted.size() && tokens[same] >= 0 && tokens[same] < vocab) {
       const float* row = expected.greedy_logits[p].data() + static_cast<int64_t>(same) * vocab;
       gap = distance(row[wanted[same]], row[tokens[same]]) / spread(row, vocab);
     }

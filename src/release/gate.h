@@ -13,7 +13,7 @@ struct GateCheck {
   double measured = 0;   // the greatest difference, in the unit of `bound`
   double bound = 0;
   bool passed = false;
-  std::string detail;    // where it was worst, or what went wrong
+  std::string detail;  // where it was worst, or what went wrong
 };
 
 // The first check that failed, or nullptr.

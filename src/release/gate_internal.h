@@ -20,10 +20,10 @@ inline constexpr int64_t kPromptTokensMax = 48;
 
 // What is asked of both sides.
 struct Probes {
-  std::vector<std::string> texts;           // to encode
-  std::vector<dialog::Messages> chats;      // to render
+  std::vector<std::string> texts;             // to encode
+  std::vector<dialog::Messages> chats;        // to render
   std::vector<std::vector<TokenId>> prompts;  // to continue; each 1 to kPromptTokensMax ids
-  int64_t greedy_tokens = kGreedyTokens;    // fewer where the model's positions end
+  int64_t greedy_tokens = kGreedyTokens;      // fewer where the model's positions end
 };
 // `questions` are prompts of the run itself; fixed ones come on top.
 Probes make_probes(const tokenizer::Tokenizer& tokenizer, const tokenizer::ChatFormat& chat,
@@ -38,8 +38,8 @@ using GreedyOf =
 // What the trainer's model answers.
 struct Expected {
   int64_t vocab = 0;
-  std::vector<std::vector<float>> logits;      // of each prompt
-  std::vector<std::vector<TokenId>> greedy;    // of each prompt
+  std::vector<std::vector<float>> logits;         // of each prompt
+  std::vector<std::vector<TokenId>> greedy;       // of each prompt
   std::vector<std::vector<float>> greedy_logits;  // [greedy tokens, V] that each was chosen from
 };
 Result<Expected> answers_of(const LogitsOf& logits, const Probes& probes, int64_t vocab);
@@ -51,8 +51,8 @@ GateCheck check_weights(const model::Weights& expected, const model::Weights& fo
 GateCheck check_ids(const Probes& probes, const tokenizer::Tokenizer& expected,
                     const tokenizer::Tokenizer& found);
 GateCheck check_chat(const Probes& probes, const tokenizer::Tokenizer& expected,
-                     const tokenizer::ChatFormat& expected_chat,
-                     const tokenizer::Tokenizer& found, const tokenizer::ChatFormat& found_chat);
+                     const tokenizer::ChatFormat& expected_chat, const tokenizer::Tokenizer& found,
+                     const tokenizer::ChatFormat& found_chat);
 Result<GateCheck> check_logits(const Probes& probes, const Expected& expected,
                                const LogitsOf& found, double bound);
 // Equal tokens; where the two part, the trainer's logits of both must lie within the bound (twice,

@@ -58,11 +58,14 @@ TEST(GateTest, LogitsBeyondTheBoundAreRefusedAndPlaced) {
   EXPECT_FALSE(refused.passed);
   EXPECT_GT(refused.measured, 0.01);
   EXPECT_NE(refused.detail.find("prompt 0"), std::string::npos);
-  EXPECT_FALSE(run([](const auto& t) {
-                 auto out = counting(t);
-                 out.back() = NAN;
-                 return out;
-               }, 1e9).passed);
+  EXPECT_FALSE(run(
+                   [](const auto& t) {
+                     auto out = counting(t);
+                     out.back() = NAN;
+                     return out;
+                   },
+                   1e9)
+                   .passed);
   EXPECT_FALSE(run([](const auto&) { return std::vector<float>{1, 2}; }, 1e9).passed);
 }
 
@@ -150,8 +153,8 @@ TEST(FormatsTest, RoundingStaysWithinItsBoundAndUsesIt) {
         largest = std::max(largest, std::abs(values[j]));
       }
       const double bound = rounding_bound(c.format, values[i], largest);
-      used = std::max(used, std::abs(static_cast<double>(values[i]) -
-                                     static_cast<double>(back[i])) / bound);
+      used = std::max(
+          used, std::abs(static_cast<double>(values[i]) - static_cast<double>(back[i])) / bound);
     }
     EXPECT_LE(used, 1) << name(c.format);
     EXPECT_GT(used, 0.45) << name(c.format);

@@ -16,10 +16,14 @@ using artifact::TensorType;
 
 TensorType tensor_type(Format format) {
   switch (format) {
-    case Format::f32: return TensorType::f32;
-    case Format::bf16: return TensorType::bf16;
-    case Format::f16: return TensorType::f16;
-    case Format::q8_0: return TensorType::q8_0;
+    case Format::f32:
+      return TensorType::f32;
+    case Format::bf16:
+      return TensorType::bf16;
+    case Format::f16:
+      return TensorType::f16;
+    case Format::q8_0:
+      return TensorType::q8_0;
   }
   return TensorType::f32;
 }
@@ -27,10 +31,14 @@ TensorType tensor_type(Format format) {
 // llama.cpp's llama_ftype: the type of most tensors, a label for people.
 uint32_t file_type(Format format) {
   switch (format) {
-    case Format::f32: return 0;
-    case Format::bf16: return 32;
-    case Format::f16: return 1;
-    case Format::q8_0: return 7;
+    case Format::f32:
+      return 0;
+    case Format::bf16:
+      return 32;
+    case Format::f16:
+      return 1;
+    case Format::q8_0:
+      return 7;
   }
   return 0;
 }
@@ -139,8 +147,8 @@ std::string gguf_tensor_name(const std::string& hf_name) {
   return "";
 }
 
-std::vector<float> rows_for_llama_cpp(std::span<const float> rows, int64_t heads,
-                                      int64_t head_dim, int64_t cols) {
+std::vector<float> rows_for_llama_cpp(std::span<const float> rows, int64_t heads, int64_t head_dim,
+                                      int64_t cols) {
   RETORT_CHECK_EQ(static_cast<int64_t>(rows.size()), heads * head_dim * cols);
   std::vector<float> out(rows.size());
   const int64_t half = head_dim / 2;
@@ -161,8 +169,7 @@ Result<void> write_gguf(const GgufInput& input, const std::string& path) {
     if (!info.is_vector) dims.push_back(info.rows);
     specs.push_back({gguf_tensor_name(info.name), std::move(dims), type});
   }
-  RETORT_TRY(auto writer,
-             artifact::GgufWriter::create(path, metadata_of(input), std::move(specs)));
+  RETORT_TRY(auto writer, artifact::GgufWriter::create(path, metadata_of(input), std::move(specs)));
   for (const auto& info : input.weights.tensors()) {
     const auto values = input.weights.tensor(info.name);
     const int64_t heads = permuted_heads(info.name, config);

@@ -16,7 +16,7 @@ struct GgufInput {
   tokenizer::TokenId stop_token = -1;  // ends an assistant's turn
   std::string name;                    // general.name
   std::string description;
-  std::string licence;                 // SPDX identifier, "" for none stated
+  std::string licence;  // SPDX identifier, "" for none stated
   Format format = Format::f32;
 };
 
@@ -28,7 +28,7 @@ std::string gguf_tensor_name(const std::string& hf_name);
 
 // llama.cpp turns pairs of neighbouring rows where Hugging Face turns halves of a head: row
 // (h, half, j) of a [heads * head_dim, cols] matrix goes to (h, j, half).
-std::vector<float> rows_for_llama_cpp(std::span<const float> rows, int64_t heads,
-                                      int64_t head_dim, int64_t cols);
+std::vector<float> rows_for_llama_cpp(std::span<const float> rows, int64_t heads, int64_t head_dim,
+                                      int64_t cols);
 
 }  // namespace retort::release

@@ -24,8 +24,7 @@ GreedyOf greedy_by_engine(engine::Engine& engine) {
   };
 }
 
-Result<std::vector<GateCheck>> check_by_network(const Written& written,
-                                                const Original& original) {
+Result<std::vector<GateCheck>> check_by_network(const Written& written, const Original& original) {
   RETORT_TRY(const auto weights, written.is_folder ? model::load_hf_weights(written.path)
                                                    : model::load_gguf_weights(written.path));
   const auto format_of = [&](const model::TensorInfo& info) {
@@ -36,10 +35,9 @@ Result<std::vector<GateCheck>> check_by_network(const Written& written,
   if (!checks.back().passed) return checks;  // another shape cannot be run on these probes
   size_t longest = 1;
   for (const auto& prompt : original.probes.prompts) longest = std::max(longest, prompt.size());
-  RETORT_TRY(auto logits,
-             check_logits(original.probes, original.expected,
-                          logits_by_network(weights, static_cast<int64_t>(longest)),
-                          logit_bound(written.format, /*same_program=*/true)));
+  RETORT_TRY(auto logits, check_logits(original.probes, original.expected,
+                                       logits_by_network(weights, static_cast<int64_t>(longest)),
+                                       logit_bound(written.format, /*same_program=*/true)));
   logits.what = "logits of the trainer's forward pass";
   checks.push_back(std::move(logits));
   return checks;
@@ -60,12 +58,11 @@ Result<std::vector<GateCheck>> check_by_engine(const Written& written, const Ori
   const LogitsOf logits_of = [&](const std::vector<TokenId>& prompt) {
     return engine->logits(prompt);
   };
-  RETORT_TRY(auto logits,
-             check_logits(original.probes, original.expected, logits_of, bound));
+  RETORT_TRY(auto logits, check_logits(original.probes, original.expected, logits_of, bound));
   logits.what = "logits of the engine";
   checks.push_back(std::move(logits));
-  RETORT_TRY(auto greedy, check_greedy(original.probes, original.expected,
-                                       greedy_by_engine(*engine), bound));
+  RETORT_TRY(auto greedy,
+             check_greedy(original.probes, original.expected, greedy_by_engine(*engine), bound));
   checks.push_back(std::move(greedy));
   return checks;
 }
@@ -74,8 +71,7 @@ Result<std::vector<GateCheck>> check_by_engine(const Written& written, const Ori
 
 LogitsOf logits_by_network(const model::Weights& weights, int64_t max_tokens) {
   // Shared, because a std::function must be copyable.
-  auto network =
-      std::make_shared<model::Network>(weights, max_tokens, model::Precision::fp32);
+  auto network = std::make_shared<model::Network>(weights, max_tokens, model::Precision::fp32);
   return [network](const std::vector<TokenId>& tokens) -> Result<std::vector<float>> {
     model::Batch batch;
     batch.tokens = tokens;

@@ -22,11 +22,11 @@ std::shared_ptr<const tokenizer::Tokenizer> small_tokenizer() {
     RETORT_CHECK(found != vocabulary.tokens.end(), "no token \"{}\"", text);
     return static_cast<tokenizer::TokenId>(found - vocabulary.tokens.begin());
   };
-  const char* merges[][2] = {{" ", "t"},  {"h", "e"},  {"a", "n"},  {" t", "he"}, {"i", "n"},
-                             {" ", "a"},  {"o", "n"},  {"e", "r"},  {"\xC3", "\xA9"},
-                             {" ", "s"},  {"o", "r"},  {"t", "or"}, {" a", "n"},  {"s", "t"},
-                             {"o", "on"}, {"m", "oon"}, {"u", "s"}, {"'", "s"},   {"\n", "\n"},
-                             {"us", "er"}, {"a", "b"}, {" ", " "},  {" s", "tor"}};
+  const char* merges[][2] = {
+      {" ", "t"},   {"h", "e"},   {"a", "n"},       {" t", "he"}, {"i", "n"},   {" ", "a"},
+      {"o", "n"},   {"e", "r"},   {"\xC3", "\xA9"}, {" ", "s"},   {"o", "r"},   {"t", "or"},
+      {" a", "n"},  {"s", "t"},   {"o", "on"},      {"m", "oon"}, {"u", "s"},   {"'", "s"},
+      {"\n", "\n"}, {"us", "er"}, {"a", "b"},       {" ", " "},   {" s", "tor"}};
   for (const auto& [left, right] : merges) {
     vocabulary.merges.emplace_back(id_of(left), id_of(right));
     add(std::string(left) + right, false);
@@ -55,9 +55,7 @@ model::Weights small_weights(int64_t vocab, bool tied, uint64_t seed) {
     auto values = weights.tensor(info.name);
     for (size_t i = 0; i < values.size(); ++i) {
       // Norms vary as well, so that a missing or exchanged one shows.
-      values[i] *= info.is_vector ? 1.0f + 0.02f * static_cast<float>(i % 17)
-                   : sharp        ? 4.0f
-                                  : 6.0f;
+      values[i] *= info.is_vector ? 1.0f + 0.02f * static_cast<float>(i % 17) : sharp ? 4.0f : 6.0f;
     }
   }
   return weights;

@@ -82,8 +82,7 @@ std::vector<StageCost> stage_costs(const Run& run) {
   for (const auto& stage : kStages) {
     const auto found = run.stages.find(stage);
     if (found == run.stages.end()) continue;
-    costs.push_back(
-        {stage, number(found->second, "seconds").value_or(0), amount_of(run, stage)});
+    costs.push_back({stage, number(found->second, "seconds").value_or(0), amount_of(run, stage)});
   }
   return costs;
 }
@@ -102,10 +101,11 @@ Html cost_section(const Run& run) {
   out += requests_line(run) + machine_line(run);
   out += Html{"<div class=\"times\">"};
   for (const auto& cost : costs) {
-    out += markup("<div class=\"time\"><b>{}</b><span class=\"bar\"><i style=\"width:{}%\"></i>"
-                  "</span><span class=\"value\">{}</span><p class=\"why\">{}</p></div>",
-                  cost.stage, std::clamp(100 * cost.seconds / longest, 0.0, 100.0),
-                  base::human_duration(cost.seconds), cost.amount);
+    out += markup(
+        "<div class=\"time\"><b>{}</b><span class=\"bar\"><i style=\"width:{}%\"></i>"
+        "</span><span class=\"value\">{}</span><p class=\"why\">{}</p></div>",
+        cost.stage, std::clamp(100 * cost.seconds / longest, 0.0, 100.0),
+        base::human_duration(cost.seconds), cost.amount);
   }
   out += markup("</div><p><b>{}</b> for all stages together.</p>", base::human_duration(total));
   std::string unfinished;
@@ -123,18 +123,21 @@ Html repeat_section(const Run& run) {
                          : markup("<pre><code>{}</code></pre>", command);
   const std::string program = text(run.machine, "program"), commit = text(run.machine, "commit");
   if (!program.empty() || !commit.empty()) {
-    out += markup("<p class=\"quiet\">Made by {}{}. The same options, seed and thread count give "
-                  "the same student.</p>",
-                  program, commit.empty() ? Html{} : markup(", commit <code>{}</code>", commit));
+    out += markup(
+        "<p class=\"quiet\">Made by {}{}. The same options, seed and thread count give "
+        "the same student.</p>",
+        program, commit.empty() ? Html{} : markup(", commit <code>{}</code>", commit));
   }
   if (!run.options_text.empty()) {
-    out += markup("<details><summary>All options, as resolved (run.toml)</summary>"
-                  "<pre><code>{}</code></pre></details>",
-                  run.options_text);
+    out += markup(
+        "<details><summary>All options, as resolved (run.toml)</summary>"
+        "<pre><code>{}</code></pre></details>",
+        run.options_text);
   }
   if (run.stages.empty()) return out + Html{"</section>"};
-  out += Html{"<details><summary>Digests of what went in and came out</summary>"
-              "<div class=\"scroll\"><table><tbody>"};
+  out += Html{
+      "<details><summary>Digests of what went in and came out</summary>"
+      "<div class=\"scroll\"><table><tbody>"};
   for (const auto& stage : kStages) {
     const auto found = run.stages.find(stage);
     if (found == run.stages.end()) continue;

@@ -45,19 +45,21 @@ json::Value thinned(const Curve& points) {
 }
 
 Html figure(const char* id, const char* title, const char* described) {
-  return markup("<figure><figcaption>{}</figcaption><div class=\"chart\"><canvas id=\"{}\" "
-                "role=\"img\" aria-label=\"{}\"></canvas></div></figure>",
-                title, id, described);
+  return markup(
+      "<figure><figcaption>{}</figcaption><div class=\"chart\"><canvas id=\"{}\" "
+      "role=\"img\" aria-label=\"{}\"></canvas></div></figure>",
+      title, id, described);
 }
 
 Html bar(const FunnelStep& step, double all, const std::string& remark) {
   const double kept = all > 0 ? 100 * step.out / all : 0;
   const double lost = all > 0 ? 100 * step.dropped / all : 0;
-  return markup("<div class=\"step\"><div class=\"label\"><b>{}</b><span>{}</span></div>"
-                "<div class=\"bar\"><i style=\"width:{}%\"></i><i class=\"lost\" "
-                "style=\"width:{}%\"></i></div>",
-                step.name, remark, std::clamp(kept, 0.0, 100.0),
-                std::clamp(lost, 0.0, 100.0 - std::clamp(kept, 0.0, 100.0)));
+  return markup(
+      "<div class=\"step\"><div class=\"label\"><b>{}</b><span>{}</span></div>"
+      "<div class=\"bar\"><i style=\"width:{}%\"></i><i class=\"lost\" "
+      "style=\"width:{}%\"></i></div>",
+      step.name, remark, std::clamp(kept, 0.0, 100.0),
+      std::clamp(lost, 0.0, 100.0 - std::clamp(kept, 0.0, 100.0)));
 }
 
 }  // namespace
@@ -73,13 +75,13 @@ Html curves_section(const Run& run) {
   const Curve loss = curve(run, "loss");
   if (loss.empty()) return out + missing("Training has not run yet.") + Html{"</section>"};
   const Curve held_out = curve(run, "held_out_loss");
-  out += markup("<p>{} steps; loss {} at the first, {} at the last",
-                count_text(loss.rbegin()->first), decimal_text(loss.begin()->second, 3),
-                decimal_text(loss.rbegin()->second, 3));
+  out +=
+      markup("<p>{} steps; loss {} at the first, {} at the last", count_text(loss.rbegin()->first),
+             decimal_text(loss.begin()->second, 3), decimal_text(loss.rbegin()->second, 3));
   if (!held_out.empty()) {
-    const auto best = std::min_element(
-        held_out.begin(), held_out.end(),
-        [](const auto& a, const auto& b) { return a.second < b.second; });
+    const auto best =
+        std::min_element(held_out.begin(), held_out.end(),
+                         [](const auto& a, const auto& b) { return a.second < b.second; });
     out += markup("; held-out loss {} at the last look, best {} at step {}",
                   decimal_text(held_out.rbegin()->second, 3), decimal_text(best->second, 3),
                   count_text(best->first));
@@ -87,9 +89,9 @@ Html curves_section(const Run& run) {
   out += Html{" (nats a token, assistant's tokens only).</p>"};
   out += figure("chart-loss", "Loss by step", "loss and held-out loss by training step");
   out += figure("chart-rate", "Tokens a second by step", "training throughput by step");
-  return out +
-         Html{"<noscript><p class=\"quiet\">The curves need the script that is in this file."
-              "</p></noscript></section>"};
+  return out + Html{
+                   "<noscript><p class=\"quiet\">The curves need the script that is in this file."
+                   "</p></noscript></section>"};
 }
 
 std::vector<FunnelStep> funnel_steps(const Run& run) {

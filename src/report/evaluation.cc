@@ -46,12 +46,13 @@ Html dot_plot(const std::vector<Row>& rows, const Axis& axis, bool percent) {
   Html out{"<div class=\"dots\">"};
   for (const auto& row : rows) {
     const double left = axis.share(row.estimate.low), right = axis.share(row.estimate.high);
-    out += markup("<div class=\"dot-row\"><span class=\"who\">{}</span><span class=\"track\">"
-                  "<i class=\"whisker {}\" style=\"left:{}%;width:{}%\"></i>"
-                  "<i class=\"dot {}\" style=\"left:{}%\"></i></span>"
-                  "<span class=\"value\">{}</span></div>",
-                  row.label, row.kind, left, std::max(right - left, 0.0), row.kind,
-                  axis.share(row.estimate.value), row.value_text);
+    out += markup(
+        "<div class=\"dot-row\"><span class=\"who\">{}</span><span class=\"track\">"
+        "<i class=\"whisker {}\" style=\"left:{}%;width:{}%\"></i>"
+        "<i class=\"dot {}\" style=\"left:{}%\"></i></span>"
+        "<span class=\"value\">{}</span></div>",
+        row.label, row.kind, left, std::max(right - left, 0.0), row.kind,
+        axis.share(row.estimate.value), row.value_text);
   }
   out += Html{"<div class=\"dot-row axis\"><span class=\"who\"></span><span class=\"track\">"};
   const int ticks = static_cast<int>(std::lround((axis.high - axis.low) / axis.tick));
@@ -89,13 +90,13 @@ Html bits_part(const Run& run) {
   add("student", "bits_per_byte/student", "student");
   add("5-gram", "bits_per_byte/ngram", "other");
   if (rows.empty()) return {};
-  Html out{"<h3>Bits per byte of the teacher's held-out answers</h3>"
-           "<p class=\"quiet\">How surprised each model is by what the teacher wrote; lower is "
-           "better. Whiskers are 95 % bootstrap intervals.</p>"};
+  Html out{
+      "<h3>Bits per byte of the teacher's held-out answers</h3>"
+      "<p class=\"quiet\">How surprised each model is by what the teacher wrote; lower is "
+      "better. Whiskers are 95 % bootstrap intervals.</p>"};
   out += dot_plot(rows, axis_of(rows), /*percent=*/false);
   if (const auto e = estimate(run.results, "bits_per_byte/difference")) {
-    out += markup("<p class=\"quiet\">Paired difference: {} bits per byte.</p>",
-                  interval_text(*e));
+    out += markup("<p class=\"quiet\">Paired difference: {} bits per byte.</p>", interval_text(*e));
   }
   return out;
 }
@@ -122,8 +123,9 @@ Html readability_part(const Run& run) {
   const json::Value* teacher = at(run.results, "readability/teacher");
   const json::Value* student = at(run.results, "readability/student");
   if (teacher == nullptr || student == nullptr || !teacher->is_object()) return {};
-  Html out{"<h3>How it reads</h3><div class=\"scroll\"><table><thead><tr><th>measure</th>"
-           "<th class=\"n\">teacher</th><th class=\"n\">student</th></tr></thead><tbody>"};
+  Html out{
+      "<h3>How it reads</h3><div class=\"scroll\"><table><thead><tr><th>measure</th>"
+      "<th class=\"n\">teacher</th><th class=\"n\">student</th></tr></thead><tbody>"};
   for (const auto& [name, value] : teacher->as_object()) {
     const json::Value* other = student->find(name);
     const auto shown = [](const json::Value* v) {
@@ -145,11 +147,11 @@ Html evaluation_section(const Run& run) {
     return out + missing("The student has not been evaluated yet.") + Html{"</section>"};
   }
   if (const auto prompts = number(run.results, "held_out/prompts")) {
-    out += markup("<p>On {} held-out prompts ({} records, {} of answers) that the student never "
-                  "saw in training, nor near copies of them.</p>",
-                  count_text(*prompts),
-                  count_text(number(run.results, "held_out/records").value_or(0)),
-                  bytes_text(number(run.results, "held_out/bytes").value_or(0)));
+    out += markup(
+        "<p>On {} held-out prompts ({} records, {} of answers) that the student never "
+        "saw in training, nor near copies of them.</p>",
+        count_text(*prompts), count_text(number(run.results, "held_out/records").value_or(0)),
+        bytes_text(number(run.results, "held_out/bytes").value_or(0)));
   }
   out += bits_part(run) + named_part(run) + readability_part(run);
   const auto& notes = items(run.results, "notes");

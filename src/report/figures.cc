@@ -16,8 +16,8 @@ std::vector<Figure> key_figures(const Run& run) {
   }
   if (const auto tokens = count(run, "collect", "completion_tokens")) {
     const double cost = count(run, "collect", "cost_microusd").value_or(0);
-    figures.push_back({"teacher's tokens", count_text(*tokens),
-                       cost > 0 ? money_text(cost) : "nothing paid"});
+    figures.push_back(
+        {"teacher's tokens", count_text(*tokens), cost > 0 ? money_text(cost) : "nothing paid"});
   }
   if (const auto student = estimate(run.results, "bits_per_byte/student")) {
     const auto ngram = estimate(run.results, "bits_per_byte/ngram");
@@ -33,8 +33,8 @@ std::vector<Figure> key_figures(const Run& run) {
   for (const auto& cost : stage_costs(run)) seconds += cost.seconds;
   if (!run.stages.empty()) {
     const auto peak = number(run.machine, "peak_memory_bytes");
-    figures.push_back({"all stages", base::human_duration(seconds),
-                       peak ? "at most " + bytes_text(*peak) : ""});
+    figures.push_back(
+        {"all stages", base::human_duration(seconds), peak ? "at most " + bytes_text(*peak) : ""});
   }
   return figures;
 }

@@ -9,7 +9,9 @@ namespace {
 
 constexpr size_t kQuoteBytes = 200;
 
-bool begins(const std::string& text, const char* with) { return text.rfind(with, 0) == 0; }
+bool begins(const std::string& text, const char* with) {
+  return text.rfind(with, 0) == 0;
+}
 
 // "smollm2-apache 2025-01" with the clause that carries the training, for each set of terms.
 std::string under_which_clause(const Run& run) {
@@ -61,9 +63,10 @@ std::string better_than_ngram(const Run& run) {
       decimal_text(student->value, 3), decimal_text(ngram->value, 3));
   if (!apart) return "It is not measurably better than a 5-gram: " + facts + ".";
   const bool better = student->value < ngram->value;
-  return fmt::format("It is {} than a 5-gram: {}, and the 95 % interval of the difference leaves "
-                     "out zero.",
-                     better ? "better" : "worse", facts);
+  return fmt::format(
+      "It is {} than a 5-gram: {}, and the 95 % interval of the difference leaves "
+      "out zero.",
+      better ? "better" : "worse", facts);
 }
 
 std::string where_it_falls_short(const Run& run) {

@@ -57,12 +57,23 @@ std::string escape(std::string_view text) {
   std::string out;
   for (const char c : printable(text)) {
     switch (c) {
-      case '&': out += "&amp;"; break;
-      case '<': out += "&lt;"; break;
-      case '>': out += "&gt;"; break;
-      case '"': out += "&quot;"; break;
-      case '\'': out += "&#39;"; break;
-      default: out += c;
+      case '&':
+        out += "&amp;";
+        break;
+      case '<':
+        out += "&lt;";
+        break;
+      case '>':
+        out += "&gt;";
+        break;
+      case '"':
+        out += "&quot;";
+        break;
+      case '\'':
+        out += "&#39;";
+        break;
+      default:
+        out += c;
     }
   }
   return out;
@@ -72,10 +83,17 @@ Html script_json(const json::Value& value) {
   Html out;
   for (const char c : json::dump(value)) {
     switch (c) {
-      case '<': out.text += "\\u003c"; break;
-      case '>': out.text += "\\u003e"; break;
-      case '&': out.text += "\\u0026"; break;
-      default: out.text += c;
+      case '<':
+        out.text += "\\u003c";
+        break;
+      case '>':
+        out.text += "\\u003e";
+        break;
+      case '&':
+        out.text += "\\u0026";
+        break;
+      default:
+        out.text += c;
     }
   }
   return out;

@@ -28,11 +28,19 @@ std::string escape(std::string_view text);
 // JSON for a <script type="application/json">: no '<', '>' or '&' is left in it.
 Html script_json(const json::Value& value);
 
-inline std::string piece(const Html& html) { return html.text; }
-inline std::string piece(std::string_view text) { return escape(text); }
-inline std::string piece(int64_t number) { return std::to_string(number); }
+inline std::string piece(const Html& html) {
+  return html.text;
+}
+inline std::string piece(std::string_view text) {
+  return escape(text);
+}
+inline std::string piece(int64_t number) {
+  return std::to_string(number);
+}
 // Percentages and the like, for style attributes.
-inline std::string piece(double number) { return fmt::format("{:.2f}", number); }
+inline std::string piece(double number) {
+  return fmt::format("{:.2f}", number);
+}
 
 template <class T>
 using Piece = std::conditional_t<true, std::string, T>;

@@ -20,7 +20,9 @@ std::string decimal_text(double value, int digits) {
   return fmt::format("{}{:.{}f}", value < 0 ? "−" : "", std::abs(value), digits);
 }
 
-std::string percent_text(double share) { return decimal_text(100 * share, 1) + " %"; }
+std::string percent_text(double share) {
+  return decimal_text(100 * share, 1) + " %";
+}
 
 std::string bytes_text(double size_bytes) {
   if (size_bytes < 1e3) return decimal_text(size_bytes, 0) + " B";

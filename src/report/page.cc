@@ -37,9 +37,10 @@ Html header(const Run& run) {
   for (const auto& sentence : headline(run)) out += markup("<span>{}</span> ", sentence);
   out += Html{"</p><div class=\"figures\">"};
   for (const auto& figure : key_figures(run)) {
-    out += markup("<div><span class=\"label\">{}</span><b>{}</b><span class=\"remark\">{}</span>"
-                  "</div>",
-                  figure.label, figure.value, figure.remark);
+    out += markup(
+        "<div><span class=\"label\">{}</span><b>{}</b><span class=\"remark\">{}</span>"
+        "</div>",
+        figure.label, figure.value, figure.remark);
   }
   return out + Html{"</div></header>"};
 }
@@ -75,9 +76,8 @@ std::string evaluation_table(const Run& run) {
 std::string funnel_table(const Run& run) {
   const auto steps = funnel_steps(run);
   if (steps.empty()) return "";
-  TextTable table{.header = {"filter", "in", "dropped", "out"},
-                  .rows = {},
-                  .right = {false, true, true, true}};
+  TextTable table{
+      .header = {"filter", "in", "dropped", "out"}, .rows = {}, .right = {false, true, true, true}};
   for (const auto& step : steps) {
     table.rows.push_back(
         {step.name, count_text(step.in), count_text(step.dropped), count_text(step.out)});
@@ -88,8 +88,7 @@ std::string funnel_table(const Run& run) {
 std::string cost_table(const Run& run) {
   const auto costs = stage_costs(run);
   if (costs.empty()) return "";
-  TextTable table{
-      .header = {"stage", "time", "what"}, .rows = {}, .right = {false, true, false}};
+  TextTable table{.header = {"stage", "time", "what"}, .rows = {}, .right = {false, true, false}};
   for (const auto& cost : costs) {
     table.rows.push_back({cost.stage, base::human_duration(cost.seconds), cost.amount});
   }
@@ -98,7 +97,9 @@ std::string cost_table(const Run& run) {
 
 }  // namespace
 
-Html missing(const char* sentence) { return markup("<p class=\"missing\">{}</p>", sentence); }
+Html missing(const char* sentence) {
+  return markup("<p class=\"missing\">{}</p>", sentence);
+}
 
 Result<std::string> report_html(const std::string& out_folder) {
   RETORT_TRY(const Run run, read_run(out_folder));

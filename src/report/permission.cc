@@ -10,11 +10,10 @@ namespace {
 Html clause_item(const json::Value& clause) {
   const std::string effect = text(clause, "effect", "?");
   const bool permits = is_permitted(effect);
-  return markup("<li><span class=\"badge {}\">{}</span> {}{}</li>", permits ? "good" : "bad",
-                effect, action_text(text(clause, "action", "?")),
-                text(clause, "text").empty()
-                    ? Html{}
-                    : markup(": <q>{}</q>", text(clause, "text")));
+  return markup(
+      "<li><span class=\"badge {}\">{}</span> {}{}</li>", permits ? "good" : "bad", effect,
+      action_text(text(clause, "action", "?")),
+      text(clause, "text").empty() ? Html{} : markup(": <q>{}</q>", text(clause, "text")));
 }
 
 Html terms_card(const json::Value& terms) {
@@ -64,11 +63,12 @@ Html checks_table(const Run& run) {
       "<th class=\"n\">ledger leaf</th></tr></thead><tbody>"};
   for (const auto& check : checks) {
     const std::string verdict = text(check, "verdict", "?");
-    out += markup("<tr><td>{}</td><td>{}</td><td><span class=\"badge {}\">{}</span></td>"
-                  "<td class=\"n\">{}</td><td class=\"n\">{}</td></tr>",
-                  text(check, "path"), action_text(text(check, "action")),
-                  is_permitted(verdict) ? "good" : "bad", verdict,
-                  count_text(number(check, "records").value_or(0)), text(check, "leaf", "–"));
+    out += markup(
+        "<tr><td>{}</td><td>{}</td><td><span class=\"badge {}\">{}</span></td>"
+        "<td class=\"n\">{}</td><td class=\"n\">{}</td></tr>",
+        text(check, "path"), action_text(text(check, "action")),
+        is_permitted(verdict) ? "good" : "bad", verdict,
+        count_text(number(check, "records").value_or(0)), text(check, "leaf", "–"));
   }
   return out + Html{"</tbody></table></div>"};
 }
@@ -76,15 +76,18 @@ Html checks_table(const Run& run) {
 Html ledger_line(const Run& run) {
   const std::string root = text(run.permission, "ledger/root");
   if (root.empty()) return {};
-  return markup("<p class=\"quiet\">Logged in {} at size {}, root <code class=\"long\">{}</code>."
-                "</p>",
-                text(run.permission, "ledger/origin", "the ledger"),
-                count_text(number(run.permission, "ledger/size").value_or(0)), root);
+  return markup(
+      "<p class=\"quiet\">Logged in {} at size {}, root <code class=\"long\">{}</code>."
+      "</p>",
+      text(run.permission, "ledger/origin", "the ledger"),
+      count_text(number(run.permission, "ledger/size").value_or(0)), root);
 }
 
 }  // namespace
 
-bool is_permitted(const std::string& verdict) { return verdict.rfind("permit", 0) == 0; }
+bool is_permitted(const std::string& verdict) {
+  return verdict.rfind("permit", 0) == 0;
+}
 
 std::string action_text(const std::string& action) {
   if (action == "train.generative") return "train a generative model";

@@ -57,8 +57,9 @@ class ReportTest : public testing::Test {
 
 TEST_F(ReportTest, TheHeadlineAnswersWhatFromWhomBetterAndShort) {
   const std::string page = own_markup();
-  EXPECT_TRUE(has(page, "stories-7m learnt from 5,412 answers of SmolLM2-135M-Instruct under "
-                        "smollm2.apache 2024-11-01"));
+  EXPECT_TRUE(has(page,
+                  "stories-7m learnt from 5,412 answers of SmolLM2-135M-Instruct under "
+                  "smollm2.apache 2024-11-01"));
   EXPECT_TRUE(has(page, "It is better than a 5-gram"));
   EXPECT_TRUE(has(page, "0.871 bits per byte"));
   EXPECT_TRUE(has(page, "It falls short of the teacher: 88.1 %"));
@@ -79,13 +80,31 @@ TEST_F(ReportTest, TheHeadlineNeverClaimsMoreThanTheIntervalsSay) {
 
 TEST_F(ReportTest, EveryPartIsThere) {
   const std::string page = own_markup();
-  for (const char* part :
-       {"smollm2.apache", "A. Reader, owner of the run", "royalty-free", "own-work", "optimizer",
-        "6002", "near duplicate", "−158, leaves 5,689", "More than 80 %", "450 steps",
-        "Bits per byte", "repeated trigrams", "The little ", "<mark>boat</mark>",
-        "312,044 answer tokens", "nothing paid", "stop 5,921", "5 min 11 s", "1.94 GB in use",
-        "not measured on this machine", "retort run examples/quickstart.toml", "581c003",
-        "model_id = &quot;stories-7m&quot;", "2026-09-21", "stories.example/ledger"}) {
+  for (const char* part : {"smollm2.apache",
+                           "A. Reader, owner of the run",
+                           "royalty-free",
+                           "own-work",
+                           "optimizer",
+                           "6002",
+                           "near duplicate",
+                           "−158, leaves 5,689",
+                           "More than 80 %",
+                           "450 steps",
+                           "Bits per byte",
+                           "repeated trigrams",
+                           "The little ",
+                           "<mark>boat</mark>",
+                           "312,044 answer tokens",
+                           "nothing paid",
+                           "stop 5,921",
+                           "5 min 11 s",
+                           "1.94 GB in use",
+                           "not measured on this machine",
+                           "retort run examples/quickstart.toml",
+                           "581c003",
+                           "model_id = &quot;stories-7m&quot;",
+                           "2026-09-21",
+                           "stories.example/ledger"}) {
     EXPECT_TRUE(has(page, part)) << part;
   }
   EXPECT_TRUE(has(html(), "{\"x\":450,\"y\":"));
@@ -101,8 +120,9 @@ TEST_F(ReportTest, NothingInThePageIsLoadedFromElsewhere) {
 }
 
 TEST_F(ReportTest, HostileTextStaysText) {
-  const std::string hostile = "</script><script>alert('x')</script><img src=x onerror=\\\"y\\\">"
-                              "\\u0000\\u001b[2J\\u202e&amp;";
+  const std::string hostile =
+      "</script><script>alert('x')</script><img src=x onerror=\\\"y\\\">"
+      "\\u0000\\u001b[2J\\u202e&amp;";
   replace("curated/funnel.json", "near duplicate", hostile);
   replace("summary/permission.json", "stories-7m", hostile);
   replace("summary/permission.json", "smollm2.apache", hostile);
@@ -227,8 +247,7 @@ TEST(HtmlTest, InvalidUtf8NeverGetsThrough) {
   EXPECT_EQ(escape("a\xff\xc0\xafz"), "a\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBDz");
   EXPECT_EQ(escape("\xed\xa0\x80"), "\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD");
   EXPECT_EQ(escape("é😀\xe2\x82"), "é😀\xEF\xBF\xBD\xEF\xBF\xBD");
-  EXPECT_EQ(script_json(json::Value("</script>&")).text,
-            "\"\\u003c/script\\u003e\\u0026\"");
+  EXPECT_EQ(script_json(json::Value("</script>&")).text, "\"\\u003c/script\\u003e\\u0026\"");
 }
 
 TEST(NumbersTest, ReadAsPeopleWriteThem) {

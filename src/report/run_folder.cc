@@ -32,10 +32,14 @@ const std::vector<Shape> kResultsShape = {{"held_out", Kind::object},
 
 bool is_kind(const json::Value& value, Kind kind) {
   switch (kind) {
-    case Kind::array: return value.is_array();
-    case Kind::object: return value.is_object();
-    case Kind::number: return value.is_number();
-    case Kind::string: return value.is_string();
+    case Kind::array:
+      return value.is_array();
+    case Kind::object:
+      return value.is_object();
+    case Kind::number:
+      return value.is_number();
+    case Kind::string:
+      return value.is_string();
   }
   return false;
 }
@@ -53,9 +57,9 @@ Result<void> check_schema(const json::Value& value, const std::string& schema,
   if (found == schema) return {};
   const size_t slash = schema.find('/') + 1;
   if (found.compare(0, slash, schema, 0, slash) == 0) {
-    return base::bad_input(fmt::format("the file has schema {}, this program reads {}", found,
-                                       schema),
-                           path, "use the version of retort that wrote the run, or a newer one");
+    return base::bad_input(
+        fmt::format("the file has schema {}, this program reads {}", found, schema), path,
+        "use the version of retort that wrote the run, or a newer one");
   }
   return damaged(fmt::format("the file's schema is \"{}\" where {} belongs", found, schema), path);
 }

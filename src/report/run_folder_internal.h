@@ -11,8 +11,8 @@
 namespace retort::report {
 
 // The stages in the order of a run.
-inline const std::vector<std::string> kStages = {"serve",     "collect", "curate", "tokenizer",
-                                                 "train",     "evaluate", "export"};
+inline const std::vector<std::string> kStages = {"serve", "collect",  "curate", "tokenizer",
+                                                 "train", "evaluate", "export"};
 
 struct Run {
   std::string folder;

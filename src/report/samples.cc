@@ -32,8 +32,7 @@ Html marked(const std::string& text, const std::vector<std::string>& words) {
       if (word.empty() || low.compare(at, word.size(), word) != 0) continue;
       size_t end = at + word.size();
       while (end < text.size() && is_letter(text[end])) ++end;
-      out += markup("{}<mark>{}</mark>", text.substr(plain, at - plain),
-                    text.substr(at, end - at));
+      out += markup("{}<mark>{}</mark>", text.substr(plain, at - plain), text.substr(at, end - at));
       plain = end;
       at = end - 1;
       break;
@@ -62,11 +61,12 @@ Html samples_section(const Run& run) {
   const size_t shown = std::min(run.samples.size(), kSamplesShown);
   for (size_t i = 0; i < shown; ++i) {
     const auto words = slot_words(run.samples[i]);
-    out += markup("<article class=\"sample\"><h3>{}</h3><div class=\"pair\">"
-                  "<div><h4>teacher</h4><p>{}</p></div><div><h4>student</h4><p>{}</p></div>"
-                  "</div></article>",
-                  text(run.samples[i], "prompt"), marked(text(run.samples[i], "teacher"), words),
-                  marked(text(run.samples[i], "student"), words));
+    out += markup(
+        "<article class=\"sample\"><h3>{}</h3><div class=\"pair\">"
+        "<div><h4>teacher</h4><p>{}</p></div><div><h4>student</h4><p>{}</p></div>"
+        "</div></article>",
+        text(run.samples[i], "prompt"), marked(text(run.samples[i], "teacher"), words),
+        marked(text(run.samples[i], "student"), words));
   }
   if (shown < run.samples.size()) {
     out += markup("<p class=\"quiet\">{} more are in evaluate/samples.jsonl.</p>",

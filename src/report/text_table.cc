@@ -7,7 +7,9 @@
 namespace retort::report {
 namespace {
 
-bool begins_character(char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }
+bool begins_character(char c) {
+  return (static_cast<unsigned char>(c) & 0xC0) != 0x80;
+}
 
 size_t width(const std::string& text) {
   return static_cast<size_t>(std::count_if(text.begin(), text.end(), begins_character));
@@ -17,7 +19,8 @@ size_t width(const std::string& text) {
 
 std::string shortened(const std::string& raw, size_t characters) {
   std::string text = printable(raw);
-  std::replace_if(text.begin(), text.end(), [](char c) { return c == '\n' || c == '\t'; }, ' ');
+  std::replace_if(
+      text.begin(), text.end(), [](char c) { return c == '\n' || c == '\t'; }, ' ');
   if (characters == 0 || width(text) <= characters) return text;
   size_t end = 0, seen = 0;
   for (; end < text.size(); ++end) {

@@ -16,7 +16,8 @@ struct TextTable {
 // column wide.
 std::string format_table(const TextTable& table);
 
-// At most `characters` of the text (0: all), printable and in one line; what was cut shows as an ellipsis.
+// At most `characters` of the text (0: all), printable and in one line; what was cut shows as an
+// ellipsis.
 std::string shortened(const std::string& text, size_t characters);
 
 }  // namespace retort::report

@@ -56,14 +56,16 @@ Answer::Answer(Call call, const Plan& plan)
     choices_.emplace_back(std::ssize(choices_), plan, choice, tokenizer);
   }
   const AnswerHead head = head_of(call_, plan);
-  writer_ = plan.stream ? stream_writer(call_, head)
-                        : whole_writer(call_, head, plan.choices.size());
+  writer_ =
+      plan.stream ? stream_writer(call_, head) : whole_writer(call_, head, plan.choices.size());
 }
 
 void Answer::start(Call call, Plan plan) {
   if (!reserve(call.door, std::ssize(plan.choices))) {
-    reply_error(call, openai::make_error(429, "too many requests wait already; ask again in a "
-                                              "moment", "", "queue_full"));
+    reply_error(call, openai::make_error(429,
+                                         "too many requests wait already; ask again in a "
+                                         "moment",
+                                         "", "queue_full"));
     return;
   }
   const auto responder = call.responder;
@@ -89,8 +91,7 @@ void Answer::submit(Plan plan) {
     if (!id) {
       // The plan was checked, so this is rare: an answer that no cache of this size can hold.
       door.in_flight.fetch_sub(1);
-      door.formatter.push(
-          {shared_from_this(), i, refused(id.error()), base::monotonic_seconds()});
+      door.formatter.push({shared_from_this(), i, refused(id.error()), base::monotonic_seconds()});
       continue;
     }
     bool late = false;

@@ -19,7 +19,8 @@ openai::Parsed<std::vector<tokenizer::TokenId>> ids_of(const Call& call,
     const auto request = openai::parse_chat_request(call.request.body);
     if (!request) return request.error();
     if (!backend.chat()) return make_error(400, backend.chat().error().message, "messages");
-    return backend.chat()->render(backend.tokenizer(), request->messages, /*open_assistant=*/true)
+    return backend.chat()
+        ->render(backend.tokenizer(), request->messages, /*open_assistant=*/true)
         .ids;
   }
   const json::Value* prompt = object.find("prompt");
@@ -45,7 +46,9 @@ openai::ModelCard card_of(const Door& door) {
 
 }  // namespace
 
-void answer_models(Call call) { reply_json(call, openai::print_models({card_of(call.door)})); }
+void answer_models(Call call) {
+  reply_json(call, openai::print_models({card_of(call.door)}));
+}
 
 // Names of models may hold slashes, which clients leave as they are.
 void answer_model(Call call) {
@@ -64,10 +67,10 @@ void answer_tokenize(Call call) {
   if (!ids) return reply_error(call, ids.error());
   json::Value tokens = json::Value::array();
   for (const auto id : *ids) tokens.push(int64_t{id});
-  reply_json(call, json::dump(json::Value::object(
-                       {{"count", std::ssize(*ids)},
-                        {"max_model_len", call.door.backend->context_length()},
-                        {"tokens", std::move(tokens)}})));
+  reply_json(call,
+             json::dump(json::Value::object({{"count", std::ssize(*ids)},
+                                             {"max_model_len", call.door.backend->context_length()},
+                                             {"tokens", std::move(tokens)}})));
 }
 
 void answer_detokenize(Call call) {
@@ -83,8 +86,8 @@ void answer_detokenize(Call call) {
     if (fits) ids.push_back(static_cast<tokenizer::TokenId>(item.as_int()));
   }
   if (!fits) {
-    return reply_error(call, make_error(400, "tokens must be an array of the model's token ids",
-                                        "tokens"));
+    return reply_error(
+        call, make_error(400, "tokens must be an array of the model's token ids", "tokens"));
   }
   reply_json(call, json::dump(json::Value::object({{"prompt", tokenizer.decode(ids)}})));
 }

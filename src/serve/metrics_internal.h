@@ -18,7 +18,7 @@ class Histogram {
   void print(std::string& out, const char* name, const char* help) const;
 
  private:
-  static constexpr std::array kBounds = {0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5,
+  static constexpr std::array kBounds = {0.005, 0.01, 0.025, 0.05, 0.1,  0.25, 0.5,
                                          1.0,   2.5,  5.0,   10.0, 30.0, 60.0};
   std::array<int64_t, kBounds.size() + 1> counts_{};  // the last: beyond all bounds
   double sum_ = 0;

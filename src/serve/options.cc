@@ -27,9 +27,9 @@ Result<void> check(const Options& options) {
     return base::usage_error("that is no URL", "terms", "give the address of the terms");
   }
   if (options.api_key.empty() && !http::is_loopback_host(options.host)) {
-    return base::usage_error(
-        "without an API key the server listens on loopback alone", options.host,
-        "set --api-key (or RETORT_API_KEY), or leave --host out");
+    return base::usage_error("without an API key the server listens on loopback alone",
+                             options.host,
+                             "set --api-key (or RETORT_API_KEY), or leave --host out");
   }
   if (options.max_batch < 1 || options.max_waiting < 0) {
     return base::usage_error("a server that works on no request answers none", "max-batch");

@@ -10,8 +10,8 @@ namespace retort::serve {
 struct Options {
   std::string model_id = "model";  // the name that requests give
   std::string host = "127.0.0.1";
-  int port = 8080;           // 0: the system picks one
-  std::string api_key = {};  // "": nobody is asked for one, and the door stays on loopback
+  int port = 8080;                 // 0: the system picks one
+  std::string api_key = {};        // "": nobody is asked for one, and the door stays on loopback
   std::string terms_url = {};      // of the terms that bind the answers; sent with each
   std::string content_usage = {};  // the short form of them ("train-ai=n"), sent likewise
   int64_t max_batch = 64;          // answers that the model works on at once

@@ -49,8 +49,8 @@ class ChoicePieces {
   std::vector<tokenizer::TokenId> prompt_;
   std::vector<tokenizer::TokenId> silent_stops_;
   const tokenizer::Tokenizer& tokenizer_;
-  bool begun_ = false;   // the first event has come
-  bool opened_ = false;  // a piece has said something
+  bool begun_ = false;      // the first event has come
+  bool opened_ = false;     // a piece has said something
   int64_t characters_ = 0;  // of the tokens so far
 };
 

@@ -87,13 +87,13 @@ TEST(PiecesTest, WholeAnswerIsThePiecesPutTogether) {
 
 TEST(PiecesTest, OnlyTheFirstPieceThatSpeaksOpensTheChoice) {
   const Made one = made(true, false);
-  const auto pieces = one.pieces({event_of("", {0xc3}), event_of("\xc3\xa9", {0xa9}),
-                                  event_of("", {}, "stop")});
+  const auto pieces =
+      one.pieces({event_of("", {0xc3}), event_of("\xc3\xa9", {0xa9}), event_of("", {}, "stop")});
   EXPECT_TRUE(pieces[0].says_nothing());
   EXPECT_TRUE(pieces[1].opens);
   EXPECT_FALSE(pieces[2].opens);
-  const auto end = openai::parse_chat_piece(print_piece({"i", "m", 1, true, false, false},
-                                                        pieces[2]));
+  const auto end =
+      openai::parse_chat_piece(print_piece({"i", "m", 1, true, false, false}, pieces[2]));
   EXPECT_EQ(end->choices[0].content, std::nullopt);
   EXPECT_EQ(end->choices[0].finish_reason, "stop");
 }

@@ -51,9 +51,9 @@ std::optional<ApiError> check_ids(const Generation& generation, const Backend& b
   }
   for (const int32_t id : generation.stop_token_ids) {
     if (id >= size) {
-      return make_error(
-          400, fmt::format("stop_token_ids names token {}; the model has {}", id, size),
-          "stop_token_ids");
+      return make_error(400,
+                        fmt::format("stop_token_ids names token {}; the model has {}", id, size),
+                        "stop_token_ids");
     }
   }
   return std::nullopt;
@@ -176,10 +176,9 @@ Parsed<std::vector<TokenId>> prompt_ids(const openai::Prompt& prompt, const Back
   if (const auto* ids = std::get_if<std::vector<int32_t>>(&prompt)) {
     for (const int32_t id : *ids) {
       if (id >= tokenizer.size()) {
-        return make_error(400,
-                          fmt::format("prompt holds token {}; the model has {}", id,
-                                      tokenizer.size()),
-                          "prompt");
+        return make_error(
+            400, fmt::format("prompt holds token {}; the model has {}", id, tokenizer.size()),
+            "prompt");
       }
     }
     return *ids;

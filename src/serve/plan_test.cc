@@ -11,9 +11,9 @@ using tokenizer::TokenId;
 
 openai::Parsed<Plan> chat(const std::string& more, const Backend& backend,
                           const Options& options = {}) {
-  const auto request = openai::parse_chat_request(
-      R"({"model":"model","messages":[{"role":"user","content":"hi"}])" +
-      (more.empty() ? "" : "," + more) + "}");
+  const auto request =
+      openai::parse_chat_request(R"({"model":"model","messages":[{"role":"user","content":"hi"}])" +
+                                 (more.empty() ? "" : "," + more) + "}");
   EXPECT_TRUE(request.ok()) << request.error().message;
   return plan_chat(*request, backend, options);
 }
@@ -41,11 +41,11 @@ TEST(PlanTest, SilentRequestsAreSampledAsOpenAiDoes) {
 
 TEST(PlanTest, EveryFieldReachesTheEngine) {
   const ScriptedBackend backend;
-  const auto plan = chat(
-      R"("temperature":0.5,"top_p":0.9,"top_k":7,"min_p":0.05,"repetition_penalty":1.15,)"
-      R"("presence_penalty":0.25,"frequency_penalty":-0.5,"logit_bias":{"65":-100},"seed":-3,)"
-      R"("stop":["x"],"stop_token_ids":[9],"max_tokens":11,"logprobs":true,"top_logprobs":4)",
-      backend);
+  const auto plan =
+      chat(R"("temperature":0.5,"top_p":0.9,"top_k":7,"min_p":0.05,"repetition_penalty":1.15,)"
+           R"("presence_penalty":0.25,"frequency_penalty":-0.5,"logit_bias":{"65":-100},"seed":-3,)"
+           R"("stop":["x"],"stop_token_ids":[9],"max_tokens":11,"logprobs":true,"top_logprobs":4)",
+           backend);
   ASSERT_TRUE(plan.ok()) << plan.error().message;
   const engine::Request& request = plan->choices[0].request;
   EXPECT_EQ(request.sampling.temperature, 0.5);
@@ -122,10 +122,11 @@ TEST(PlanTest, ScoringAsksForTheWholePromptAndKeepsItsOneToken) {
   EXPECT_EQ(choice.request.top_logprobs, 1);
   EXPECT_TRUE(choice.request.stop_tokens.empty());
   EXPECT_EQ(choice.silent_stops, (std::vector<TokenId>{kEndOfTurn, kEndOfText}));
-  EXPECT_FALSE(
-      completion(R"("prompt":"a","prompt_logprobs":1,"stream":true)", backend).ok());
+  EXPECT_FALSE(completion(R"("prompt":"a","prompt_logprobs":1,"stream":true)", backend).ok());
   EXPECT_EQ(completion(R"("prompt":"a","prompt_logprobs":3)", backend)
-                ->choices[0].request.prompt_logprobs, 3);
+                ->choices[0]
+                .request.prompt_logprobs,
+            3);
 }
 
 TEST(OptionsTest, OpenAddressesNeedAKey) {

@@ -101,16 +101,16 @@ void dispatch(Call call) {
   const bool open = found != nullptr && found->access == Access::open;
   if (!open && !holds_key(call.request, call.door.options.api_key)) {
     const bool offered = call.request.find("authorization") != nullptr;
-    return reply_error(
-        call, openai::make_error(401,
-                                 offered ? "Incorrect API key provided."
-                                         : "You didn't provide an API key. Send it as "
-                                           "Authorization: Bearer YOUR_KEY.",
-                                 "", "invalid_api_key"));
+    return reply_error(call,
+                       openai::make_error(401,
+                                          offered ? "Incorrect API key provided."
+                                                  : "You didn't provide an API key. Send it as "
+                                                    "Authorization: Bearer YOUR_KEY.",
+                                          "", "invalid_api_key"));
   }
   if (found == nullptr) {
-    return reply_error(call, openai::make_error(404, "there is nothing at this address", "",
-                                                "unknown_url"));
+    return reply_error(
+        call, openai::make_error(404, "there is nothing at this address", "", "unknown_url"));
   }
   call.route = found->name;
   const std::string_view method = call.request.method;
@@ -126,7 +126,7 @@ void dispatch(Call call) {
 }  // namespace
 
 void route(Door& door, http::ServerRequest request, std::shared_ptr<http::Responder> responder) {
-  Call call{door,  std::move(request), std::move(responder), new_id("req_"),
+  Call call{door,   std::move(request),       std::move(responder), new_id("req_"),
             "none", base::monotonic_seconds()};
   const auto kept = call.responder;
   const std::string id = call.id;

@@ -32,9 +32,15 @@ void Server::Impl::stop() {
 }
 
 Server::Server(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
-Server::~Server() { stop(); }
-int Server::port() const { return impl_->listener ? impl_->listener->port() : 0; }
-void Server::stop() { impl_->stop(); }
+Server::~Server() {
+  stop();
+}
+int Server::port() const {
+  return impl_->listener ? impl_->listener->port() : 0;
+}
+void Server::stop() {
+  impl_->stop();
+}
 
 Result<std::unique_ptr<Server>> Server::start(const Options& options,
                                               std::unique_ptr<Backend> backend) {

@@ -196,12 +196,16 @@ TEST(ServerTest, RefusalsAreOpenAisErrors) {
   // Refused before routing, in the same words.
   EXPECT_EQ(code(ask(door, "GET /v1/../x HTTP/1.1\r\nHost: localhost\r\n\r\n")).substr(0, 4),
             "400|");
-  EXPECT_EQ(code(ask(door, "POST /v1/completions HTTP/1.1\r\nHost: localhost\r\n"
-                           "Content-Length: 99999999\r\n\r\n")).substr(0, 4),
+  EXPECT_EQ(code(ask(door,
+                     "POST /v1/completions HTTP/1.1\r\nHost: localhost\r\n"
+                     "Content-Length: 99999999\r\n\r\n"))
+                .substr(0, 4),
             "413|");
-  EXPECT_EQ(code(ask(door, "POST /v1/completions HTTP/1.1\r\nHost: localhost\r\n"
-                           "Content-Type: text/plain\r\nContent-Length: 2\r\n"
-                           "Connection: close\r\n\r\n{}")).substr(0, 4),
+  EXPECT_EQ(code(ask(door,
+                     "POST /v1/completions HTTP/1.1\r\nHost: localhost\r\n"
+                     "Content-Type: text/plain\r\nContent-Length: 2\r\n"
+                     "Connection: close\r\n\r\n{}"))
+                .substr(0, 4),
             "415|");
   EXPECT_EQ(post(door, "/v1/completions", "{}", "Content-Encoding: gzip\r\n").status, 415);
 }
@@ -246,8 +250,8 @@ TEST(ServerTest, ClientThatLeavesStopsTheWork) {
 }
 
 TEST(ServerTest, QueueIsBounded) {
-  const Started door = started({.text = std::string(200, 'x'), .step_ms = 5},
-                               {.max_batch = 1, .max_waiting = 1});
+  const Started door =
+      started({.text = std::string(200, 'x'), .step_ms = 5}, {.max_batch = 1, .max_waiting = 1});
   RawSocket first = RawSocket::connect(door.server->port());
   first.write(request_text("POST /v1/chat/completions", chat_body(R"("n":2)")));
   ASSERT_TRUE(soon([&] { return door.backend->live == 2; }));

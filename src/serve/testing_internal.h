@@ -35,7 +35,7 @@ constexpr tokenizer::TokenId kEndOfTurn = 258;
 struct Script {
   std::string text = "One boat sailed home.";  // a byte a token; then the answer stops
   int step_ms = 0;
-  std::string error = {};       // instead of an answer
+  std::string error = {};  // instead of an answer
   bool has_chat = true;
   int64_t context_length = 256;
   int64_t cache_tokens = 1 << 20;  // a request beyond is refused at submit()

@@ -12,7 +12,9 @@ namespace {
 
 constexpr int64_t kHugePage = int64_t{2} << 20;
 
-bool is_large(int64_t size_bytes) { return size_bytes >= 2 * kHugePage; }
+bool is_large(int64_t size_bytes) {
+  return size_bytes >= 2 * kHugePage;
+}
 
 int64_t rounded_up(int64_t size_bytes) {
   const int64_t alignment = is_large(size_bytes) ? kHugePage : 64;
@@ -23,8 +25,7 @@ int64_t rounded_up(int64_t size_bytes) {
 void* map_huge(int64_t size_bytes) {
   const auto wanted = static_cast<size_t>(size_bytes);
   const size_t mapped = wanted + kHugePage;
-  void* memory =
-      mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  void* memory = mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   RETORT_CHECK(memory != MAP_FAILED, "no memory for {} bytes", size_bytes);
   auto* begin = static_cast<uint8_t*>(memory);
   const size_t before = (kHugePage - reinterpret_cast<uintptr_t>(begin) % kHugePage) % kHugePage;

@@ -11,7 +11,8 @@ constexpr int64_t kUserDefined = 4;
 Result<TokenId> id_at(const artifact::GgufFile& file, const char* key, size_t size) {
   RETORT_TRY(const int64_t id, file.int_at(key, -1));
   if (id < -1 || id >= static_cast<int64_t>(size)) {
-    return base::bad_input("the token id " + std::to_string(id) + " is outside the vocabulary", key);
+    return base::bad_input("the token id " + std::to_string(id) + " is outside the vocabulary",
+                           key);
   }
   return static_cast<TokenId>(id);
 }
