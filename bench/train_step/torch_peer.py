@@ -1,0 +1,125 @@
+#!/usr/bin/env python3
+"""PyTorch's side of the claim `train_step`: transformers' Llama with the weights and the batch that
+retort's side trained, eager and compiled, products in bf16 by autocast over fp32 masters.
+
+    torch_peer.py [student|smollm2] [seconds]
+
+Exits with 1 when the loss of the first batch is not retort's: nothing is timed then.
+"""
+
+import json
+import os
+import pathlib
+import statistics
+import sys
+import time
+
+import torch
+from safetensors import safe_open
+from transformers import LlamaConfig, LlamaForCausalLM
+
+SHAPES = {
+    "student": dict(vocab_size=4096, hidden_size=256, num_hidden_layers=8, num_attention_heads=8,
+                    num_key_value_heads=4, head_dim=32, intermediate_size=704),
+    "smollm2": dict(vocab_size=49152, hidden_size=576, num_hidden_layers=30,
+                    num_attention_heads=9, num_key_value_heads=3, head_dim=64,
+                    intermediate_size=1536),
+}
+BATCHES = {"student": (16, 256), "smollm2": (4, 512)}
+EQUAL = 5e-3  # relative difference of the loss, products in bf16 on both sides
+
+
+def draws():
+    """The recurrence that retort's side draws its batch from."""
+    state = 12345
+    while True:
+        state = (state * 1664525 + 1013904223) & 0xFFFFFFFF
+        yield lambda n: (state * n) >> 32
+
+
+def make_batch(shape):
+    rows, length = BATCHES[shape]
+    vocab = SHAPES[shape]["vocab_size"]
+    draw = draws()
+    tokens, targets = [], []
+    for _ in range(rows):
+        row, goals = [], []
+        for i in range(length):
+            row.append(next(draw)(vocab))
+            goal = next(draw)(vocab)
+            goals.append(-100 if i * 10 < length * 3 else goal)
+        tokens.append(row)
+        targets.append(goals)
+    return torch.tensor(tokens), torch.tensor(targets)
+
+
+def make_model(shape):
+    config = LlamaConfig(**SHAPES[shape], max_position_embeddings=2048, rms_norm_eps=1e-5,
+                         rope_theta=10000.0, tie_word_embeddings=True, attention_bias=False,
+                         mlp_bias=False, pad_token_id=None)
+    config._attn_implementation = "sdpa"
+    model = LlamaForCausalLM(config)
+    path = pathlib.Path(os.environ["RETORT_BENCH_SHARED"]) / f"{shape}.safetensors"
+    with safe_open(path, "pt") as file:
+        loss = float(file.metadata()["loss"])
+        weights = {name: file.get_tensor(name) for name in file.keys()}
+    missing, unexpected = model.load_state_dict(weights, strict=False)
+    assert not unexpected and set(missing) <= {"lm_head.weight"}, (missing, unexpected)
+    model.tie_weights()
+    return model, loss
+
+
+def loss_of(model, tokens, targets):
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        logits = model(tokens, use_cache=False).logits
+    return torch.nn.functional.cross_entropy(logits.float().view(-1, logits.shape[-1]),
+                                             targets.view(-1), ignore_index=-100)
+
+
+def speed(model, tokens, targets, seconds):
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, weight_decay=0.1, fused=True)
+
+    def step():
+        optimizer.zero_grad(set_to_none=True)
+        loss_of(model, tokens, targets).backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+
+    step()
+    step()
+    times = []
+    stop = time.perf_counter() + seconds
+    while len(times) < 3 or time.perf_counter() < stop:
+        started = time.perf_counter()
+        step()
+        times.append(time.perf_counter() - started)
+    return tokens.numel() / min(times), tokens.numel() / statistics.median(times)
+
+
+def main():
+    shape = sys.argv[1] if len(sys.argv) > 1 else "student"
+    seconds = float(sys.argv[2]) if len(sys.argv) > 2 else 20
+    torch.set_num_threads(os.cpu_count())
+    tokens, targets = make_batch(shape)
+    model, expected = make_model(shape)
+    with torch.no_grad():
+        found = loss_of(model, tokens, targets).item()
+    print(f"loss {found:.5f}, retort's {expected:.5f}", file=sys.stderr)
+    if abs(found / expected - 1) > EQUAL:
+        print("the losses differ: nothing is timed", file=sys.stderr)
+        return 1
+    for name in ("eager", "compiled"):
+        model, _ = make_model(shape)
+        model.train()
+        if name == "compiled":
+            model = torch.compile(model)
+        best, median = speed(model, tokens, targets, seconds)
+        print(json.dumps({"claim": "train_step", "side": f"torch {torch.__version__} {name}",
+                          "shape": shape, "threads": torch.get_num_threads(),
+                          "tokens_per_second": round(best),
+                          "tokens_per_second_median": round(median)}))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
