@@ -34,12 +34,11 @@ def quiet():
     return nothing
 
 
-class Model:
-    def __init__(self, path, streams):
-        params = llama_cpp.llama_model_default_params()
-        self.model = llama_cpp.llama_model_load_from_file(str(path).encode(), params)
+class Context:
+    def __init__(self, model, streams, positions):
+        self.model = model
         options = llama_cpp.llama_context_default_params()
-        options.n_ctx = streams * (LAST + 64) + 1024
+        options.n_ctx = streams * positions
         options.n_batch = options.n_ubatch = 512
         options.n_seq_max = streams
         options.n_threads = options.n_threads_batch = THREADS
@@ -50,7 +49,6 @@ class Model:
     def close(self):
         llama_cpp.llama_batch_free(self.batch)
         llama_cpp.llama_free(self.context)
-        llama_cpp.llama_model_free(self.model)
 
     def clear(self):
         llama_cpp.llama_memory_clear(llama_cpp.llama_get_memory(self.context), True)
@@ -119,8 +117,10 @@ def requantised(path):
 
 
 def measure(name, path, reference):
-    model = Model(path, max(STREAMS))
-    nll = model.mean_nll(reference["nll_tokens"])
+    model = llama_cpp.llama_model_load_from_file(str(path).encode(),
+                                                 llama_cpp.llama_model_default_params())
+    context = Context(model, 1, 1280)
+    nll = context.mean_nll(reference["nll_tokens"])
     same_file = name == "the same file"
     off = abs(nll / reference["mean_nll"] - 1)
     print(f"{name}: mean negative log-likelihood {nll:.5f}, retort's {reference['mean_nll']:.5f}")
@@ -129,12 +129,15 @@ def measure(name, path, reference):
         sys.exit(1)
     ids = reference["prefill_tokens"]
     out = {"side": f"llama.cpp, {name}", "mean_nll": nll,
-           "prefill_512_tokens_per_s": statistics.median(model.prefill_speed(ids)
+           "prefill_512_tokens_per_s": statistics.median(context.prefill_speed(ids)
                                                          for _ in range(5))}
+    context.close()
     for streams in STREAMS:
+        context = Context(model, streams, 256)
         out[f"decode_{streams}_streams_tokens_per_s"] = statistics.median(
-            model.decode_speed(streams, ids) for _ in range(3))
-    model.close()
+            context.decode_speed(streams, ids) for _ in range(3))
+        context.close()
+    llama_cpp.llama_model_free(model)
     for key, value in out.items():
         print(f"{key:<34} {value if isinstance(value, str) else format(value, '.4g')}")
     print(json.dumps(out))
