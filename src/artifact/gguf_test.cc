@@ -128,6 +128,24 @@ TEST(GgufTest, ReadsWhatThePythonPackageWrote) {
   EXPECT_EQ(checked, 6);
 }
 
+TEST(GgufTest, QuantisedNumbersAreThoseOfThePythonPackage) {
+  const auto file = GgufFile::open(golden("quantised.gguf"));
+  ASSERT_TRUE(file.ok()) << file.error().text();
+  int checked = 0;
+  for (const GgufTensor& tensor : file->tensors()) {
+    if (!tensor.name.starts_with("t.")) continue;
+    const GgufTensor* numbers = file->find_tensor("n." + tensor.name.substr(2));
+    ASSERT_NE(numbers, nullptr) << tensor.name;
+    EXPECT_EQ(tensor.name.substr(2), name(tensor.type));
+    std::vector<float> mine(static_cast<size_t>(tensor.elements)), theirs(mine.size());
+    ASSERT_TRUE(file->read(tensor, mine).ok());
+    ASSERT_TRUE(file->read(*numbers, theirs).ok());
+    EXPECT_EQ(mine, theirs) << tensor.name;
+    ++checked;
+  }
+  EXPECT_EQ(checked, 11);
+}
+
 TEST(GgufTest, WritesWhatItReads) {
   const std::string path = testing::TempDir() + "/retort_gguf_write.gguf";
   const GgufMetadata metadata = {

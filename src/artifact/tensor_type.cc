@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "artifact/half.h"
+#include "artifact/quantised.h"
 #include "base/check.h"
 
 namespace retort::artifact {
@@ -24,31 +25,21 @@ void store(uint8_t* to, T value) {
   std::memcpy(to, &value, sizeof value);
 }
 
-float load_f16(const uint8_t* from) {
-  return f16_to_float(load<uint16_t>(from));
-}
-
-// Low nibbles are elements 0 to 15 of the block, high nibbles 16 to 31.
-void q4_0_block(const uint8_t* block, float* to) {
-  const float scale = load_f16(block);
-  for (int i = 0; i < 16; ++i) {
-    to[i] = static_cast<float>((block[2 + i] & 15) - 8) * scale;
-    to[i + 16] = static_cast<float>((block[2 + i] >> 4) - 8) * scale;
+// One block by way of its codes.
+void block_numbers(TensorType type, const TensorTypeInfo& info, const CodeForm& form,
+                   const uint8_t* block, float* to) {
+  uint8_t codes[256];
+  float scales[16];
+  float offsets[16];
+  unpack_block(type, block, codes, scales, offsets);
+  for (int64_t begin = 0, group = 0; begin < info.block; begin += form.group, ++group) {
+    for (int64_t i = begin; i < begin + form.group; ++i) {
+      const int level = form.table ? kUnevenLevels[codes[i]] : codes[i] - form.centre;
+      to[i] = static_cast<float>(level) * scales[group];
+    }
+    if (!form.offsets) continue;
+    for (int64_t i = begin; i < begin + form.group; ++i) to[i] += offsets[group];
   }
-}
-
-void q4_1_block(const uint8_t* block, float* to) {
-  const float scale = load_f16(block);
-  const float low = load_f16(block + 2);
-  for (int i = 0; i < 16; ++i) {
-    to[i] = static_cast<float>(block[4 + i] & 15) * scale + low;
-    to[i + 16] = static_cast<float>(block[4 + i] >> 4) * scale + low;
-  }
-}
-
-void q8_0_block(const uint8_t* block, float* to) {
-  const float scale = load_f16(block);
-  for (int i = 0; i < 32; ++i) to[i] = static_cast<float>(load<int8_t>(block + 2 + i)) * scale;
 }
 
 void quantise_q8_0_block(const float* from, uint8_t* block) {
@@ -95,6 +86,8 @@ std::optional<TensorTypeInfo> type_info(TensorType type) {
       return TensorTypeInfo{"Q6_K", 256, 210};
     case TensorType::q8_k:
       return TensorTypeInfo{"Q8_K", 256, 292};
+    case TensorType::iq4_nl:
+      return TensorTypeInfo{"IQ4_NL", 32, 18};
     case TensorType::i8:
       return TensorTypeInfo{"I8", 1, 1};
     case TensorType::i16:
@@ -128,42 +121,37 @@ std::optional<int64_t> type_bytes(TensorType type, int64_t elements) {
 
 bool can_dequantise(TensorType type) {
   return type == TensorType::f32 || type == TensorType::f16 || type == TensorType::bf16 ||
-         type == TensorType::q4_0 || type == TensorType::q4_1 || type == TensorType::q8_0;
+         code_form(type).has_value();
+}
+
+const char* readable_types() {
+  return "F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K or IQ4_NL";
 }
 
 Result<void> dequantise(TensorType type, std::span<const uint8_t> bytes, std::span<float> to) {
   if (!can_dequantise(type)) {
     return base::bad_input(fmt::format("tensors of type {} cannot be read", name(type)), "",
-                           "use a file of type F32, F16, BF16, Q8_0, Q4_0 or Q4_1");
+                           fmt::format("use a file of type {}", readable_types()));
   }
   const auto size = static_cast<int64_t>(to.size());
   RETORT_CHECK(type_bytes(type, size) == static_cast<int64_t>(bytes.size()), "{} bytes for {} {}",
                bytes.size(), size, name(type));
   const uint8_t* from = bytes.data();
-  const TensorTypeInfo info = *type_info(type);
   if (type == TensorType::f32) {
     if (size > 0) std::memcpy(to.data(), from, bytes.size());
     return {};
   }
-  for (int64_t i = 0; i < size; i += info.block, from += info.block_bytes) {
-    float* const target = to.data() + i;
-    switch (type) {
-      case TensorType::f16:
-        *target = load_f16(from);
-        break;
-      case TensorType::bf16:
-        *target = bf16_to_float(load<uint16_t>(from));
-        break;
-      case TensorType::q4_0:
-        q4_0_block(from, target);
-        break;
-      case TensorType::q4_1:
-        q4_1_block(from, target);
-        break;
-      default:
-        q8_0_block(from, target);
-        break;
+  if (const auto form = code_form(type)) {
+    const TensorTypeInfo info = *type_info(type);
+    for (int64_t i = 0; i < size; i += info.block, from += info.block_bytes) {
+      block_numbers(type, info, *form, from, to.data() + i);
     }
+    return {};
+  }
+  for (float& value : to) {
+    const auto bits = load<uint16_t>(from);
+    value = type == TensorType::f16 ? f16_to_float(bits) : bf16_to_float(bits);
+    from += 2;
   }
   return {};
 }

@@ -25,6 +25,7 @@ enum class TensorType : uint32_t {
   q5_k = 13,
   q6_k = 14,
   q8_k = 15,
+  iq4_nl = 20,
   i8 = 24,
   i16 = 25,
   i32 = 26,
@@ -46,9 +47,10 @@ const char* name(TensorType type);
 // Bytes of `elements` in whole blocks; nothing when they are no whole blocks or too many to count.
 std::optional<int64_t> type_bytes(TensorType type, int64_t elements);
 
-// Numbers of F32, F16, BF16, Q4_0, Q4_1 and Q8_0; others are refused by name. `bytes` holds
-// exactly as many whole blocks as `to` has room for, which the caller sees to.
+// Numbers of the types that can be read, exactly as ggml defines them; others are refused by name.
+// `bytes` holds exactly as many whole blocks as `to` has room for, which the caller sees to.
 bool can_dequantise(TensorType type);
+const char* readable_types();  // "F32, F16, ... or IQ4_NL", for a refusal
 Result<void> dequantise(TensorType type, std::span<const uint8_t> bytes, std::span<float> to);
 
 // The way back: F32, F16, BF16, and Q8_0 as llama.cpp rounds it (scale max|x| / 127 in binary16).

@@ -61,10 +61,10 @@ TEST(TensorTypeTest, Q8ComesBackWithinHalfAStep) {
 
 TEST(TensorTypeTest, UnsupportedTypesAreRefusedByName) {
   std::vector<float> to(256);
-  const std::vector<uint8_t> bytes(144);
-  const auto done = dequantise(TensorType::q4_k, bytes, to);
+  const std::vector<uint8_t> bytes(292);
+  const auto done = dequantise(TensorType::q8_k, bytes, to);
   ASSERT_FALSE(done.ok());
-  EXPECT_NE(done.error().text().find("Q4_K"), std::string::npos);
+  EXPECT_NE(done.error().text().find("Q8_K"), std::string::npos);
   std::vector<uint8_t> room(40);
   EXPECT_FALSE(quantise(TensorType::q4_1, std::vector<float>(64), room).ok());
 }

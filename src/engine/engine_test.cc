@@ -205,6 +205,34 @@ TEST_P(Types, FilesOfEveryTypeSayWhatTheirWeightsSay) {
   }
 }
 
+// Types without a product of their own are computed in fp32: nothing is lost on the way.
+TEST(EngineTest, FilesOfTypesThatAreOnlyReadSayWhatTheirWeightsSay) {
+  const std::string path =
+      testing::TempDir() + "/engine_read." + std::to_string(getpid()) + ".gguf";
+  for (const TensorType type :
+       {TensorType::q5_0, TensorType::q5_1, TensorType::q2_k, TensorType::q3_k, TensorType::q4_k,
+        TensorType::q5_k, TensorType::q6_k, TensorType::iq4_nl}) {
+    const auto held = write_gguf(
+        small_weights({.seed = 6, .width = 256, .head_dim = 64, .ffn = 256}), type, path);
+    const auto engine = Engine::open(path);
+    ASSERT_TRUE(engine.ok()) << engine.error().text();
+    auto all = random_prompt(40, 8);
+    const auto heard = run_all(**engine, {request_of(all, 20)})[0];
+    all.insert(all.end(), heard.tokens.begin(), heard.tokens.end());
+    const auto reference = network_logits(held, all);
+    EXPECT_LT(kernels::relative_difference(*(*engine)->logits(all), reference), 1e-4)
+        << artifact::name(type);
+    const auto vocab = static_cast<size_t>(held.config().vocab);
+    for (size_t i = 0; i < heard.tokens.size(); ++i) {
+      const float* row = reference.data() + (39 + i) * vocab;
+      double sum = 0;
+      for (size_t v = 0; v < vocab; ++v) sum += std::exp(static_cast<double>(row[v]));
+      EXPECT_NEAR(row[heard.tokens[i]] - std::log(sum), heard.logprobs[i], 1e-3)
+          << artifact::name(type);
+    }
+  }
+}
+
 bool same_bits(const Heard& a, const Heard& b) {
   return a.tokens == b.tokens && a.logprobs.size() == b.logprobs.size() &&
          std::memcmp(a.logprobs.data(), b.logprobs.data(), 4 * a.logprobs.size()) == 0 &&

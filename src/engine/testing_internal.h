@@ -20,6 +20,7 @@ struct SmallModel {
 model::Weights small_weights(const SmallModel& options = {});
 
 // Writes the weights as a GGUF file whose matrices are of this type; returns what the file holds.
+// Types that are only read get matrices of random codes instead, and widths of whole blocks.
 model::Weights write_gguf(const model::Weights& weights, artifact::TensorType type,
                           const std::string& path);
 

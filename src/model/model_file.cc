@@ -31,7 +31,7 @@ Result<StoredTensor> stored(const TensorInfo& wanted, const std::string& name, T
   if (!artifact::can_dequantise(type)) {
     return base::bad_input(fmt::format("the tensor {} is of type {}, which cannot be read", name,
                                        artifact::name(type)),
-                           "", "use a file of type F32, F16, BF16, Q8_0, Q4_0 or Q4_1");
+                           "", fmt::format("use a file of type {}", artifact::readable_types()));
   }
   const auto row_bytes = artifact::type_bytes(type, shape.cols);
   if (!row_bytes) {

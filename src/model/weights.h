@@ -51,8 +51,7 @@ class ModelFile;
 Result<Weights> load_weights(const ModelFile& file);
 // A Hugging Face folder (config.json, model.safetensors or an index; F32, F16, BF16).
 Result<Weights> load_hf_weights(const std::string& folder);
-// A GGUF of architecture "llama" (F32, F16, BF16, Q8_0, Q4_0, Q4_1), dequantised, with llama.cpp's
-// row permutation of q and k undone.
+// A GGUF of architecture "llama", dequantised, with llama.cpp's row permutation of q and k undone.
 Result<Weights> load_gguf_weights(const std::string& path);
 
 }  // namespace retort::model
