@@ -66,6 +66,28 @@ TEST(RequestTest, ReadsWhatTheOfficialClientSends) {
   EXPECT_EQ(parse_completion_request(recorded_body("completion_stream"))->prompts.size(), 2u);
 }
 
+// The ids of "The capital of France is" and an answer to it.
+TEST(RequestTest, ReadsWhatScoringProgramsSend) {
+  for (const char* name : {"lm_eval_ids", "lm_eval_text"}) {
+    const auto asked = parse_completion_request(recorded_body(name));
+    ASSERT_TRUE(asked.ok()) << name << asked.error().message;
+    const bool text = std::string_view(name) == "lm_eval_text";
+    EXPECT_EQ(asked->prompts.size(), text ? 1u : 2u);
+    EXPECT_EQ(std::holds_alternative<std::string>(asked->prompts[0]), text);
+    EXPECT_TRUE(asked->echo);
+    EXPECT_EQ(asked->logprobs, 1);
+    EXPECT_EQ(asked->generation.max_tokens, 1);
+    EXPECT_EQ(asked->generation.temperature, 0.0);
+    EXPECT_EQ(asked->generation.seed, 1234);
+  }
+  const auto trainer = parse_completion_request(recorded_body("trl_sequence_logprobs"));
+  ASSERT_TRUE(trainer.ok()) << trainer.error().message;
+  EXPECT_EQ(trainer->prompts,
+            (std::vector<Prompt>{std::vector<int32_t>{1, 2, 3, 4}, std::vector<int32_t>{5, 6, 7}}));
+  EXPECT_EQ(trainer->prompt_logprobs, 4);
+  EXPECT_EQ(trainer->generation.max_tokens, 1);
+}
+
 TEST(RequestTest, WhatWouldChangeTheAnswerIsRefusedByName) {
   for (const auto& [more, param] : std::vector<std::pair<std::string, std::string>>{
            {R"("tools":[{"type":"function"}])", "tools"},

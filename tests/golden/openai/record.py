@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Records the request bytes of the official `openai` client, one file a call.
+"""Records the request bytes of real clients, one file a call: OpenAI's own, lm-evaluation-harness
+(how it scores) and TRL (how its trainers ask a teacher for log-probabilities).
 
-    python tests/golden/openai/record.py        (pip install openai)
+    python tests/golden/openai/record.py [NAME ...]     (pip install openai lm-eval trl)
 
 The tests replay these files against retort's own server. Record again after a new release of the
 client; the files are byte for byte what it sent, with a fixed port in Host.
@@ -9,11 +10,13 @@ client; the files are byte for byte what it sent, with a fixed port in Host.
 
 import pathlib
 import socket
+import sys
 import threading
 
 import openai
 
 HERE = pathlib.Path(__file__).parent
+TOKENIZER = HERE.parent / "tokenizer/smollm2"
 MESSAGES = [{"role": "system", "content": "Be brief."},
             {"role": "user", "content": "Write one line about a café and a boat. 🚣"}]
 PARTS = [{"role": "user", "content": [{"type": "text", "text": "Two "},
@@ -46,6 +49,34 @@ CALLS = {
 }
 
 
+def lm_eval_scores(url, **options):
+    """Two continuations of one question, as a multiple-choice task asks for them."""
+    from lm_eval.api.instance import Instance
+    from lm_eval.models.openai_completions import LocalCompletionsAPI
+    client = LocalCompletionsAPI(model="teacher", base_url=f"{url}/completions",
+                                 tokenizer=str(TOKENIZER), tokenizer_backend="huggingface",
+                                 max_retries=1, **options)
+    client.loglikelihood([
+        Instance("loglikelihood", {}, ("The capital of France is", answer), index)
+        for index, answer in enumerate((" Paris", " the river"))], disable_tqdm=True)
+
+
+def trl_scores(url):
+    import requests
+    from trl.generation.vllm_client import VLLMClient
+    # The constructor wants the vllm package, which the request itself does not use.
+    client = VLLMClient.__new__(VLLMClient)
+    client.session, client.base_url, client.model = requests.Session(), url[:-3], "teacher"
+    client.get_sequence_logprobs([[1, 2, 3, 4], [5, 6, 7]], [2, 1], top_logprobs=4)
+
+
+OTHER_CALLS = {
+    "lm_eval_ids": lambda url: lm_eval_scores(url, batch_size=2),
+    "lm_eval_text": lambda url: lm_eval_scores(url, batch_size=1, tokenized_requests=False),
+    "trl_sequence_logprobs": trl_scores,
+}
+
+
 def read_request(connection):
     data = b""
     while b"\r\n\r\n" not in data:
@@ -75,17 +106,19 @@ def record(name, call):
 
     thread = threading.Thread(target=answer)
     thread.start()
-    client = openai.OpenAI(base_url=f"http://127.0.0.1:{port}/v1", api_key="sk-test",
-                           max_retries=0)
     try:
-        call(client)
-    except openai.APIError:
-        pass
+        call(f"http://127.0.0.1:{port}/v1")
+    except Exception as refused:  # the 400, which every client wraps in an error of its own
+        print(name, type(refused).__name__)
     thread.join()
     listener.close()
 
 
+def with_openai(call):
+    return lambda url: call(openai.OpenAI(base_url=url, api_key="sk-test", max_retries=0))
+
+
 if __name__ == "__main__":
-    for name, call in CALLS.items():
-        record(name, call)
-        print(name)
+    every = {name: with_openai(call) for name, call in CALLS.items()} | OTHER_CALLS
+    for name in sys.argv[1:] or every:
+        record(name, every[name])
