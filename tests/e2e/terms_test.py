@@ -6,7 +6,7 @@ import re
 import fake_teacher
 import harness
 
-TERMS = 3
+TERMS, DUTY = 3, 8
 
 
 class TermsTest(harness.Run):
@@ -71,7 +71,8 @@ class TermsTest(harness.Run):
             self.assertIn("publish_model", said)
             self.assertFalse((self.folder / "out/student").exists())
             (self.folder / "weights.toml").write_text(weights)
-            self.retort("run", "run.toml")
+            said = self.retort("run", "run.toml", code=DUTY).stderr
+            self.assertIn("licence_copy", said)
 
     def test_unknown_action_is_refused_by_name(self):
         path = self.forbidden(lambda text: text.replace('"train.generative"', '"train.everything"'))
