@@ -152,6 +152,18 @@ Result<std::shared_ptr<const tokenizer::Tokenizer>> student_tokenizer(const RunC
   return tokenizer::load_tokenizer_json(context.path("tokenizer/tokenizer.json"));
 }
 
+// The weights that the student starts from, where it does not start from scratch.
+Result<std::optional<corpus::ClearedWeights<TrainGenerative>>> clear_base_weights(
+    const RunContext& context, corpus::Clearance& clearance) {
+  const auto& options = context.options;
+  if (options.student.from == "scratch") {
+    return std::optional<corpus::ClearedWeights<TrainGenerative>>{};
+  }
+  RETORT_TRY(auto cleared, clearance.clear_weights<TrainGenerative>(
+                               options.student.from, options.student_model, options.student_terms));
+  return std::optional(std::move(cleared));
+}
+
 Result<void> run_train(RunContext& context, Summary& summary) {
   RETORT_TRY(auto permission, Permission::open(context.options, context.ledger));
   auto& clearance = *permission.clearance;
@@ -159,13 +171,7 @@ Result<void> run_train(RunContext& context, Summary& summary) {
              clearance.clear<TrainGenerative>(selection(context, "train", "optimizer")));
   RETORT_TRY(const auto held_out,
              clearance.clear<Evaluate>(selection(context, "held_out", "held-out loss")));
-  std::optional<corpus::ClearedWeights<TrainGenerative>> base_weights;
-  if (context.options.student.from != "scratch") {
-    RETORT_TRY(auto cleared, clearance.clear_weights<TrainGenerative>(
-                                 context.options.student.from, context.options.student_model,
-                                 context.options.student_terms));
-    base_weights.emplace(std::move(cleared));
-  }
+  RETORT_TRY(const auto base_weights, clear_base_weights(context, clearance));
   RETORT_TRY_VOID(permission.write(context.options.out));
   RETORT_TRY(const auto tokenizer, student_tokenizer(context));
   RETORT_TRY(const auto trained,
@@ -279,10 +285,18 @@ Result<void> add_terms_facts(const RunContext& context, release::ModelFacts& fac
   return {};
 }
 
+// A model owes what its records ask for, and what the weights ask for that it started from.
+Result<corpus::ExportPermit> permit_export(const RunContext& context,
+                                           corpus::Clearance& clearance) {
+  const auto learnt_from = selection(context, "train", "export");
+  RETORT_TRY(const auto base_weights, clear_base_weights(context, clearance));
+  if (!base_weights) return clearance.permit_export(learnt_from);
+  return clearance.permit_export(learnt_from, *base_weights, context.options.student_terms);
+}
+
 Result<void> run_export(RunContext& context, Summary& summary) {
   RETORT_TRY(auto permission, Permission::open(context.options, context.ledger));
-  const auto learnt_from = selection(context, "train", "export");
-  RETORT_TRY(const auto permit, permission.clearance->permit_export(learnt_from));
+  RETORT_TRY(const auto permit, permit_export(context, *permission.clearance));
   RETORT_TRY_VOID(permission.write(context.options.out));
   RETORT_TRY(const auto tokenizer, student_tokenizer(context));
   RETORT_TRY(const auto student, load_student(context.path("train/final")));
@@ -340,7 +354,7 @@ std::vector<Stage> stages() {
        .outputs = {"evaluate"},
        .run = run_evaluate},
       {.name = "export",
-       .tables = {"export", "purpose"},
+       .tables = {"export", "purpose", "student"},
        .inputs = {"tokenizer", "train/final"},
        .outputs = {"student"},
        .run = run_export},

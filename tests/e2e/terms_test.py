@@ -6,7 +6,7 @@ import re
 import fake_teacher
 import harness
 
-TERMS = 3
+TERMS, DUTY = 3, 8
 
 
 class TermsTest(harness.Run):
@@ -45,6 +45,34 @@ class TermsTest(harness.Run):
             re.sub(r"^effective = .*$", "effective = 2025-01-01", text, flags=re.M), flags=re.M))
         said = self.run_with(path, TERMS)
         self.assertIn("2025-01-02", said)
+
+    def test_base_weights_bind_what_may_be_published(self):
+        weights = (harness.ROOT / "terms/apache-2.0-weights.toml").read_text()
+        weights = weights.replace("retort maintainers", "the tester")
+        with fake_teacher.FakeTeacher() as teacher:
+            self.run_file(teacher.url)
+            text = (self.folder / "run.toml").read_text()
+            (self.folder / "run.toml").write_text(
+                text.replace('"fake"', '"SmolLM2-135M-Instruct"'))
+            self.retort("run", "run.toml")
+            text = (self.folder / "run.toml").read_text()
+            text = re.sub(r'"evaluate"\]', '"evaluate", "publish_model"]', text)
+            text = text.replace("distributed = false", "distributed = true")
+            text = text.replace("[student]", '[student]\nfrom = "base"\n'
+                                'terms = ["weights.toml"]\nbase_model = "SmolLM2"')
+            (self.folder / "out/student").rename(self.folder / "base")
+            (self.folder / "run.toml").write_text(
+                text.replace("layers = 1\nwidth = 64\n", ""))
+            cut = weights.rindex('[[rule]]')  # the last rule permits to publish them
+            (self.folder / "weights.toml").write_text(
+                weights[:cut].replace("apache-2.0-weights", "house-weights") +
+                weights[weights.index("[duty]"):])
+            said = self.retort("run", "run.toml", code=TERMS).stderr
+            self.assertIn("publish_model", said)
+            self.assertFalse((self.folder / "out/student").exists())
+            (self.folder / "weights.toml").write_text(weights)
+            said = self.retort("run", "run.toml", code=DUTY).stderr
+            self.assertIn("licence_copy", said)
 
     def test_unknown_action_is_refused_by_name(self):
         path = self.forbidden(lambda text: text.replace('"train.generative"', '"train.everything"'))
