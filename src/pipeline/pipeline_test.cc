@@ -1,4 +1,5 @@
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include "base/files.h"
 #include "pipeline/child.h"
@@ -12,7 +13,8 @@ namespace retort::pipeline {
 namespace {
 
 std::string scratch(const std::string& name) {
-  const std::string folder = ::testing::TempDir() + "retort_pipeline_" + name;
+  const std::string folder =
+      ::testing::TempDir() + "retort_pipeline_" + name + "_" + std::to_string(getpid());
   EXPECT_TRUE(base::remove_all(folder).ok());
   EXPECT_TRUE(base::make_directories(folder).ok());
   return folder;
