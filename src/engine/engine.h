@@ -35,6 +35,7 @@ inline constexpr int64_t kTopLogprobsMax = 1024;
 struct TokenProbability {
   tokenizer::TokenId id = -1;
   float logprob = 0;  // natural log, of the raw distribution (temperature 1, no penalties)
+  int64_t rank = 0;   // among all tokens: 1 is the likeliest, of equals the lower id; 0: not known
 };
 
 // One piece of an answer. `text` ends at a UTF-8 border and never contains a stop string or the

@@ -69,13 +69,18 @@ std::vector<TokenProbability> most_likely(std::span<const float> logits, int64_t
   const float total = log_sum(logits);
   std::vector<TokenProbability> out;
   for (const Candidate& c : top_candidates(logits, static_cast<size_t>(k))) {
-    out.push_back({c.id, c.logit - total});
+    out.push_back({c.id, c.logit - total, std::ssize(out) + 1});
   }
   return out;
 }
 
-float log_probability(std::span<const float> logits, TokenId id) {
-  return logits[static_cast<size_t>(id)] - log_sum(logits);
+TokenProbability scored(std::span<const float> logits, TokenId id) {
+  const float logit = logits[static_cast<size_t>(id)];
+  const auto lower_ids = logits.first(static_cast<size_t>(id));
+  const auto above = [logit](float other) { return other > logit; };
+  const auto before = std::count_if(logits.begin(), logits.end(), above) +
+                      std::count(lower_ids.begin(), lower_ids.end(), logit);
+  return {id, logit - log_sum(logits), before + 1};
 }
 
 // The repetition penalty as in Keskar et al. 2019 (CTRL), section 4.1, over generated tokens only.

@@ -13,8 +13,8 @@ namespace retort::engine {
 // The k most likely of the row, most likely first (the lower id of equals); fewer when it is
 // shorter. Log-probabilities are of the row as it is.
 std::vector<TokenProbability> most_likely(std::span<const float> logits, int64_t k);
-// log softmax(logits)[id].
-float log_probability(std::span<const float> logits, tokenizer::TokenId id);
+// log softmax(logits)[id], and how many tokens of the row stand before this one.
+TokenProbability scored(std::span<const float> logits, tokenizer::TokenId id);
 
 class Sampler {
  public:

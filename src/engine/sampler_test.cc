@@ -124,7 +124,14 @@ TEST(SamplerTest, LogProbabilities) {
   }
   EXPECT_EQ(most_likely(logits, 5000).size(), 1000u);
   EXPECT_TRUE(most_likely(logits, 0).empty());
-  EXPECT_NEAR(log_probability(logits, 3), logits[3] - std::log(sum), 1e-5);
+  EXPECT_NEAR(scored(logits, 3).logprob, logits[3] - std::log(sum), 1e-5);
+  // A token's rank is its place among the likeliest, also where two are equal.
+  auto twins = logits;
+  twins[900] = twins[30];
+  for (const TokenProbability& token : most_likely(twins, 1000)) {
+    EXPECT_EQ(scored(twins, token.id).rank, token.rank) << token.id;
+  }
+  EXPECT_EQ(scored(twins, 900).rank, scored(twins, 30).rank + 1);
 }
 
 }  // namespace

@@ -98,7 +98,7 @@ void Scheduler::score(Sequence& sequence, int64_t first_row, int64_t first_token
         const std::span<const float> row(logits.data() + i * vocab_, static_cast<size_t>(spoken_));
         const auto id = sequence.request.prompt[static_cast<size_t>(first + i)];
         const size_t to = before + static_cast<size_t>(i);
-        sequence.scores.prompt_chosen[to] = {id, log_probability(row, id)};
+        sequence.scores.prompt_chosen[to] = scored(row, id);
         sequence.scores.prompt_top[to] = most_likely(row, sequence.request.prompt_logprobs);
       }
     });
@@ -145,7 +145,7 @@ void Scheduler::pick(Sequence& sequence, std::span<float> logits, Event& event) 
     event.top.push_back(most_likely(raw, request.top_logprobs));
   }
   const tokenizer::TokenId id = sequence.sampler.choose(logits);
-  if (request.logprobs) event.chosen.push_back({id, log_probability(raw, id)});
+  if (request.logprobs) event.chosen.push_back(scored(raw, id));
   event.tokens.push_back(id);
 }
 

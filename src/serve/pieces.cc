@@ -53,6 +53,10 @@ std::string ChoicePieces::spelling(tokenizer::TokenId id) const {
   return id >= 0 && id < std::ssize(tokens) ? tokens[static_cast<size_t>(id)] : "";
 }
 
+openai::PromptLogprob ChoicePieces::prompt_entry(const engine::TokenProbability& token) const {
+  return {token.id, spelling(token.id), static_cast<double>(token.logprob), token.rank};
+}
+
 void ChoicePieces::add_token(const engine::TokenProbability& chosen,
                              const std::vector<engine::TokenProbability>& top, int64_t top_count,
                              Piece& piece) {
@@ -89,17 +93,10 @@ void ChoicePieces::add_prompt(const engine::Event& event, Piece& piece) {
     const auto& chosen = event.prompt_chosen[i];
     std::vector<openai::PromptLogprob> entries;
     if (!std::isnan(chosen.logprob)) {
-      entries.push_back({chosen.id, spelling(chosen.id), static_cast<double>(chosen.logprob), 0});
+      entries.push_back(prompt_entry(chosen));
     }
-    for (size_t rank = 0; rank < top_at(i).size(); ++rank) {
-      const auto& other = top_at(i)[rank];
-      const auto place = static_cast<int64_t>(rank) + 1;
-      if (other.id == chosen.id && !entries.empty()) {
-        entries[0].rank = place;
-      } else {
-        entries.push_back(
-            {other.id, spelling(other.id), static_cast<double>(other.logprob), place});
-      }
+    for (const auto& other : top_at(i)) {
+      if (other.id != chosen.id || entries.empty()) entries.push_back(prompt_entry(other));
     }
     piece.prompt_logprobs->push_back(std::move(entries));
   }

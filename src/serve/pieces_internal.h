@@ -34,6 +34,7 @@ class ChoicePieces {
 
  private:
   void add_prompt(const engine::Event& event, Piece& piece);
+  openai::PromptLogprob prompt_entry(const engine::TokenProbability& token) const;
   void add_token(const engine::TokenProbability& chosen,
                  const std::vector<engine::TokenProbability>& top, int64_t top_count, Piece& piece);
   std::string spelling(tokenizer::TokenId id) const;

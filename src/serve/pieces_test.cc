@@ -144,13 +144,13 @@ TEST(PiecesTest, PromptLogprobsAreKeyedByIdWithRanks) {
   Made one = made(false, false);
   one.plan.prompt_logprobs = true;
   engine::Event event = event_of("", {}, "length");
-  event.prompt_chosen = {{'A', kNone}, {'B', -3.0f}, {'C', -9.0f}};
-  event.prompt_top = {{}, {{'X', -0.25f}, {'B', -3.0f}}, {{'X', -0.5f}}};
+  event.prompt_chosen = {{'A', kNone}, {'B', -3.0f, 2}, {'C', -9.0f, 4711}};
+  event.prompt_top = {{}, {{'X', -0.25f, 1}, {'B', -3.0f, 2}}, {{'X', -0.5f, 1}}};
   const std::string printed =
       print_whole({"i", "m", 1, false, false, false}, {one.whole({event})}, {3, 0, 0});
   EXPECT_NE(printed.find(R"("prompt_logprobs":[null,{"66":{"logprob":-3.0,"rank":2,)"
                          R"("decoded_token":"B"},"88":{"logprob":-0.25,"rank":1,)"
-                         R"("decoded_token":"X"}},{"67":{"logprob":-9.0,"rank":null,)"),
+                         R"("decoded_token":"X"}},{"67":{"logprob":-9.0,"rank":4711,)"),
             std::string::npos)
       << printed;
 }
