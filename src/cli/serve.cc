@@ -93,6 +93,11 @@ void declare_serve(CLI::App& app, ServeArguments& arguments) {
                  "answers that may wait beyond; further requests get 429")
       ->check(CLI::Range(int64_t{0}, int64_t{1} << 20))
       ->capture_default_str();
+  app.add_option("--max-logprobs", arguments.door.max_logprobs,
+                 "alternatives a token that a request may ask for; trainers that learn from "
+                 "distributions want 100 and more")
+      ->check(CLI::Range(int64_t{0}, engine::kTopLogprobsMax))
+      ->capture_default_str();
   app.add_option("--context", arguments.engine.context_length,
                  "tokens of prompt and answer; 0: the model's own, at most 8192")
       ->check(CLI::Range(int64_t{0}, int64_t{1} << 24))

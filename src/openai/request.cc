@@ -118,6 +118,17 @@ json::Value print_prompt(const Prompt& prompt) {
   return json::Array(ids.begin(), ids.end());
 }
 
+// How many alternatives; the limit is the server's, so the refusal says what raises it.
+std::optional<int64_t> read_alternatives(Fields& fields, const std::string& key, int64_t most) {
+  const auto count = fields.integer(key, 0, std::numeric_limits<int64_t>::max());
+  if (count.value_or(0) > most) {
+    fields.fail(key, fmt::format("{} must be a whole number from 0 to {} here; retort serve "
+                                 "--max-logprobs sets this limit",
+                                 key, most));
+  }
+  return count;
+}
+
 // Nothing is generated when only the prompt is scored; otherwise zero tokens are no answer.
 void check_max_tokens(Fields& fields, const Generation& generation, bool scores_prompt) {
   if (generation.max_tokens != 0 || scores_prompt) return;
@@ -128,7 +139,7 @@ void check_max_tokens(Fields& fields, const Generation& generation, bool scores_
 
 }  // namespace
 
-Parsed<ChatRequest> parse_chat_request(std::string_view body) {
+Parsed<ChatRequest> parse_chat_request(std::string_view body, int64_t top_logprobs_max) {
   const auto object = parse_object(body);
   if (!object) return object.error();
   Fields fields(*object);
@@ -136,28 +147,29 @@ Parsed<ChatRequest> parse_chat_request(std::string_view body) {
   request.generation = read_generation(fields);
   request.messages = read_messages(fields);
   request.logprobs = fields.boolean("logprobs").value_or(false);
-  const auto top = fields.integer("top_logprobs", 0, kTopLogprobsMax);
+  const auto top = read_alternatives(fields, "top_logprobs", top_logprobs_max);
   if (top.value_or(0) > 0 && !request.logprobs) {
     fields.fail("top_logprobs", "top_logprobs needs logprobs: true");
   }
   request.top_logprobs = top.value_or(0);
-  request.prompt_logprobs = fields.integer("prompt_logprobs", 0, kTopLogprobsMax);
+  request.prompt_logprobs = read_alternatives(fields, "prompt_logprobs", top_logprobs_max);
   check_max_tokens(fields, request.generation, request.prompt_logprobs.has_value());
   fields.judge_rest();
   if (fields.error()) return *fields.error();
   return request;
 }
 
-Parsed<CompletionRequest> parse_completion_request(std::string_view body) {
+Parsed<CompletionRequest> parse_completion_request(std::string_view body,
+                                                   int64_t top_logprobs_max) {
   const auto object = parse_object(body);
   if (!object) return object.error();
   Fields fields(*object);
   CompletionRequest request;
   request.generation = read_generation(fields);
   request.prompts = read_prompts(fields);
-  request.logprobs = fields.integer("logprobs", 0, kTopLogprobsMax);
+  request.logprobs = read_alternatives(fields, "logprobs", top_logprobs_max);
   request.echo = fields.boolean("echo").value_or(false);
-  request.prompt_logprobs = fields.integer("prompt_logprobs", 0, kTopLogprobsMax);
+  request.prompt_logprobs = read_alternatives(fields, "prompt_logprobs", top_logprobs_max);
   check_max_tokens(fields, request.generation, request.echo || request.prompt_logprobs);
   fields.judge_rest();
   if (fields.error()) return *fields.error();

@@ -18,7 +18,7 @@
 namespace retort::openai {
 
 constexpr int64_t kChoicesMax = 8;
-constexpr int64_t kTopLogprobsMax = 20;
+constexpr int64_t kTopLogprobsDefault = 20;  // OpenAI's own limit
 constexpr int64_t kStopsMax = 8;
 constexpr int64_t kMessagesMax = 2048;
 constexpr int64_t kPromptsMax = 64;
@@ -64,8 +64,11 @@ struct CompletionRequest {
   std::optional<int64_t> prompt_logprobs = {};
 };
 
-Parsed<ChatRequest> parse_chat_request(std::string_view body);
-Parsed<CompletionRequest> parse_completion_request(std::string_view body);
+// `top_logprobs_max`: how many alternatives a token may have, which is for a server to say.
+Parsed<ChatRequest> parse_chat_request(std::string_view body,
+                                       int64_t top_logprobs_max = kTopLogprobsDefault);
+Parsed<CompletionRequest> parse_completion_request(std::string_view body,
+                                                   int64_t top_logprobs_max = kTopLogprobsDefault);
 
 json::Value print_request(const ChatRequest& request);
 json::Value print_request(const CompletionRequest& request);

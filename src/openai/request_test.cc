@@ -88,6 +88,28 @@ TEST(RequestTest, ReadsWhatScoringProgramsSend) {
   EXPECT_EQ(trainer->generation.max_tokens, 1);
 }
 
+TEST(RequestTest, HowManyAlternativesIsForTheServerToSay) {
+  const std::string chat_begin =
+      R"({"model":"m","messages":[{"role":"user","content":"hi"}],"logprobs":true,)";
+  const std::string begin = R"({"model":"m","prompt":"x","max_tokens":1,)";
+  const std::string hundred = R"(logprobs":100})";
+  for (const int64_t most : {20, 99, 100, 1024}) {
+    const auto chat = parse_chat_request(chat_begin + "\"top_" + hundred, most);
+    const auto completion = parse_completion_request(begin + "\"" + hundred, most);
+    const auto prompt = parse_completion_request(begin + "\"prompt_" + hundred, most);
+    ASSERT_EQ(chat.ok(), most >= 100);
+    ASSERT_EQ(completion.ok(), most >= 100);
+    ASSERT_EQ(prompt.ok(), most >= 100);
+    if (most >= 100) continue;
+    EXPECT_EQ(chat.error().param, "top_logprobs");
+    EXPECT_EQ(completion.error().param, "logprobs");
+    EXPECT_EQ(prompt.error().param, "prompt_logprobs");
+    EXPECT_EQ(prompt.error().status, 400);
+    EXPECT_NE(prompt.error().message.find("from 0 to " + std::to_string(most)), std::string::npos);
+    EXPECT_NE(prompt.error().message.find("--max-logprobs"), std::string::npos);
+  }
+}
+
 TEST(RequestTest, WhatWouldChangeTheAnswerIsRefusedByName) {
   for (const auto& [more, param] : std::vector<std::pair<std::string, std::string>>{
            {R"("tools":[{"type":"function"}])", "tools"},

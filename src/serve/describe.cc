@@ -16,7 +16,8 @@ openai::Parsed<std::vector<tokenizer::TokenId>> ids_of(const Call& call,
                                                        const json::Value& object) {
   const Backend& backend = *call.door.backend;
   if (object.find("messages") != nullptr) {
-    const auto request = openai::parse_chat_request(call.request.body);
+    const auto request =
+        openai::parse_chat_request(call.request.body, call.door.options.max_logprobs);
     if (!request) return request.error();
     if (!backend.chat()) return make_error(400, backend.chat().error().message, "messages");
     return backend.chat()

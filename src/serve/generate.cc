@@ -5,7 +5,8 @@
 namespace retort::serve {
 
 void answer_chat(Call call) {
-  const auto request = openai::parse_chat_request(call.request.body);
+  const auto request =
+      openai::parse_chat_request(call.request.body, call.door.options.max_logprobs);
   if (!request) return reply_error(call, request.error());
   auto plan = plan_chat(*request, *call.door.backend, call.door.options);
   if (!plan) return reply_error(call, plan.error());
@@ -14,7 +15,8 @@ void answer_chat(Call call) {
 }
 
 void answer_completion(Call call) {
-  const auto request = openai::parse_completion_request(call.request.body);
+  const auto request =
+      openai::parse_completion_request(call.request.body, call.door.options.max_logprobs);
   if (!request) return reply_error(call, request.error());
   auto plan = plan_completion(*request, *call.door.backend, call.door.options);
   if (!plan) return reply_error(call, plan.error());

@@ -17,6 +17,7 @@ struct Options {
   int64_t max_batch = 64;          // answers that the model works on at once
   int64_t max_waiting = 512;       // answers that may wait beyond; then 429
   int64_t max_answers = 128;       // of one request: prompts times n
+  int64_t max_logprobs = 20;       // alternatives a token, of the answer or the prompt
   int64_t max_request_tokens = int64_t{1} << 20;  // of one request: all prompts and answers
 };
 

@@ -273,6 +273,20 @@ TEST(ServerTest, FailureOfTheModelIsItsOwnStatus) {
   }
 }
 
+TEST(ServerTest, AlternativesAreAsManyAsTheOptionSays) {
+  const std::string body =
+      R"({"model":"model","prompt":[65,66],"max_tokens":1,"prompt_logprobs":100})";
+  const Got refused = post(started(), "/v1/completions", body);
+  EXPECT_EQ(refused.status, 400);
+  EXPECT_EQ(refused.error("param"), "prompt_logprobs");
+  const Started wide = started({}, {.max_logprobs = 128});
+  EXPECT_EQ(post(wide, "/v1/completions", body).status, 200);
+  EXPECT_EQ(
+      post(wide, "/v1/chat/completions", chat_body(R"("logprobs":true,"top_logprobs":128)")).status,
+      200);
+  EXPECT_FALSE(check({.max_logprobs = 1025}).ok());
+}
+
 TEST(ServerTest, WhatTheEngineRefusesIsTheRequestsFault) {
   const Started door = started({.cache_tokens = 100});
   for (const char* more : {R"("stream":true)", R"("n":3)"}) {
