@@ -6,13 +6,17 @@
 
 namespace retort::pipeline {
 
-Result<terms::TermsSet> terms_of(const RunOptions& options) {
+std::vector<std::string> terms_paths(const RunOptions& options) {
   std::vector<std::string> paths;
   for (const auto* list : {&options.teacher.terms, &options.collect.prompt_terms,
                            &options.own_terms, &options.student_terms}) {
     paths.insert(paths.end(), list->begin(), list->end());
   }
-  return terms::load_terms_set(paths);
+  return paths;
+}
+
+Result<terms::TermsSet> terms_of(const RunOptions& options) {
+  return terms::load_terms_set(terms_paths(options));
 }
 
 collect::Teacher teacher_of(const RunOptions& options) {

@@ -2,6 +2,7 @@
 #pragma once
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "corpus/clearance.h"
@@ -12,6 +13,7 @@
 namespace retort::pipeline {
 
 // All terms files that the run file names.
+std::vector<std::string> terms_paths(const RunOptions& options);
 Result<terms::TermsSet> terms_of(const RunOptions& options);
 // The teacher as it is asked. One that the run itself serves has an address on this machine, whose
 // port is known only once it listens; on record the port does not count.

@@ -10,6 +10,7 @@
 #include "corpus/shard.h"
 #include "curate/curate.h"
 #include "pipeline/child.h"
+#include "pipeline/licence_texts.h"
 #include "pipeline/permission.h"
 #include "pipeline/stage.h"
 #include "pipeline/student_files.h"
@@ -300,6 +301,7 @@ Result<void> run_export(RunContext& context, Summary& summary) {
   RETORT_TRY_VOID(permission.write(context.options.out));
   RETORT_TRY(const auto tokenizer, student_tokenizer(context));
   RETORT_TRY(const auto student, load_student(context.path("train/final")));
+  RETORT_TRY(auto texts, licence_texts(context.options, permit.duties()));
   release::ModelFacts facts = facts_of(context);
   RETORT_TRY_VOID(add_terms_facts(context, facts, permit.permit().records));
   release::ExportInput input{.weights = student,
@@ -307,7 +309,7 @@ Result<void> run_export(RunContext& context, Summary& summary) {
                              .out_folder = context.options.out,
                              .options = context.options.exporting,
                              .facts = std::move(facts),
-                             .licence_texts = {},
+                             .licence_texts = std::move(texts),
                              .questions = {},
                              .on_written = nullptr};
   RETORT_TRY(const auto report, release::export_model(permit, input));

@@ -59,7 +59,8 @@ Result<void> plan_one(DutyPlan& plan, const Duty& duty, const std::string& model
       const auto text = licence_texts.find(duty.value);
       if (text == licence_texts.end() || text->second.empty()) {
         return unmet(duty, fmt::format("the text of the licence {} is not at hand", duty.value),
-                     "put the licence's text beside the terms file");
+                     fmt::format("put it beside the terms file, as LICENSES/{}.txt",
+                                 base::base_name(duty.value)));
       }
       add_file(plan, licence_file(duty.value), text->second);
       plan.card_lines.push_back(

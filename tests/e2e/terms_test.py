@@ -2,6 +2,7 @@
 """Permission decides what is trained: no, expired and forbidding terms end with exit 3."""
 
 import re
+import shutil
 
 import fake_teacher
 import harness
@@ -46,33 +47,53 @@ class TermsTest(harness.Run):
         said = self.run_with(path, TERMS)
         self.assertIn("2025-01-02", said)
 
+    def distributed_from_base(self, weights):
+        """A finished run, and a run file whose student starts from its weights, to be published."""
+        self.retort("run", "run.toml")
+        (self.folder / "out/student").rename(self.folder / "base")
+        (self.folder / "weights.toml").write_text(weights)
+        text = (self.folder / "run.toml").read_text()
+        text = re.sub(r'"evaluate"\]', '"evaluate", "publish_model"]', text)
+        text = text.replace("distributed = false", "distributed = true")
+        text = text.replace("[student]\nlayers = 1\nwidth = 64", '[student]\nfrom = "base"\n'
+                            'terms = ["weights.toml"]\nbase_model = "SmolLM2"')
+        (self.folder / "run.toml").write_text(text)
+
     def test_base_weights_bind_what_may_be_published(self):
         weights = (harness.ROOT / "terms/apache-2.0-weights.toml").read_text()
         weights = weights.replace("retort maintainers", "the tester")
+        cut = weights.rindex('[[rule]]')  # the last rule permits to publish them
+        silent = (weights[:cut].replace("apache-2.0-weights", "house-weights") +
+                  weights[weights.index("[duty]"):])
         with fake_teacher.FakeTeacher() as teacher:
             self.run_file(teacher.url)
             text = (self.folder / "run.toml").read_text()
             (self.folder / "run.toml").write_text(
                 text.replace('"fake"', '"SmolLM2-135M-Instruct"'))
-            self.retort("run", "run.toml")
-            text = (self.folder / "run.toml").read_text()
-            text = re.sub(r'"evaluate"\]', '"evaluate", "publish_model"]', text)
-            text = text.replace("distributed = false", "distributed = true")
-            text = text.replace("[student]", '[student]\nfrom = "base"\n'
-                                'terms = ["weights.toml"]\nbase_model = "SmolLM2"')
-            (self.folder / "out/student").rename(self.folder / "base")
-            (self.folder / "run.toml").write_text(
-                text.replace("layers = 1\nwidth = 64\n", ""))
-            cut = weights.rindex('[[rule]]')  # the last rule permits to publish them
-            (self.folder / "weights.toml").write_text(
-                weights[:cut].replace("apache-2.0-weights", "house-weights") +
-                weights[weights.index("[duty]"):])
+            self.distributed_from_base(silent)
             said = self.retort("run", "run.toml", code=TERMS).stderr
             self.assertIn("publish_model", said)
             self.assertFalse((self.folder / "out/student").exists())
             (self.folder / "weights.toml").write_text(weights)
             said = self.retort("run", "run.toml", code=DUTY).stderr
             self.assertIn("licence_copy", said)
+            self.assertIn("LICENSES/Apache-2.0.txt", said)
+            self.assertFalse((self.folder / "out/student").exists())
+            # What the refusal says to do is enough.
+            licence = harness.ROOT / "terms/LICENSES/Apache-2.0.txt"
+            (self.folder / "LICENSES").mkdir()
+            shutil.copy(licence, self.folder / "LICENSES")
+            self.retort("run", "run.toml")
+            student = self.folder / "out/student"
+            self.assertEqual((student / "LICENSE.Apache-2.0.txt").read_bytes(),
+                             licence.read_bytes())
+            self.assertIn("keep the notices", (student / "NOTICE").read_text())
+            self.assertIn("A copy of Apache-2.0", (student / "README.md").read_text())
+
+    def test_shipped_terms_come_with_the_licences_they_ask_for(self):
+        for path in (harness.ROOT / "terms").glob("*.toml"):
+            for name in re.findall(r'^licence_copy = "(.*)"', path.read_text(), flags=re.M):
+                self.assertTrue((path.parent / f"LICENSES/{name}.txt").exists(), path)
 
     def test_unknown_action_is_refused_by_name(self):
         path = self.forbidden(lambda text: text.replace('"train.generative"', '"train.everything"'))
