@@ -1,8 +1,13 @@
+#include <fmt/core.h>
+
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
+#include <optional>
 
 #include "base/cancel.h"
 #include "base/log.h"
+#include "base/options.h"
 #include "base/progress.h"
 #include "cli/command.h"
 
@@ -19,6 +24,47 @@ void print_error(const Error& error) {
   if (!error.where.empty()) std::fprintf(stderr, "\n  where: %s", error.where.c_str());
   if (!error.hint.empty()) std::fprintf(stderr, "\n  what to do: %s", error.hint.c_str());
   std::fprintf(stderr, "\n");
+}
+
+std::string nearest(std::string_view word, const std::vector<std::string>& known) {
+  std::string best;
+  for (const auto& name : known) {
+    if (best.empty() || base::edit_distance(word, name) < base::edit_distance(word, best)) {
+      best = name;
+    }
+  }
+  return best;
+}
+
+// A first word that is no command, or a flag that the command has not got, before a parser could
+// complain of something else: nothing misspelt may pass as another thing.
+std::optional<Error> misspelt(int argc, char** argv, const std::vector<Command>& table,
+                              const std::vector<CLI::App*>& apps) {
+  if (argc < 2 || argv[1][0] == '-') return std::nullopt;
+  std::vector<std::string> names;
+  for (const auto& command : table) names.push_back(command.name);
+  const auto found = std::find(names.begin(), names.end(), argv[1]);
+  if (found == names.end()) {
+    return base::usage_error(
+        fmt::format("\"{}\" is no command", argv[1]), "",
+        fmt::format("did you mean \"{}\"? retort --help lists them all", nearest(argv[1], names)));
+  }
+  const auto index = static_cast<size_t>(found - names.begin());
+  if (table[index].take_rest) return std::nullopt;  // any key of a run file is a flag there
+  std::vector<std::string> flags;
+  for (const auto* option : apps[index]->get_options()) {
+    for (const auto& name : option->get_lnames()) flags.push_back("--" + name);
+  }
+  for (int i = 2; i < argc; ++i) {
+    const std::string_view word(argv[i]);
+    const std::string flag(word.substr(0, word.find('=')));
+    if (!flag.starts_with("--") || flag == "--") continue;
+    if (std::find(flags.begin(), flags.end(), flag) != flags.end()) continue;
+    return base::usage_error(fmt::format("retort {} has no flag {}", names[index], flag), "",
+                             fmt::format("did you mean {}? retort {} --help lists them all",
+                                         nearest(flag, flags), names[index]));
+  }
+  return std::nullopt;
 }
 
 int run_chosen(const Command& command, const CLI::App& parsed) {
@@ -52,6 +98,10 @@ int dispatch(int argc, char** argv) {
     sub->allow_extras();
     command.declare(*sub);
     parsed.push_back(sub);
+  }
+  if (const auto wrong = misspelt(argc, argv, table, parsed)) {
+    print_error(*wrong);
+    return base::exit_code(wrong->code);
   }
   try {
     app.parse(argc, argv);

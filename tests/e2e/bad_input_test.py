@@ -50,6 +50,12 @@ class RunFileTest(harness.Run):
 
 
 class ModelTest(harness.Run):
+    def test_misspelt_commands_and_flags_name_the_nearest(self):
+        for words, nearest in ((["rum"], '"run"'), (["serve", "--modle", "x"], "--model"),
+                               (["chat", "x", "--temprature=1"], "--temperature"),
+                               (["score", "--quite"], "--quiet")):
+            self.assertIn(nearest, self.retort(*words, code=USAGE).stderr)
+
     def test_missing_and_wrong_model_file(self):
         said = self.retort("serve", "--model", "none.gguf", code=INPUT).stderr
         self.assertIn("none.gguf", said)
