@@ -141,7 +141,8 @@ TEST(TermsTest, ShippedReadingsAreThePinnedOnes) {
   const std::string folder = std::string(RETORT_SOURCE_DIR) + "/terms";
   std::string table;
   bool good = true;
-  const auto names = *base::list_directory(folder);
+  auto names = *base::list_directory(folder);
+  std::erase(names, "LICENSES");  // texts that readings ask for, no readings
   for (const auto& name : names) {
     const auto terms = load_terms(base::join(folder, name));
     ASSERT_TRUE(terms.ok()) << terms.error().text();
