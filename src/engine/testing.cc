@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "base/random.h"
 #include "engine/testing_internal.h"
+#include "model/gguf_names.h"
 #include "model/model_file.h"
 #include "tokenizer/chat.h"
 
@@ -38,27 +39,6 @@ tokenizer::Vocabulary small_vocabulary() {
   }
   made.chat_template = tokenizer::chatml_template_text();
   return made;
-}
-
-std::string gguf_layer_name(const std::string& name) {
-  static const std::pair<const char*, const char*> kNames[] = {
-      {"input_layernorm", "attn_norm"},    {"self_attn.q_proj", "attn_q"},
-      {"self_attn.k_proj", "attn_k"},      {"self_attn.v_proj", "attn_v"},
-      {"self_attn.o_proj", "attn_output"}, {"post_attention_layernorm", "ffn_norm"},
-      {"mlp.gate_proj", "ffn_gate"},       {"mlp.up_proj", "ffn_up"},
-      {"mlp.down_proj", "ffn_down"}};
-  if (name == "model.embed_tokens.weight") return "token_embd.weight";
-  if (name == "model.norm.weight") return "output_norm.weight";
-  if (name == "lm_head.weight") return "output.weight";
-  const std::string rest = name.substr(std::string("model.layers.").size());
-  const size_t dot = rest.find('.');
-  for (const auto& [hf, gguf] : kNames) {
-    if (rest.substr(dot + 1) == std::string(hf) + ".weight") {
-      return "blk." + rest.substr(0, dot) + "." + gguf + ".weight";
-    }
-  }
-  RETORT_CHECK(false, "{}", name);
-  return "";
 }
 
 // Round-to-nearest codes between a block's smallest and largest number.
@@ -190,15 +170,14 @@ model::Weights write_gguf(const model::Weights& weights, TensorType type, const 
   for (const auto& info : weights.tensors()) {
     std::vector<int64_t> dims = {info.cols};
     if (!info.is_vector) dims.push_back(info.rows);
-    specs.push_back({gguf_layer_name(info.name), dims, info.is_vector ? TensorType::f32 : type});
+    specs.push_back({model::gguf_name(info.name), dims, info.is_vector ? TensorType::f32 : type});
   }
   auto writer = artifact::GgufWriter::create(path, metadata_of(c), specs);
   RETORT_CHECK(writer.ok());
   for (const auto& info : weights.tensors()) {
     const auto from = weights.tensor(info.name);
     std::vector<float> values(from.begin(), from.end());
-    const bool query = info.name.find("q_proj") != std::string::npos;
-    if (query || info.name.find("k_proj") != std::string::npos) {
+    if (model::paired_heads(info.name, c) > 0) {
       const int64_t half = c.head_dim / 2;
       for (int64_t row = 0; row < info.rows; ++row) {
         const int64_t inside = row % c.head_dim;

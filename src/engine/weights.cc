@@ -147,6 +147,13 @@ std::string layer_name(size_t layer, const char* rest) {
   return "model.layers." + std::to_string(layer) + "." + rest;
 }
 
+const TensorInfo& find(const std::vector<TensorInfo>& tensors, const std::string& name) {
+  const auto found = std::find_if(tensors.begin(), tensors.end(),
+                                  [&](const TensorInfo& info) { return info.name == name; });
+  RETORT_CHECK(found != tensors.end(), "no tensor {}", name);
+  return *found;
+}
+
 template <class T>
 void narrow(const float* from, T* to, int64_t count) {
   if constexpr (std::is_same_v<T, float>) {
@@ -188,15 +195,6 @@ EngineWeights::EngineWeights(std::unique_ptr<Source> source, bool exact)
              layers_[0].gate[0].format() == kernels::PackedFormat::f32;
   dense_bf16_ = !numbers_ && base::cpu_features().avx512_bf16 && kernels::have_dnnl_bf16();
 }
-
-namespace {
-const TensorInfo& find(const std::vector<TensorInfo>& tensors, const std::string& name) {
-  const auto found = std::find_if(tensors.begin(), tensors.end(),
-                                  [&](const TensorInfo& info) { return info.name == name; });
-  RETORT_CHECK(found != tensors.end(), "no tensor {}", name);
-  return *found;
-}
-}  // namespace
 
 PackedMatrix EngineWeights::take(const std::string& name) {
   return source_->packed(find(tensors_, name), exact_);

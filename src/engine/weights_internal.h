@@ -59,7 +59,8 @@ class EngineWeights {
   const kernels::PackedMatrix& embedding() const { return embedding_; }
   const PackedGroup& head() const { return head_; }  // the embedding's where they are tied
 
-  // Every matrix is of fp32: so are then its products, and the keys and values.
+  // Computed in fp32: products, keys and values. By the head and the first gate, since files keep
+  // one type for all matrices, or a few of them wider.
   bool numbers() const { return numbers_; }
   // Whether products of many rows take bf16 or fp32.
   bool dense_bf16() const { return dense_bf16_; }

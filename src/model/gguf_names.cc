@@ -1,4 +1,4 @@
-#include "model/gguf_names_internal.h"
+#include "model/gguf_names.h"
 
 #include <fmt/core.h>
 
@@ -98,6 +98,12 @@ std::string gguf_name(const std::string& hf_name) {
   }
   RETORT_CHECK(false, "no tensor {}", hf_name);
   return "";
+}
+
+int64_t paired_heads(const std::string& hf_name, const Config& config) {
+  if (hf_name.ends_with("self_attn.q_proj.weight")) return config.heads;
+  if (hf_name.ends_with("self_attn.k_proj.weight")) return config.kv_heads;
+  return 0;
 }
 
 }  // namespace retort::model

@@ -4,7 +4,7 @@
 
 #include "base/check.h"
 #include "base/files.h"
-#include "model/gguf_names_internal.h"
+#include "model/gguf_names.h"
 #include "model/weights.h"
 
 namespace retort::model {
@@ -128,8 +128,7 @@ Result<void> ModelFile::open_gguf() {
     const Shape shape = {wanted.is_vector ? 1 : found->dims[1], found->dims[0]};
     RETORT_TRY(StoredTensor tensor, stored(wanted, name, found->type, shape));
     tensor.bytes = gguf_->bytes(*found);
-    if (wanted.name.ends_with("self_attn.q_proj.weight")) tensor.paired_heads = config_.heads;
-    if (wanted.name.ends_with("self_attn.k_proj.weight")) tensor.paired_heads = config_.kv_heads;
+    tensor.paired_heads = paired_heads(wanted.name, config_);
     tensors_[wanted.name] = tensor;
   }
   return {};

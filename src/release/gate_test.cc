@@ -4,6 +4,7 @@
 
 #include "artifact/tensor_type.h"
 #include "base/random.h"
+#include "model/gguf_names.h"
 #include "release/gate_internal.h"
 #include "release/gguf_export_internal.h"
 #include "release/testing_internal.h"
@@ -177,11 +178,11 @@ TEST(GgufTest, RowsOfQAndKAreTurnedForLlamaCpp) {
 }
 
 TEST(GgufTest, EveryTensorHasItsLlamaCppName) {
-  EXPECT_EQ(gguf_tensor_name("model.layers.12.self_attn.o_proj.weight"),
+  EXPECT_EQ(model::gguf_name("model.layers.12.self_attn.o_proj.weight"),
             "blk.12.attn_output.weight");
-  EXPECT_EQ(gguf_tensor_name("model.layers.0.post_attention_layernorm.weight"),
+  EXPECT_EQ(model::gguf_name("model.layers.0.post_attention_layernorm.weight"),
             "blk.0.ffn_norm.weight");
-  EXPECT_EQ(gguf_tensor_name("lm_head.weight"), "output.weight");
+  EXPECT_EQ(model::gguf_name("lm_head.weight"), "output.weight");
 }
 
 }  // namespace

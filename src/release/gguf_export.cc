@@ -5,6 +5,7 @@
 
 #include "artifact/gguf.h"
 #include "base/check.h"
+#include "model/gguf_names.h"
 #include "release/gguf_export_internal.h"
 
 namespace retort::release {
@@ -106,46 +107,7 @@ GgufMetadata metadata_of(const GgufInput& input) {
   return metadata;
 }
 
-// Heads whose rows llama.cpp wants in another order; 0 for all other tensors.
-int64_t permuted_heads(const std::string& name, const model::Config& config) {
-  if (name.ends_with("self_attn.q_proj.weight")) return config.heads;
-  if (name.ends_with("self_attn.k_proj.weight")) return config.kv_heads;
-  return 0;
-}
-
 }  // namespace
-
-std::string gguf_tensor_name(const std::string& hf_name) {
-  struct Pair {
-    const char* hf;
-    const char* gguf;
-  };
-  constexpr Pair kWhole[] = {{"model.embed_tokens.weight", "token_embd.weight"},
-                             {"model.norm.weight", "output_norm.weight"},
-                             {"lm_head.weight", "output.weight"}};
-  constexpr Pair kOfLayer[] = {{"input_layernorm.weight", "attn_norm.weight"},
-                               {"self_attn.q_proj.weight", "attn_q.weight"},
-                               {"self_attn.k_proj.weight", "attn_k.weight"},
-                               {"self_attn.v_proj.weight", "attn_v.weight"},
-                               {"self_attn.o_proj.weight", "attn_output.weight"},
-                               {"post_attention_layernorm.weight", "ffn_norm.weight"},
-                               {"mlp.gate_proj.weight", "ffn_gate.weight"},
-                               {"mlp.up_proj.weight", "ffn_up.weight"},
-                               {"mlp.down_proj.weight", "ffn_down.weight"}};
-  for (const auto& pair : kWhole) {
-    if (hf_name == pair.hf) return pair.gguf;
-  }
-  constexpr std::string_view kLayers = "model.layers.";
-  const size_t dot = hf_name.find('.', kLayers.size());
-  if (hf_name.starts_with(kLayers) && dot != std::string::npos) {
-    const std::string layer = hf_name.substr(kLayers.size(), dot - kLayers.size());
-    for (const auto& pair : kOfLayer) {
-      if (hf_name.substr(dot + 1) == pair.hf) return fmt::format("blk.{}.{}", layer, pair.gguf);
-    }
-  }
-  RETORT_CHECK(false, "no GGUF name for {}", hf_name);
-  return "";
-}
 
 std::vector<float> rows_for_llama_cpp(std::span<const float> rows, int64_t heads, int64_t head_dim,
                                       int64_t cols) {
@@ -167,12 +129,12 @@ Result<void> write_gguf(const GgufInput& input, const std::string& path) {
     const auto type = tensor_type(gguf_format(info, input.format));
     std::vector<int64_t> dims = {info.cols};
     if (!info.is_vector) dims.push_back(info.rows);
-    specs.push_back({gguf_tensor_name(info.name), std::move(dims), type});
+    specs.push_back({model::gguf_name(info.name), std::move(dims), type});
   }
   RETORT_TRY(auto writer, artifact::GgufWriter::create(path, metadata_of(input), std::move(specs)));
   for (const auto& info : input.weights.tensors()) {
     const auto values = input.weights.tensor(info.name);
-    const int64_t heads = permuted_heads(info.name, config);
+    const int64_t heads = model::paired_heads(info.name, config);
     if (heads > 0) {
       const auto rows = rows_for_llama_cpp(values, heads, config.head_dim, info.cols);
       RETORT_TRY_VOID(writer.add(rows));

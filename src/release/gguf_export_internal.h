@@ -22,10 +22,6 @@ struct GgufInput {
 
 Result<void> write_gguf(const GgufInput& input, const std::string& path);
 
-// "model.layers.3.self_attn.q_proj.weight" -> "blk.3.attn_q.weight"; an unknown name is a
-// programmer's mistake.
-std::string gguf_tensor_name(const std::string& hf_name);
-
 // llama.cpp turns pairs of neighbouring rows where Hugging Face turns halves of a head: row
 // (h, half, j) of a [heads * head_dim, cols] matrix goes to (h, j, half).
 std::vector<float> rows_for_llama_cpp(std::span<const float> rows, int64_t heads, int64_t head_dim,

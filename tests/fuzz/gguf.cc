@@ -3,7 +3,7 @@
 
 #include <vector>
 
-#include "model/gguf_names_internal.h"
+#include "model/gguf_names.h"
 #include "target.h"
 #include "tokenizer/chat.h"
 #include "tokenizer/tokenizer.h"
