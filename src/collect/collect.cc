@@ -80,6 +80,15 @@ Spend to_spend(const corpus::Spend& spend) {
           .money = multiply_clamped(spend.cost_micros, kMicroDollar)};
 }
 
+// So much of a text as a person needs to know it again, cut between characters.
+std::string beginning(const std::string& text) {
+  constexpr size_t kShown = 60;
+  if (text.size() <= kShown) return text;
+  size_t end = kShown;
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
+  return text.substr(0, end) + "…";
+}
+
 Result<int64_t> count_done(corpus::Gathering& gathering, const std::set<std::string>& keys,
                            std::map<std::string, int64_t>* reasons) {
   int64_t done = 0;
@@ -196,14 +205,26 @@ class Collection {
     RETORT_TRY(summary_.spend, gathering_->spend());
     summary_.notes = requests_.notes;
     RETORT_TRY(const auto reasons, gathering_->failure_reasons());
-    for (const auto& [reason, count] : reasons) {
-      summary_.notes.push_back(
-          fmt::format("{} requests were given up: {}", base::grouped(count), reason));
+    for (const auto& [reason, jobs, first_key] : reasons) {
+      summary_.notes.push_back(fmt::format("{} {} given up: {}{}", base::grouped(jobs),
+                                           jobs == 1 ? "request was" : "requests were", reason,
+                                           prompt_beginning(first_key)));
+      base::log_warning("{}", summary_.notes.back());
     }
     if (summary_.done > 0) return {};
     return base::upstream_error(
         "the teacher answered none of the requests", teacher_.base_url,
-        reasons.empty() ? "" : "the most frequent reason: " + reasons[0].first);
+        reasons.empty() ? "" : "the most frequent reason: " + reasons[0].reason);
+  }
+
+  // ' ("Write a story ...")', so that a person finds the prompt; "" for one of an earlier run file.
+  std::string prompt_beginning(const std::string& key) const {
+    for (const auto& record : requests_.records) {
+      if (record.key != key || record.messages.empty()) continue;
+      const std::string& prompt = record.messages.back().content;
+      return fmt::format(" (the prompt that begins “{}”)", beginning(prompt));
+    }
+    return "";
   }
 
   const Teacher& teacher_;

@@ -244,16 +244,17 @@ Result<Spend> Gathering::spend() {
   });
 }
 
-Result<std::vector<std::pair<std::string, int64_t>>> Gathering::failure_reasons() {
+Result<std::vector<Gathering::FailureReason>> Gathering::failure_reasons() {
   Impl& impl = *impl_;
-  return impl.reading([&]() -> Result<std::vector<std::pair<std::string, int64_t>>> {
-    std::vector<std::pair<std::string, int64_t>> out;
-    RETORT_TRY(auto* row, impl.sql("SELECT reason, count(*) AS n FROM jobs WHERE state = 3 "
-                                   "GROUP BY reason ORDER BY n DESC, reason"));
+  return impl.reading([&]() -> Result<std::vector<FailureReason>> {
+    std::vector<FailureReason> out;
+    // SQLite takes key from the row that has the minimum.
+    RETORT_TRY(auto* row, impl.sql("SELECT reason, count(*) AS n, key, min(id) FROM jobs "
+                                   "WHERE state = 3 GROUP BY reason ORDER BY n DESC, reason"));
     while (true) {
       RETORT_TRY(const bool more, row->step());
       if (!more) return out;
-      out.emplace_back(row->text(0), row->integer(1));
+      out.push_back({std::string(row->text(0)), row->integer(1), std::string(row->text(2))});
     }
   });
 }

@@ -110,7 +110,12 @@ class Gathering {
   Result<Counts> counts();
   Result<Spend> spend();
   // Reasons of given-up jobs, most frequent first.
-  Result<std::vector<std::pair<std::string, int64_t>>> failure_reasons();
+  struct FailureReason {
+    std::string reason;
+    int64_t jobs = 0;
+    std::string first_key;  // of the job planned first among them
+  };
+  Result<std::vector<FailureReason>> failure_reasons();
   // Done records in the order of planning. The visitor must not call back into this object. This is
   // for status, resume and sealing; whoever learns from text goes through corpus/clearance.h.
   struct DoneInfo {

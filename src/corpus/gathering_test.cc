@@ -61,7 +61,10 @@ TEST(GatheringTest, PlansOnceClaimsInOrderAndCounts) {
   EXPECT_EQ(spend.prompt_tokens, 10);
   EXPECT_EQ(spend.completion_tokens, 20);
   EXPECT_EQ(spend.cost_micros, 7) << "failed calls can cost as well";
-  EXPECT_EQ(gathering->failure_reasons()->at(0), std::pair(std::string("wrong"), int64_t{1}));
+  const auto reason = gathering->failure_reasons()->at(0);
+  EXPECT_EQ(reason.reason, "wrong");
+  EXPECT_EQ(reason.jobs, 1);
+  EXPECT_EQ(reason.first_key, jobs[2].request.key);
 }
 
 TEST(GatheringTest, RetriesWaitForTheirTime) {

@@ -72,7 +72,8 @@ Result<void> score(const EvaluateInput& input, const tokenizer::ChatFormat& form
   summary.records = static_cast<int64_t>(texts.size());
   summary.prompts = static_cast<int64_t>(std::set(clusters.begin(), clusters.end()).size());
   RETORT_TRY(const KneserNey ngram, train_ngram(input, format));
-  const auto student = per_byte(student_bits(input.student, texts), texts);
+  RETORT_TRY(const auto student_sums, student_bits(input.student, texts));
+  const auto student = per_byte(student_sums, texts);
   const auto baseline = per_byte(ngram_bits(ngram, texts), texts);
   summary.student_bits = bootstrap_ratio(student, clusters, bootstrap);
   summary.ngram_bits = bootstrap_ratio(baseline, clusters, bootstrap);

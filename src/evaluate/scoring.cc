@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <numbers>
 
+#include "base/cancel.h"
 #include "model/network.h"
 
 namespace retort::evaluate {
@@ -48,7 +49,8 @@ Scored render(const tokenizer::Tokenizer& tokenizer, const tokenizer::ChatFormat
   return scored;
 }
 
-std::vector<double> student_bits(const model::Weights& weights, const std::vector<Scored>& texts) {
+Result<std::vector<double>> student_bits(const model::Weights& weights,
+                                         const std::vector<Scored>& texts) {
   int64_t longest = 1;
   for (const Scored& text : texts) longest = std::max(longest, inputs(text));
   const int64_t capacity = std::max(kBatchTokens, longest);
@@ -56,6 +58,7 @@ std::vector<double> student_bits(const model::Weights& weights, const std::vecto
   std::vector<double> bits(texts.size());
   std::vector<float> nll;
   for (size_t begin = 0; begin < texts.size();) {
+    if (base::cancelled()) return base::cancelled_error("evaluate");
     const size_t end = end_of_batch(texts, begin, capacity);
     model::Batch batch;
     for (size_t i = begin; i < end; ++i) append(batch, texts[i]);

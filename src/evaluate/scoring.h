@@ -21,8 +21,10 @@ struct Scored {
 Scored render(const tokenizer::Tokenizer& tokenizer, const tokenizer::ChatFormat& format,
               const dialog::Messages& messages);
 
-// Bits of each text's counted tokens. No text may be longer than the model's positions.
-std::vector<double> student_bits(const model::Weights& weights, const std::vector<Scored>& texts);
+// Bits of each text's counted tokens. No text may be longer than the model's positions. Fails when
+// cancelled.
+Result<std::vector<double>> student_bits(const model::Weights& weights,
+                                         const std::vector<Scored>& texts);
 std::vector<double> ngram_bits(const KneserNey& ngram, const std::vector<Scored>& texts);
 
 }  // namespace retort::evaluate

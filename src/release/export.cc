@@ -4,6 +4,7 @@
 
 #include <cstdio>
 
+#include "base/cancel.h"
 #include "base/files.h"
 #include "release/export_internal.h"
 #include "release/folder_export_internal.h"
@@ -129,6 +130,7 @@ Result<std::vector<GateCheck>> gate(const ExportInput& input, const Plan& plan,
   if (plan.gguf) written.push_back({workshop.file(kGguf), kGguf, plan.gguf_format, false});
   std::vector<GateCheck> all;
   for (const auto& file : written) {
+    if (base::cancelled()) return base::cancelled_error("export");
     auto checks = check_written(file, original);
     if (!checks) return unopened(checks.error(), file.label);
     if (const GateCheck* failed = first_failure(*checks)) return refused(*failed);
@@ -214,6 +216,7 @@ Result<ExportReport> write_and_check(const ExportInput& input, const std::vector
   if (input.on_written) input.on_written(workshop.path());
   if (plan.folder) RETORT_TRY_VOID(check_duties(duties, workshop.file(kFolder)));
   RETORT_TRY(auto checks, gate(input, plan, chat, workshop));
+  if (base::cancelled()) return base::cancelled_error("export");
   ExportReport report{.files = {}, .checks = std::move(checks), .duties = duties.met};
   RETORT_TRY_VOID(publish(input, plan, workshop, report));
   return report;

@@ -90,10 +90,11 @@ Html bits_part(const Run& run) {
   add("student", "bits_per_byte/student", "student");
   add("5-gram", "bits_per_byte/ngram", "other");
   if (rows.empty()) return {};
-  Html out{
-      "<h3>Bits per byte of the teacher's held-out answers</h3>"
-      "<p class=\"quiet\">How surprised each model is by what the teacher wrote; lower is "
-      "better. Whiskers are 95 % bootstrap intervals.</p>"};
+  Html out = markup(
+      "<h3>Bits per byte of the {} held-out answers</h3>"
+      "<p class=\"quiet\">How surprised each model is by them; lower is better. Whiskers are 95 % "
+      "bootstrap intervals.</p>",
+      has_teacher(run) ? "teacher's" : "texts'");
   out += dot_plot(rows, axis_of(rows), /*percent=*/false);
   if (const auto e = estimate(run.results, "bits_per_byte/difference")) {
     out += markup("<p class=\"quiet\">Paired difference: {} bits per byte.</p>", interval_text(*e));
@@ -108,7 +109,8 @@ Html named_part(const Run& run) {
     if (const auto e = estimate(run.results, path)) {
       const auto n = number(run.results, path + "/n");
       const std::string size = n ? ", n = " + count_text(*n) : "";
-      rows.push_back({who, *e, interval_percent(*e) + size, who});
+      const bool reference = path == "named/teacher";
+      rows.push_back({reference ? reference_name(run) : who, *e, interval_percent(*e) + size, who});
     }
   }
   if (rows.empty()) return {};
@@ -123,9 +125,10 @@ Html readability_part(const Run& run) {
   const json::Value* teacher = at(run.results, "readability/teacher");
   const json::Value* student = at(run.results, "readability/student");
   if (teacher == nullptr || student == nullptr || !teacher->is_object()) return {};
-  Html out{
+  Html out = markup(
       "<h3>How it reads</h3><div class=\"scroll\"><table><thead><tr><th>measure</th>"
-      "<th class=\"n\">teacher</th><th class=\"n\">student</th></tr></thead><tbody>"};
+      "<th class=\"n\">{}</th><th class=\"n\">student</th></tr></thead><tbody>",
+      reference_name(run));
   for (const auto& [name, value] : teacher->as_object()) {
     const json::Value* other = student->find(name);
     const auto shown = [](const json::Value* v) {

@@ -27,7 +27,7 @@ std::vector<Figure> key_figures(const Run& run) {
   if (const auto student = estimate(run.results, "named/student")) {
     const auto teacher = estimate(run.results, "named/teacher");
     figures.push_back({"names what was asked", percent_text(student->value),
-                       teacher ? "teacher " + percent_text(teacher->value) : ""});
+                       teacher ? reference_name(run) + " " + percent_text(teacher->value) : ""});
   }
   double seconds = 0;
   for (const auto& cost : stage_costs(run)) seconds += cost.seconds;

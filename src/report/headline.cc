@@ -33,7 +33,8 @@ std::string under_which_clause(const Run& run) {
 }
 
 std::string learnt(const Run& run) {
-  const std::string name = model_name(run), teacher = teacher_name(run);
+  const std::string name = model_name(run);
+  const std::string teacher = has_teacher(run) ? teacher_name(run) : "own texts";
   if (run.permission.is_null()) {
     return fmt::format("{} has learnt nothing yet: permission has not been checked.", name);
   }
@@ -47,8 +48,8 @@ std::string learnt(const Run& run) {
                        under_which_clause(run));
   }
   const auto records = number(run.funnel, "train");
-  return fmt::format("{} learnt from {}answers of {}{}.", name,
-                     records ? count_text(*records) + " " : "", teacher, under_which_clause(run));
+  return fmt::format("{} learnt from {}{}{}.", name, records ? count_text(*records) + " " : "",
+                     has_teacher(run) ? "answers of " + teacher : teacher, under_which_clause(run));
 }
 
 std::string better_than_ngram(const Run& run) {
@@ -59,8 +60,9 @@ std::string better_than_ngram(const Run& run) {
   const bool apart = difference ? difference->low * difference->high > 0
                                 : student->high < ngram->low || ngram->high < student->low;
   const std::string facts = fmt::format(
-      "on held-out prompts it needs {} bits per byte of the teacher's answers, a 5-gram {}",
-      decimal_text(student->value, 3), decimal_text(ngram->value, 3));
+      "on held-out prompts it needs {} bits per byte of the {}answers, a 5-gram {}",
+      decimal_text(student->value, 3), has_teacher(run) ? "teacher's " : "",
+      decimal_text(ngram->value, 3));
   if (!apart) return "It is not measurably better than a 5-gram: " + facts + ".";
   const bool better = student->value < ngram->value;
   return fmt::format(
@@ -74,11 +76,13 @@ std::string where_it_falls_short(const Run& run) {
   const auto teacher = estimate(run.results, "named/teacher");
   if (!student || !teacher) return "";
   const std::string facts =
-      fmt::format("{} of its answers name all the things asked for, {} of the teacher's",
-                  percent_text(student->value), percent_text(teacher->value));
-  if (student->high < teacher->low) return "It falls short of the teacher: " + facts + ".";
-  if (student->low > teacher->high) return "In one thing it beats the teacher: " + facts + ".";
-  return "In naming what was asked it cannot be told from the teacher: " + facts + ".";
+      fmt::format("{} of its answers name all the things asked for, {} of {}",
+                  percent_text(student->value), percent_text(teacher->value),
+                  has_teacher(run) ? "the teacher's" : "the texts' own");
+  const std::string whom = has_teacher(run) ? "the teacher: " : "what it learnt from: ";
+  if (student->high < teacher->low) return "It falls short of " + whom + facts + ".";
+  if (student->low > teacher->high) return "In one thing it beats " + whom + facts + ".";
+  return "In naming what was asked it cannot be told from " + whom + facts + ".";
 }
 
 }  // namespace

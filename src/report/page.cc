@@ -69,7 +69,8 @@ std::string evaluation_table(const Run& run) {
   add("bits per byte, student", "bits_per_byte/student");
   add("bits per byte, 5-gram", "bits_per_byte/ngram");
   add("names what was asked, student", "named/student");
-  add("names what was asked, teacher", "named/teacher");
+  add(has_teacher(run) ? "names what was asked, teacher" : "names what was asked, own texts",
+      "named/teacher");
   return table.rows.empty() ? "" : "\n" + format_table(table);
 }
 

@@ -78,6 +78,12 @@ TEST_F(ReportTest, TheHeadlineNeverClaimsMoreThanTheIntervalsSay) {
   EXPECT_TRUE(has(own_markup(), "The terms do not allow stories-7m to learn"));
 }
 
+TEST_F(ReportTest, ARunOfOwnTextsSpeaksOfNoTeacher) {
+  replace("run.toml", "[teacher]", "[collect]\nimport = \"own.jsonl\"\n[teacher]");
+  EXPECT_TRUE(has(own_markup(), "stories-7m learnt from 5,412 own texts under"));
+  EXPECT_FALSE(has(own_markup(), "eacher's"));
+}
+
 TEST_F(ReportTest, EveryPartIsThere) {
   const std::string page = own_markup();
   for (const char* part : {"smollm2.apache",

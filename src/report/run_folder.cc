@@ -166,6 +166,16 @@ std::string teacher_name(const Run& run) {
   return served.empty() ? "the teacher" : base::base_name(served);
 }
 
+bool has_teacher(const Run& run) {
+  const bool asks = !text(run.options, "collect/prompts").empty() ||
+                    !items(run.options, "collect/template").empty();
+  return asks || text(run.options, "collect/import").empty();
+}
+
+std::string reference_name(const Run& run) {
+  return has_teacher(run) ? "teacher" : "own texts";
+}
+
 std::optional<Estimate> estimate(const json::Value& value, std::string_view path) {
   const json::Value* found = at(value, path);
   if (found == nullptr) return std::nullopt;

@@ -41,6 +41,10 @@ const json::Array& items(const json::Value& value, std::string_view path);
 std::optional<double> count(const Run& run, const std::string& stage, const std::string& name);
 std::string model_name(const Run& run);
 std::string teacher_name(const Run& run);
+// False for a run that learns from texts of the user's own and asks nobody.
+bool has_teacher(const Run& run);
+// Whose answers the student is measured by: "teacher", or "own texts".
+std::string reference_name(const Run& run);
 
 // An estimate with its 95 % interval.
 struct Estimate {

@@ -116,6 +116,7 @@ class Evaluation {
   void check_series(const Terms& named, Object object) {
     const auto versions = terms_.versions(named.series);
     const Terms* binding = nullptr;
+    bool tied = false;
     for (const Terms* terms : versions) {
       const int64_t at = facts_.captured_ms;
       if (terms->effective_ms > at) {
@@ -123,11 +124,13 @@ class Evaluation {
       } else if (at < terms->until_ms) {
         const bool tie = binding != nullptr && binding->effective_ms == terms->effective_ms;
         if (tie) check_terms(*terms, object);  // two readings of one day: both must permit
+        tied = tie || (tied && terms->effective_ms == binding->effective_ms);
         if (binding == nullptr || terms->effective_ms > binding->effective_ms) binding = terms;
       }
     }
     if (binding != nullptr) {
       check_terms(*binding, object);
+      if (tied) explain_tie(named.series);
       return;
     }
     const std::string day = base::iso_date(facts_.captured_ms);
@@ -137,6 +140,18 @@ class Evaluation {
                                   named.effective.empty() ? named.observed : named.effective, day)
                     : fmt::format("they ended on {}; this is of {}", named.until, day),
               "add the version that was in force on that day"));
+  }
+
+  // Whoever corrected a file, and is refused by the earlier reading, has to be told why.
+  void explain_tie(const std::string& series) {
+    for (Finding& finding : verdict_.findings) {
+      if (finding.series != series || finding.decision >= Decision::permit_with_duties) continue;
+      finding.need += fmt::format(
+          "{}this reading (id {}) is one of two of the same day, and both bind; a corrected one "
+          "binds alone from a later effective date, or in a new run folder",
+          finding.need.empty() ? "" : "; ", finding.terms_id.substr(0, 16));
+      return;
+    }
   }
 
   void check_terms(const Terms& terms, Object object) {

@@ -148,6 +148,16 @@ TEST(EvaluateTest, TwoReadingsOfOneDayMustBothPermit) {
   }
 }
 
+TEST(EvaluateTest, OfTwoReadingsOfOneDayBothBindAndTheRefusalSaysSo) {
+  Case c({Source{.version = "1", .rules = rule("prohibit", "train.generative")}, Source{}});
+  EXPECT_EQ(c.decision(), Decision::deny);
+  ASSERT_FALSE(c.verdict().findings.empty());
+  EXPECT_NE(c.verdict().findings[0].need.find("both bind"), std::string::npos);
+  Case later({Source{.rules = rule("prohibit", "train.generative")},
+              Source{.version = "2", .time = "effective = 2026-02-01"}});
+  EXPECT_EQ(later.decision(), Decision::permit) << "the later one binds alone";
+}
+
 TEST(EvaluateTest, TermsMustApplyToTheDoor) {
   const auto denied = [](const std::string& applies, const std::string& field, auto change) {
     Case c({Source{.applies = applies}});

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "base/cancel.h"
 #include "tokenizer/bpe_trainer_internal.h"
 #include "tokenizer/chat.h"
 #include "tokenizer/printable_internal.h"
@@ -74,6 +75,7 @@ Result<TrainedTokenizer> train_bpe_on(const std::vector<std::string_view>& texts
                                      {.first_new_id = first_new_id,
                                       .new_tokens = options.vocab_size - int64_t{first_new_id},
                                       .min_count = std::max<uint64_t>(options.min_count, 1)});
+  if (base::cancelled()) return base::cancelled_error("tokenizer");
   trained.stopped_early =
       static_cast<int64_t>(learnt.tokens.size()) < options.vocab_size - int64_t{first_new_id};
   for (std::string& token : learnt.tokens) vocabulary.tokens.push_back(std::move(token));

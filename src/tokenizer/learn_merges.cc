@@ -3,6 +3,7 @@
 #include <queue>
 #include <unordered_map>
 
+#include "base/cancel.h"
 #include "base/check.h"
 #include "tokenizer/bpe_trainer_internal.h"
 
@@ -212,6 +213,7 @@ void Learner::merge(uint32_t index, TokenId merged) {
 
 LearntMerges Learner::run() {
   while (static_cast<int64_t>(learnt_.tokens.size()) < limits_.new_tokens && !heap_.empty()) {
+    if (base::cancelled()) break;  // the caller looks, too, and throws the rest away
     const Candidate top = heap_.top();
     heap_.pop();
     const Pair& best = pairs_[top.pair];

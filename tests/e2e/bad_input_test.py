@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """What goes wrong outside the program ends in a sentence, the right exit code, and nothing lost."""
 
+import json
 import os
 import shutil
 import signal
@@ -112,6 +113,39 @@ class TeacherTest(harness.Run):
         _, requests = self.collect(lambda _: "ok", BUDGET, collect="budget_requests = 10")
         self.assertEqual(len(requests), 10)
         self.assertEqual(counts(self.folder).get("done"), 10)
+
+
+    @harness.unittest.skipUnless(harness.TEACHER.exists(), "the teacher file is not there")
+    def test_a_prompt_longer_than_the_context_fails_alone_and_is_named(self):
+        self.run_file("http://127.0.0.1:1/v1")
+        text = "\n".join(
+            line for line in (self.folder / "run.toml").read_text().splitlines()
+            if not line.startswith(("template", "words", "count", "base_url", "model =")))
+        text = text.replace("[collect]", '[collect]\nprompts = "p.jsonl"').replace(
+            "[teacher]", f'[teacher]\nserve = "{harness.TEACHER}"\n'
+            'model = "SmolLM2-135M-Instruct"')
+        (self.folder / "run.toml").write_text(text)
+        prompts = ["Say yes.", "word " * 9000, "Say no."]
+        (self.folder / "p.jsonl").write_text(
+            "".join(json.dumps({"prompt": prompt}) + "\n" for prompt in prompts))
+        done = self.retort("collect", "run.toml")
+        self.assertEqual(counts(self.folder), {"done": 2, "failed": 1})
+        self.assertIn("context", done.stdout + done.stderr)
+
+    def test_a_damaged_answer_in_the_corpus_is_refused_by_its_key(self):
+        with fake_teacher.FakeTeacher() as teacher:
+            self.run_file(teacher.url)
+            text = (self.folder / "run.toml").read_text()
+            (self.folder / "run.toml").write_text(
+                text.replace('"fake"', '"SmolLM2-135M-Instruct"'))
+            self.retort("collect", "run.toml")
+            with sqlite3.connect(self.folder / "out/corpus.db") as database:
+                database.execute("UPDATE answers SET record = replace(record, 'wind', 'wand') "
+                                 "WHERE job = 5")
+            shutil.rmtree(self.folder / "out/shards", ignore_errors=True)
+            (self.folder / "out/summary/collect.json").unlink(missing_ok=True)
+            said = self.retort("run", "run.toml", code=INPUT).stderr
+            self.assertIn("corpus.db", said)
 
 
 class CrashTest(harness.Run):
