@@ -17,6 +17,9 @@
 namespace retort::cli {
 namespace {
 
+constexpr const char* kWords =
+    "/new begins again, Ctrl-C stops an answer, /quit (or Ctrl-D) ends.";
+
 struct ChatArguments {
   std::string model;
   std::string system;
@@ -79,8 +82,8 @@ Result<void> converse(const ChatArguments& arguments) {
   if (!format) return format.error().at(arguments.model);
   const bool person = isatty(STDIN_FILENO) == 1;
   if (person) {
-    std::fprintf(stderr, "%s, %s parameters. /new begins again, /quit (or Ctrl-D) ends.\n",
-                 arguments.model.c_str(), base::grouped(engine->config().parameters()).c_str());
+    std::fprintf(stderr, "%s, %s parameters. %s\n", arguments.model.c_str(),
+                 base::grouped(engine->config().parameters()).c_str(), kWords);
   }
   dialog::Messages messages;
   const auto restart = [&] {
@@ -95,11 +98,14 @@ Result<void> converse(const ChatArguments& arguments) {
     if (person) std::fputs("> ", stderr);
     if (!std::getline(std::cin, line) || line == "/quit") break;
     if (line == "/new") restart();
-    if (line.empty() || line == "/new") continue;
+    if (person && line.starts_with("/") && line != "/new") std::fprintf(stderr, "%s\n", kWords);
+    if (line.empty() || line == "/new" || (person && line.starts_with("/"))) continue;
     messages.push_back({dialog::Role::user, line});
     auto text = answer(*engine, arguments, messages, turn);
     if (!text) return text.error();
     messages.push_back({dialog::Role::assistant, std::move(*text)});
+    // A person who stops an answer wants to say something else; a script wants to end.
+    if (person && base::cancelled()) base::reset_cancel();
   }
   if (base::cancelled()) return base::interrupted();
   return {};

@@ -164,10 +164,16 @@ Result<std::vector<std::pair<std::string, std::string>>> option_file_digests(
 }
 
 std::string shipped(const std::string& path) {
-  if (path.empty() || path[0] == '/' || base::exists(path)) return path;
-  const std::string installed =
-      base::join(base::join(base::parent(base::parent(own_program())), "share/retort"), path);
-  return base::exists(installed) ? installed : path;
+  if (!(path.starts_with("terms/") || path.starts_with("examples/")) || base::exists(path)) {
+    return path;
+  }
+  // Beside an installed program, or above a build folder (build/PRESET/retort).
+  const std::string above = base::parent(base::parent(own_program()));
+  for (const std::string& home : {base::join(above, "share/retort"), base::parent(above)}) {
+    const std::string found = base::join(home, path);
+    if (base::exists(found)) return found;
+  }
+  return path;
 }
 
 }  // namespace retort::pipeline

@@ -32,6 +32,10 @@ void count(Summary& summary, const std::string& name, int64_t value) {
 
 // The teacher of this run as a child process; its port goes into `teacher`.
 Result<Child> start_teacher(const RunContext& context, collect::Teacher& teacher) {
+  if (!base::exists(context.options.serve)) {
+    return base::bad_input("the teacher's file is not there", context.options.serve,
+                           "put it there; ./dev quickstart fetches that of the example");
+  }
   const std::string folder = context.path("teacher");
   RETORT_TRY_VOID(base::make_directories(folder));
   const std::string ready = base::join(folder, "port");

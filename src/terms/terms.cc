@@ -185,8 +185,14 @@ Result<Terms> parse_terms(std::string_view toml, std::string_view where) {
 }
 
 Result<Terms> load_terms(const std::string& path) {
-  RETORT_TRY(const auto text, base::read_file(path, int64_t{1} << 20));
-  return parse_terms(text, path);
+  const auto text = base::read_file(path, int64_t{1} << 20);
+  if (text) return parse_terms(*text, path);
+  Error error = text.error();
+  error.message = "the terms file cannot be read: " + error.message;
+  error.hint =
+      "paths count from the folder in which the command runs; readings to begin with are in the "
+      "folder terms/ of the program";
+  return error;
 }
 
 void TermsSet::add(Terms terms) {

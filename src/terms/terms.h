@@ -5,8 +5,7 @@
 //
 //   schema = "retort.terms/1"    series, version, assigner
 //   [applies]    endpoints, plans, models, modality (lists of patterns, * stands for anything; a
-//   list
-//                that is left out applies to all), features_excluded
+//                list that is left out applies to all), features_excluded
 //   [time]       effective, observed, until (dates; until is the first day that they no longer
 //                bind), retroactive ("no", "yes", "unstated"), notice_days
 //   [source]     url, retrieved, doc_sha256, clause_sha256, normalise, archive,
@@ -14,8 +13,9 @@
 //   [[rule]]     effect ("permit", "prohibit"), action, object ("outputs", "weights", "texts",
 //                "any"), scope ("any", "competing", "research", "commercial"), unless, clause, text
 //   [duty]       name_prefix, display, licence_copy, notice, use_policy, mau_limit, derivative,
-//   object [revocation] mode ("irrevocable", "on-breach", "prospective", "unstated") [review]
-//   reader, role ("counsel", "owner"), on, sig, silence ("permit", "deny")
+//                object. The text behind licence_copy = "NAME" is LICENSES/NAME.txt beside the file.
+//   [revocation] mode ("irrevocable", "on-breach", "prospective", "unstated")
+//   [review]     reader, role ("counsel", "owner"), on, sig, silence ("permit", "deny")
 //
 // Who read it, as checked today: the readings shipped with the program are pinned by their id, so
 // an edited copy that still names the program's maintainers as its reader is refused. A file of
