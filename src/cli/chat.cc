@@ -17,8 +17,7 @@
 namespace retort::cli {
 namespace {
 
-constexpr const char* kWords =
-    "/new begins again, Ctrl-C stops an answer, /quit (or Ctrl-D) ends.";
+constexpr const char* kWords = "/new begins again, Ctrl-C stops an answer, /quit (or Ctrl-D) ends.";
 
 struct ChatArguments {
   std::string model;

@@ -106,6 +106,7 @@ void declare_serve(CLI::App& app, ServeArguments& arguments) {
                  "bytes for the attention cache, never passed; also 512MiB, 2GiB")
       ->transform(CLI::AsSizeValue(/*kb_is_1000=*/false))
       ->capture_default_str();
+  app.add_flag("--exact", arguments.engine.exact, "all products in fp32: slower, to compare with");
   app.add_option("--terms", arguments.door.terms_url,
                  "address of the terms that bind the answers; sent with each");
   app.add_option("--content-usage", arguments.door.content_usage,

@@ -291,55 +291,6 @@ TEST(ShardTest, AnUnloggedOrRenamedShardIsRefused) {
   EXPECT_TRUE(has(refusal_of(renamed, *shop.log), "name that it was sealed under"));
 }
 
-TEST(ShardTest, ReadingIsFast) {
-  Workshop shop("fast_reading");
-  std::vector<Record> records;
-  const auto bound = shop.bind({});
-  std::string story;
-  base::Random random(3);
-  for (int64_t i = 0; i < 30'000; ++i) {
-    Record record = testing::request(i, bound);
-    record.model_answered = "m-1";
-    story.clear();
-    while (story.size() < 900) story += std::to_string(random.below(1000)) + " words and more ";
-    record.answer = story;
-    record.captured_ms = shop.clock.wall_ms();
-    record.key = record_key(record);
-    records.push_back(std::move(record));
-  }
-  CodeBook codes(*shop.log);
-  ASSERT_TRUE(codes.log_terms(shop.terms).ok());
-  ASSERT_TRUE(base::make_directories(shop.shards()).ok());
-  const auto written =
-      *write_shard(records, *shop.log, codes, {.folder = shop.shards()}, {"t", ""});
-  const std::string bytes = *base::read_file(written.path);
-  const auto index = *ShardIndex::load(*shop.log);
-  double size = 0, unpack_s = 1e9, check_s = 1e9;
-  for (int attempt = 0; attempt < 3; ++attempt) {  // the best one: tests run beside each other
-    double start_s = base::monotonic_seconds();
-    ZstdLines lines(bytes, written.path);
-    size = 0;
-    while (true) {
-      const auto block = *lines.next();
-      if (block.empty()) break;
-      for (const auto line : block) size += static_cast<double>(line.size());
-    }
-    unpack_s = std::min(unpack_s, base::monotonic_seconds() - start_s);
-    start_s = base::monotonic_seconds();
-    const auto read = read_shard(*Shard::open(written.path), index, codes);
-    ASSERT_TRUE(read.ok()) << read.error().text();
-    check_s = std::min(check_s, base::monotonic_seconds() - start_s);
-  }
-  std::printf("%.1f MB of JSON: unpacked at %.0f MB/s, checked whole at %.0f MB/s\n", size / 1e6,
-              size / 1e6 / unpack_s, size / 1e6 / check_s);
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-  EXPECT_GE(size / 1e6 / unpack_s, 100);
-  // Parsed, every key and leaf recomputed: 200 MB/s on two idle cores. The bound is low, because
-  // both cores may be busy.
-  EXPECT_GE(size / 1e6 / check_s, 10);
-#endif
-}
-
 TEST(ZstdTest, RefusesWhatIsNoShard) {
   for (const std::string& bytes : {std::string("text"), std::string(100, '\0')}) {
     ZstdLines lines(bytes, "f");

@@ -93,40 +93,5 @@ TEST(Near, JaccardOfTexts) {
   EXPECT_EQ(of("a b", "a b"), 1.0);
 }
 
-// Short texts like two-sentence stories: 60 words of a 2,000-word vocabulary, common ones first.
-TEST(Near, DISABLED_Speed) {
-  constexpr size_t kTexts = 100'000;
-  base::Random random(1);
-  std::vector<std::string> texts(kTexts);
-  for (auto& text : texts) {
-    text = "Once upon a time there was a";
-    for (int i = 0; i < 53; ++i) {
-      const double u = random.uniform();
-      text += " w" + std::to_string(static_cast<int>(2000 * u * u * u));
-    }
-  }
-  const double start_s = base::monotonic_seconds();
-  std::vector<Shingles> sets(kTexts);
-  Frequencies frequencies;
-  for (size_t i = 0; i < kTexts; ++i) {
-    sets[i] = shingles_of(words_of(texts[i]));
-    frequencies.add(sets[i]);
-  }
-  const double middle_s = base::monotonic_seconds();
-  NearIndex index(frequencies, 0.7);
-  int64_t copies = 0;
-  for (const auto& set : sets) {
-    if (index.find(set) >= 0) {
-      ++copies;
-    } else {
-      index.add(set);
-    }
-  }
-  const double end_s = base::monotonic_seconds();
-  std::printf("words %.0f/s, search %.0f/s, both %.0f/s, %ld copies\n",
-              kTexts / (middle_s - start_s), kTexts / (end_s - middle_s),
-              kTexts / (end_s - start_s), static_cast<long>(copies));
-}
-
 }  // namespace
 }  // namespace retort::curate

@@ -83,6 +83,10 @@ struct Stats {
   int64_t running = 0, waiting = 0;
   int64_t prompt_tokens = 0, generated_tokens = 0, cached_tokens = 0;  // since start
   int64_t memory_bytes = 0;                                            // weights and cache
+  // Steps that decoded, and the rows of all of them together: their quotient is the batch size.
+  int64_t decode_steps = 0, decode_rows = 0;
+  // Pages of the attention cache, and those that an answer under way holds.
+  int64_t cache_pages = 0, cache_pages_held = 0;
 };
 
 using RequestId = uint64_t;

@@ -294,6 +294,9 @@ TEST(EngineTest, MoreRequestsThanMemoryWaitAndAllEnd) {
   EXPECT_EQ(engine->stats().running, 0);
   EXPECT_EQ(engine->stats().waiting, 0);
   EXPECT_EQ(engine->stats().generated_tokens, 400);
+  EXPECT_EQ(engine->stats().cache_pages_held, 0) << "every page was given back";
+  EXPECT_GT(engine->stats().cache_pages, 0);
+  EXPECT_GE(engine->stats().decode_rows, engine->stats().decode_steps);
 }
 
 TEST(EngineTest, StopsAtStringsTokensAndLength) {

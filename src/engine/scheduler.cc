@@ -28,6 +28,7 @@ Scheduler::Scheduler(EngineWeights& weights, const tokenizer::Tokenizer& tokeniz
       prefill_(Prefill::create(weights, pool_, rope_, kPrefillTokens)) {
   stats_.memory_bytes =
       weights.memory_bytes() + pool_.bytes() + step_.memory_bytes() + prefill_->memory_bytes();
+  stats_.cache_pages = pages;
   thread_ = std::thread([this] { run(); });
 }
 

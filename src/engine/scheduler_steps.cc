@@ -36,6 +36,7 @@ void Scheduler::prefill() {
   {
     const std::lock_guard lock(mutex_);
     stats_.prompt_tokens += chunk - left;
+    stats_.cache_pages_held = cache_.in_use();
   }
   after_prefill(parts, whose);
 }
@@ -114,6 +115,11 @@ void Scheduler::decode() {
     whose.push_back(sequence.get());
   }
   step_.run(rows);
+  {
+    const std::lock_guard lock(mutex_);
+    ++stats_.decode_steps;
+    stats_.decode_rows += static_cast<int64_t>(rows.size());
+  }
   pick_and_deliver(whose);
 }
 
@@ -177,12 +183,13 @@ void Scheduler::end(Sequence& sequence, Event event, const std::string& reason) 
   event.generated_tokens = sequence.generated;
   event.cached_tokens = sequence.cached;
   sequence.ended = true;
+  cache_.release(sequence.pages);
+  sequence.pages.clear();
   if (sequence.started) {
     const std::lock_guard lock(mutex_);
     --stats_.running;
+    stats_.cache_pages_held = cache_.in_use();
   }
-  cache_.release(sequence.pages);
-  sequence.pages.clear();
   if (sequence.request.on_event) sequence.request.on_event(event);
 }
 

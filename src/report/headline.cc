@@ -59,10 +59,10 @@ std::string better_than_ngram(const Run& run) {
   const auto difference = estimate(run.results, "bits_per_byte/difference");
   const bool apart = difference ? difference->low * difference->high > 0
                                 : student->high < ngram->low || ngram->high < student->low;
-  const std::string facts = fmt::format(
-      "on held-out prompts it needs {} bits per byte of the {}answers, a 5-gram {}",
-      decimal_text(student->value, 3), has_teacher(run) ? "teacher's " : "",
-      decimal_text(ngram->value, 3));
+  const std::string facts =
+      fmt::format("on held-out prompts it needs {} bits per byte of the {}answers, a 5-gram {}",
+                  decimal_text(student->value, 3), has_teacher(run) ? "teacher's " : "",
+                  decimal_text(ngram->value, 3));
   if (!apart) return "It is not measurably better than a 5-gram: " + facts + ".";
   const bool better = student->value < ngram->value;
   return fmt::format(
@@ -75,10 +75,9 @@ std::string where_it_falls_short(const Run& run) {
   const auto student = estimate(run.results, "named/student");
   const auto teacher = estimate(run.results, "named/teacher");
   if (!student || !teacher) return "";
-  const std::string facts =
-      fmt::format("{} of its answers name all the things asked for, {} of {}",
-                  percent_text(student->value), percent_text(teacher->value),
-                  has_teacher(run) ? "the teacher's" : "the texts' own");
+  const std::string facts = fmt::format("{} of its answers name all the things asked for, {} of {}",
+                                        percent_text(student->value), percent_text(teacher->value),
+                                        has_teacher(run) ? "the teacher's" : "the texts' own");
   const std::string whom = has_teacher(run) ? "the teacher: " : "what it learnt from: ";
   if (student->high < teacher->low) return "It falls short of " + whom + facts + ".";
   if (student->low > teacher->high) return "In one thing it beats " + whom + facts + ".";

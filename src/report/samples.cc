@@ -65,7 +65,8 @@ Html samples_section(const Run& run) {
         "<article class=\"sample\"><h3>{}</h3><div class=\"pair\">"
         "<div><h4>{}</h4><p>{}</p></div><div><h4>student</h4><p>{}</p></div>"
         "</div></article>",
-        text(run.samples[i], "prompt"), reference_name(run), marked(text(run.samples[i], "teacher"), words),
+        text(run.samples[i], "prompt"), reference_name(run),
+        marked(text(run.samples[i], "teacher"), words),
         marked(text(run.samples[i], "student"), words));
   }
   if (shown < run.samples.size()) {

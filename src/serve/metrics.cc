@@ -82,6 +82,13 @@ std::string Metrics::print(const engine::Stats& stats, int64_t answers_in_flight
             stats.running);
   print_one(out, "retort_answers_waiting", "gauge", "Answers that wait for their turn.",
             stats.waiting);
+  print_one(out, "retort_decode_steps_total", "counter", "Steps that decoded.", stats.decode_steps);
+  print_one(out, "retort_decode_rows_total", "counter",
+            "Answers in all of these steps; divided by the steps, the batch size.",
+            stats.decode_rows);
+  print_one(out, "retort_kv_pages", "gauge", "Pages of the attention cache.", stats.cache_pages);
+  print_one(out, "retort_kv_pages_held", "gauge", "Of these, held by answers under way.",
+            stats.cache_pages_held);
   print_one(out, "retort_memory_bytes", "gauge", "Weights and cache.", stats.memory_bytes);
   first_token_.print(out, "retort_time_to_first_token_seconds",
                      "From a request's arrival to the first token of its answer.");

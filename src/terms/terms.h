@@ -13,7 +13,7 @@
 //   [[rule]]     effect ("permit", "prohibit"), action, object ("outputs", "weights", "texts",
 //                "any"), scope ("any", "competing", "research", "commercial"), unless, clause, text
 //   [duty]       name_prefix, display, licence_copy, notice, use_policy, mau_limit, derivative,
-//                object. The text behind licence_copy = "NAME" is LICENSES/NAME.txt beside the file.
+//                object. The text of licence_copy = "NAME" is LICENSES/NAME.txt beside the file.
 //   [revocation] mode ("irrevocable", "on-breach", "prospective", "unstated")
 //   [review]     reader, role ("counsel", "owner"), on, sig, silence ("permit", "deny")
 //
