@@ -32,7 +32,7 @@ Pass<T>::Pass(const Weights& weights, int64_t max_tokens)
     : weights_(weights),
       config_(weights.config()),
       offsets_(offsets_of(config_)),
-      rope_(max_tokens, config_.head_dim, config_.rope_theta),
+      rope_(max_tokens, config_.head_dim, config_.rope_theta, config_.rope_divisors),
       memory_([&] {
         Arena counting(nullptr);
         Buffers<T>(counting, config_, max_tokens);
