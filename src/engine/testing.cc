@@ -9,6 +9,7 @@
 #include "engine/testing_internal.h"
 #include "model/gguf_names.h"
 #include "model/model_file.h"
+#include "model/rope_scaling.h"
 #include "tokenizer/chat.h"
 
 namespace retort::engine {
@@ -143,11 +144,18 @@ model::Weights small_weights(const SmallModel& options) {
   config.ffn = options.ffn;
   config.max_positions = 2048;
   config.tied_embeddings = options.tied;
+  config.qkv_bias = options.qkv_bias;
+  config.qk_norm = options.qk_norm;
+  if (options.stretched) {
+    config.rope_divisors =
+        model::llama3_divisors({.original_positions = 64}, config.head_dim, config.rope_theta);
+  }
   auto weights = model::Weights::random(config, options.seed);
   for (const auto& info : weights.tensors()) {
     base::Random random(options.seed + 7, static_cast<uint64_t>(info.offset));
+    const float centre = info.name.ends_with(".bias") ? 0 : 1;
     for (float& value : weights.tensor(info.name)) {
-      value = info.is_vector ? static_cast<float>(1 + 0.2 * random.normal()) : value * 6;
+      value = info.is_vector ? static_cast<float>(centre + 0.2 * random.normal()) : value * 6;
     }
   }
   return weights;
