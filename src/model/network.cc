@@ -1,7 +1,5 @@
 #include "model/network.h"
 
-#include <fmt/core.h>
-
 #include <algorithm>
 
 #include "base/check.h"
@@ -34,13 +32,6 @@ void check_batch(const Batch& batch, const Config& config, int64_t max_tokens) {
 }
 
 }  // namespace
-
-Result<void> check_trainable(const Config& config) {
-  if (!config.qkv_bias && !config.qk_norm) return {};
-  return base::bad_input(
-      fmt::format("a {} model can be served but not trained or evaluated", config.family()), "",
-      "use a model of type llama");
-}
 
 struct Network::Impl {
   Config config;

@@ -31,9 +31,6 @@ struct LossSum {
   int64_t tokens = 0;  // targets counted
 };
 
-// Refuses a model whose forward and backward passes are not built.
-Result<void> check_trainable(const Config& config);
-
 class Network {
  public:
   // Keeps a reference to `weights`; call refresh() after they change. Buffers for up to max_tokens

@@ -9,7 +9,6 @@
 #include "base/files.h"
 #include "base/log.h"
 #include "base/progress.h"
-#include "model/network.h"
 #include "tokenizer/chat.h"
 #include "train/examples.h"
 #include "train/loop_internal.h"
@@ -31,9 +30,6 @@ Result<model::Weights> first_weights(const FitInput& input) {
   const std::string& path = input.base_weights->path();
   RETORT_TRY(model::Weights weights, base::is_directory(path) ? model::load_hf_weights(path)
                                                               : model::load_gguf_weights(path));
-  if (const auto trainable = model::check_trainable(weights.config()); !trainable) {
-    return trainable.error().at(path);
-  }
   if (weights.config().vocab < input.tokenizer->size()) {
     return base::bad_input(fmt::format("the weights know {} tokens, the tokenizer has {}",
                                        weights.config().vocab, input.tokenizer->size()),
