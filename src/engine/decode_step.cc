@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "engine/decode_step_internal.h"
+#include "engine/heads_internal.h"
 
 namespace retort::engine {
 namespace {
@@ -63,7 +64,7 @@ DecodeStep::DecodeStep(const EngineWeights& weights, KvPool& pool, const kernels
       rows_max_(rows_max),
       residual_(rows_max * config_.width),
       normed_(rows_max * config_.width),
-      qkv_(rows_max * (config_.q_width() + 2 * config_.kv_width())),
+      qkv_(rows_max * config_.qkv_width()),
       attended_(rows_max * config_.q_width()),
       gate_(rows_max * config_.ffn),
       act_(rows_max * config_.ffn),
@@ -115,7 +116,7 @@ void DecodeStep::head(const float* residual, int64_t rows) {
 void DecodeStep::run_layer(Team& team, int64_t index) {
   const PackedLayer& layer = weights_.layers()[static_cast<size_t>(index)];
   const int64_t width = config_.width;
-  const int64_t qkv_width = config_.q_width() + 2 * config_.kv_width();
+  const int64_t qkv_width = config_.qkv_width();
   const auto input = [&](int64_t columns, float* values) {
     return Rows{count_, columns, values, codes_.data(), scales_.data(), sums_.data()};
   };
@@ -165,16 +166,18 @@ void DecodeStep::run_layer(Team& team, int64_t index) {
 void DecodeStep::attend(Team& team, int64_t layer) {
   const int64_t head_dim = config_.head_dim;
   const int64_t group = config_.heads / config_.kv_heads;
-  const int64_t qkv_width = config_.q_width() + 2 * config_.kv_width();
+  const int64_t qkv_width = config_.qkv_width();
+  const Heads heads(config_, weights_.layers()[static_cast<size_t>(layer)], rope_);
   const Share mine = team.share_of(count_ * config_.kv_heads);
   for (int64_t pair = mine.begin; pair < mine.end; ++pair) {
     const int64_t r = pair / config_.kv_heads;
     const int64_t kv_head = pair % config_.kv_heads;
     const DecodeRow& row = rows_[static_cast<size_t>(r)];
-    float* q = qkv_.data() + r * qkv_width + kv_head * group * head_dim;
-    float* key = qkv_.data() + r * qkv_width + config_.q_width() + kv_head * head_dim;
-    for (int64_t g = 0; g < group; ++g) kernels::turn_row(rope_, row.position, q + g * head_dim);
-    kernels::turn_row(rope_, row.position, key);
+    float* qkv = qkv_.data() + r * qkv_width;
+    heads.make_queries(qkv, kv_head * group, group, row.position);
+    heads.make_key_and_value(qkv, kv_head, row.position);
+    const float* q = qkv + kv_head * group * head_dim;
+    const float* key = qkv + config_.q_width() + kv_head * head_dim;
     const kernels::PagedHead head = pool_.head(layer, kv_head, row.pages);
     kernels::store_position(head, row.position, key, key + config_.kv_width());
     kernels::paged_attention({head, row.position, 1, group, q, qkv_width,

@@ -93,8 +93,8 @@ using RequestId = uint64_t;
 
 class Engine {
  public:
-  // A GGUF file (llama architecture; any type that artifact::can_dequantise() names) or a Hugging
-  // Face folder. The tokenizer and chat template are the model's own.
+  // A GGUF file (of any type that artifact::can_dequantise() names) or a Hugging Face folder, of a
+  // family in model/config.h. The tokenizer and chat template are the model's own.
   static Result<std::unique_ptr<Engine>> open(const std::string& path, const Options& options = {});
   // Weights that are already in memory (fp32), copied; for evaluation right after training.
   static Result<std::unique_ptr<Engine>> from_weights(

@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "base/parallel.h"
+#include "engine/heads_internal.h"
 #include "engine/prefill_internal.h"
 #include "kernels/decode.h"
 #include "kernels/matmul.h"
@@ -31,7 +32,7 @@ class PrefillPass final : public Prefill {
         pool_(pool),
         rope_(rope),
         tokens_max_(tokens_max),
-        qkv_width_(c_.q_width() + 2 * c_.kv_width()),
+        qkv_width_(c_.qkv_width()),
         residual_(tokens_max * c_.width),
         delta_(tokens_max * c_.width),
         rstd_(tokens_max),
@@ -137,15 +138,14 @@ class PrefillPass final : public Prefill {
   }
 
   void store_positions(int64_t layer, std::span<const PrefillPart> parts) {
+    const Heads heads(c_, weights_.layers()[static_cast<size_t>(layer)], rope_);
     each_token(parts, [&](int64_t row, const PrefillPart& part, int64_t at) {
       const int64_t position = part.first_position + at;
-      float* q = qkv_.data() + row * qkv_width_;
-      float* keys = q + c_.q_width();
-      for (int64_t h = 0; h < c_.heads; ++h)
-        kernels::turn_row(rope_, position, q + h * c_.head_dim);
+      float* qkv = qkv_.data() + row * qkv_width_;
+      heads.make_queries(qkv, 0, c_.heads, position);
       for (int64_t h = 0; h < c_.kv_heads; ++h) {
-        float* key = keys + h * c_.head_dim;
-        kernels::turn_row(rope_, position, key);
+        heads.make_key_and_value(qkv, h, position);
+        const float* key = qkv + c_.q_width() + h * c_.head_dim;
         kernels::store_position(pool_.head(layer, h, part.pages), position, key,
                                 key + c_.kv_width());
       }

@@ -23,7 +23,8 @@ Scheduler::Scheduler(EngineWeights& weights, const tokenizer::Tokenizer& tokeniz
       batch_max_(options.max_batch),
       cache_(pages),
       pool_(weights.config(), pages, weights.numbers()),
-      rope_(context_length, weights.config().head_dim, weights.config().rope_theta),
+      rope_(context_length, weights.config().head_dim, weights.config().rope_theta,
+            weights.config().rope_divisors),
       step_(weights, pool_, rope_, options.max_batch),
       prefill_(Prefill::create(weights, pool_, rope_, kPrefillTokens)) {
   stats_.memory_bytes =

@@ -9,6 +9,7 @@
 #include "engine/testing_internal.h"
 #include "model/gguf_names.h"
 #include "model/model_file.h"
+#include "model/rope_scaling.h"
 #include "tokenizer/chat.h"
 
 namespace retort::engine {
@@ -111,28 +112,17 @@ std::string encoded(const std::vector<float>& values, TensorType type) {
 }
 
 artifact::GgufMetadata metadata_of(const model::Config& c) {
-  const auto u32 = [](int64_t value) { return static_cast<uint32_t>(value); };
   auto printable = tokenizer::to_printable(small_vocabulary());
   std::vector<int32_t> types;
   for (const bool special : printable.special) types.push_back(special ? 3 : 1);
-  return {{"general.architecture", std::string("llama")},
-          {"llama.context_length", u32(c.max_positions)},
-          {"llama.embedding_length", u32(c.width)},
-          {"llama.block_count", u32(c.layers)},
-          {"llama.feed_forward_length", u32(c.ffn)},
-          {"llama.attention.head_count", u32(c.heads)},
-          {"llama.attention.head_count_kv", u32(c.kv_heads)},
-          {"llama.attention.key_length", u32(c.head_dim)},
-          {"llama.attention.value_length", u32(c.head_dim)},
-          {"llama.rope.dimension_count", u32(c.head_dim)},
-          {"llama.attention.layer_norm_rms_epsilon", static_cast<float>(c.norm_eps)},
-          {"llama.rope.freq_base", static_cast<float>(c.rope_theta)},
-          {"tokenizer.ggml.model", std::string("gpt2")},
-          {"tokenizer.ggml.pre", std::string("smollm")},
-          {"tokenizer.ggml.tokens", GgufArray{std::move(printable.tokens)}},
-          {"tokenizer.ggml.token_type", GgufArray{std::move(types)}},
-          {"tokenizer.ggml.merges", GgufArray{std::move(printable.merges)}},
-          {"tokenizer.chat_template", small_vocabulary().chat_template}};
+  artifact::GgufMetadata metadata = model::gguf_shape(c);
+  metadata.emplace_back("tokenizer.ggml.model", std::string("gpt2"));
+  metadata.emplace_back("tokenizer.ggml.pre", std::string("smollm"));
+  metadata.emplace_back("tokenizer.ggml.tokens", GgufArray{std::move(printable.tokens)});
+  metadata.emplace_back("tokenizer.ggml.token_type", GgufArray{std::move(types)});
+  metadata.emplace_back("tokenizer.ggml.merges", GgufArray{std::move(printable.merges)});
+  metadata.emplace_back("tokenizer.chat_template", small_vocabulary().chat_template);
+  return metadata;
 }
 
 }  // namespace
@@ -154,11 +144,18 @@ model::Weights small_weights(const SmallModel& options) {
   config.ffn = options.ffn;
   config.max_positions = 2048;
   config.tied_embeddings = options.tied;
+  config.qkv_bias = options.qkv_bias;
+  config.qk_norm = options.qk_norm;
+  if (options.stretched) {
+    config.rope_divisors =
+        model::llama3_divisors({.original_positions = 64}, config.head_dim, config.rope_theta);
+  }
   auto weights = model::Weights::random(config, options.seed);
   for (const auto& info : weights.tensors()) {
     base::Random random(options.seed + 7, static_cast<uint64_t>(info.offset));
+    const float centre = info.name.ends_with(".bias") ? 0 : 1;
     for (float& value : weights.tensor(info.name)) {
-      value = info.is_vector ? static_cast<float>(1 + 0.2 * random.normal()) : value * 6;
+      value = info.is_vector ? static_cast<float>(centre + 0.2 * random.normal()) : value * 6;
     }
   }
   return weights;
@@ -167,6 +164,10 @@ model::Weights small_weights(const SmallModel& options) {
 model::Weights write_gguf(const model::Weights& weights, TensorType type, const std::string& path) {
   const model::Config& c = weights.config();
   std::vector<artifact::GgufTensorSpec> specs;
+  const auto rope_table = model::gguf_rope_table(c);
+  if (!rope_table.empty()) {
+    specs.push_back({model::kGgufRopeTable, {c.head_dim / 2}, TensorType::f32});
+  }
   for (const auto& info : weights.tensors()) {
     std::vector<int64_t> dims = {info.cols};
     if (!info.is_vector) dims.push_back(info.rows);
@@ -174,6 +175,7 @@ model::Weights write_gguf(const model::Weights& weights, TensorType type, const 
   }
   auto writer = artifact::GgufWriter::create(path, metadata_of(c), specs);
   RETORT_CHECK(writer.ok());
+  if (!rope_table.empty()) RETORT_CHECK(writer->add(rope_table).ok());
   for (const auto& info : weights.tensors()) {
     const auto from = weights.tensor(info.name);
     std::vector<float> values(from.begin(), from.end());

@@ -16,6 +16,8 @@ struct SmallModel {
   bool tied = true;
   uint64_t seed = 1;
   int64_t width = 64, heads = 4, kv_heads = 2, head_dim = 16, ffn = 96;
+  bool qkv_bias = false, qk_norm = false;
+  bool stretched = false;  // the rotation, as Llama 3.1 does
 };
 model::Weights small_weights(const SmallModel& options = {});
 

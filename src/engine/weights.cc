@@ -181,6 +181,7 @@ EngineWeights::EngineWeights(std::unique_ptr<Source> source, bool exact)
          {"self_attn.q_proj.weight", "self_attn.k_proj.weight", "self_attn.v_proj.weight"}) {
       layer.qkv.push_back(take(layer_name(i, name)));
     }
+    take_head_vectors(i, layer);
     layer.out.push_back(take(layer_name(i, "self_attn.o_proj.weight")));
     layer.norm_mid = take_vector(layer_name(i, "post_attention_layernorm.weight"));
     layer.gate.push_back(take(layer_name(i, "mlp.gate_proj.weight")));
@@ -200,11 +201,25 @@ PackedMatrix EngineWeights::take(const std::string& name) {
   return source_->packed(find(tensors_, name), exact_);
 }
 
-std::vector<float> EngineWeights::take_vector(const std::string& name) {
+std::vector<float> EngineWeights::take_vector(const std::string& name) const {
   const TensorInfo& info = find(tensors_, name);
   std::vector<float> values(static_cast<size_t>(info.size()));
   source_->rows(info, 0, 1, values.data());
   return values;
+}
+
+void EngineWeights::take_head_vectors(size_t index, PackedLayer& layer) const {
+  if (config().qkv_bias) {
+    for (const char* name :
+         {"self_attn.q_proj.bias", "self_attn.k_proj.bias", "self_attn.v_proj.bias"}) {
+      const std::vector<float> part = take_vector(layer_name(index, name));
+      layer.qkv_bias.insert(layer.qkv_bias.end(), part.begin(), part.end());
+    }
+  }
+  if (config().qk_norm) {
+    layer.q_norm = take_vector(layer_name(index, "self_attn.q_norm.weight"));
+    layer.k_norm = take_vector(layer_name(index, "self_attn.k_norm.weight"));
+  }
 }
 
 template <class T>

@@ -23,7 +23,9 @@ using PackedGroup = std::vector<kernels::PackedMatrix>;
 
 struct PackedLayer {
   std::vector<float> norm_in, norm_mid;
-  PackedGroup qkv;  // query, key, value
+  std::vector<float> qkv_bias;        // [(H + 2 KV) D]; empty where the model has none
+  std::vector<float> q_norm, k_norm;  // [D], likewise
+  PackedGroup qkv;                    // query, key, value
   PackedGroup out;
   PackedGroup gate;
   PackedGroup up;
@@ -74,7 +76,8 @@ class EngineWeights {
 
  private:
   kernels::PackedMatrix take(const std::string& name);
-  std::vector<float> take_vector(const std::string& name);
+  std::vector<float> take_vector(const std::string& name) const;
+  void take_head_vectors(size_t index, PackedLayer& layer) const;
   template <class T>
   tensor::Buffer<T> dense(const std::vector<std::string>& names) const;
 

@@ -128,6 +128,13 @@ TEST(Rope, TurnsPairsOfTheTwoHalves) {
   EXPECT_EQ(x[4], 9);  // a head that is not turned
 }
 
+TEST(Rope, AnglesAreDividedByTheirFrequencysDivisor) {
+  const std::vector<float> divisors = {2, 0.5};
+  const RopeTable table(5, 4, 100.0, divisors);  // angles: position / 2, position / 5
+  EXPECT_NEAR(table.cos()[3 * 2], std::cos(1.5), 1e-6);
+  EXPECT_NEAR(table.sin()[3 * 2 + 1], std::sin(0.6), 1e-6);
+}
+
 TEST(Rope, GradientByDifferences) {
   const RopeTable table(9, 6, 10000.0);
   const std::vector<int32_t> positions = {0, 4, 8};

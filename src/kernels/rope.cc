@@ -36,15 +36,19 @@ void turn_rows(const RopeTable& table, const RopeRows& rows, float direction, fl
 
 }  // namespace
 
-RopeTable::RopeTable(int64_t positions, int64_t head_dim, double theta)
+RopeTable::RopeTable(int64_t positions, int64_t head_dim, double theta,
+                     std::span<const float> divisors)
     : positions_(positions),
       half_(head_dim / 2),
       cos_(positions * (head_dim / 2)),
       sin_(positions * (head_dim / 2)) {
   RETORT_CHECK(head_dim > 0 && head_dim % 2 == 0, "head_dim {}", head_dim);
+  RETORT_CHECK(divisors.empty() || static_cast<int64_t>(divisors.size()) == half_, "{} divisors",
+               divisors.size());
   for (int64_t i = 0; i < half_; ++i) {
     const double power = static_cast<double>(2 * i) / static_cast<double>(head_dim);
-    const double frequency = std::pow(theta, -power);
+    const double divisor = divisors.empty() ? 1.0 : static_cast<double>(divisors[i]);
+    const double frequency = std::pow(theta, -power) / divisor;
     for (int64_t position = 0; position < positions; ++position) {
       const double angle = static_cast<double>(position) * frequency;
       cos_.data()[position * half_ + i] = static_cast<float>(std::cos(angle));

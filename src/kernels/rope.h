@@ -1,5 +1,6 @@
 // Rotary positions (Su et al. 2021) in the layout of Hugging Face: element i of the first half of a
-// head turns with element i of the second half by the angle position * theta^(-2i/D).
+// head turns with element i of the second half by the angle position * theta^(-2i/D), divided by
+// divisors[i] where there are any (a rotation stretched to longer texts).
 //   y1 = x1 cos - x2 sin;  y2 = x2 cos + x1 sin
 // The gradient is the turn back. Attention (attention.h) turns q and k as it loads them; these
 // functions turn rows in place for everyone else.
@@ -14,7 +15,9 @@ namespace retort::kernels {
 // cos and sin of every position below `positions`, [positions, head_dim / 2] each.
 class RopeTable {
  public:
-  RopeTable(int64_t positions, int64_t head_dim, double theta);
+  // `divisors`: none, or head_dim / 2.
+  RopeTable(int64_t positions, int64_t head_dim, double theta,
+            std::span<const float> divisors = {});
   int64_t positions() const { return positions_; }
   int64_t half() const { return half_; }
   const float* cos() const { return cos_.data(); }

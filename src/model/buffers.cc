@@ -21,7 +21,7 @@ LayerBuffers<T> lay_out_layer(Arena& arena, const Config& c, int64_t tokens) {
   layer.x_in = arena.take<float>(tokens * c.width);
   layer.rstd_in = arena.take<float>(tokens);
   layer.normed_in = arena.take<T>(tokens * c.width);
-  layer.qkv = arena.take<float>(tokens * (c.q_width() + 2 * c.kv_width()));
+  layer.qkv = arena.take<float>(tokens * c.qkv_width());
   layer.attended = arena.take<T>(tokens * c.q_width());
   layer.lse = arena.take<float>(tokens * c.heads);
   layer.x_mid = arena.take<float>(tokens * c.width);
@@ -41,13 +41,18 @@ Buffers<T>::Buffers(Arena& arena, const Config& c, int64_t tokens) {
   normed_final = arena.take<T>(tokens * c.width);
   delta = arena.take<float>(tokens * c.width);
   act = arena.take<T>(tokens * c.ffn);
+  if (c.qk_norm) {
+    qkv_normed = arena.take<float>(tokens * c.qkv_width());
+    rstd_q = arena.take<float>(tokens * c.heads);
+    rstd_k = arena.take<float>(tokens * c.kv_heads);
+  }
 
   dresidual = arena.take<float>(tokens * c.width);
   dnormed = arena.take<float>(tokens * c.width);
   dact = arena.take<float>(tokens * c.ffn);
   dattended = arena.take<float>(tokens * c.q_width());
-  dqkv = arena.take<T>(tokens * (c.q_width() + 2 * c.kv_width()));
-  norm_scratch = arena.take<float>(kernels::rmsnorm_scratch(tokens, c.width));
+  dqkv = arena.take<T>(tokens * c.qkv_width());
+  norm_scratch = arena.take<float>(kernels::rmsnorm_scratch(tokens, std::max(c.width, c.head_dim)));
 
   head_rows = head_rows_for(c.vocab, tokens);
   head_in = arena.take<T>(head_rows * c.width);

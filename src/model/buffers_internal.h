@@ -33,7 +33,7 @@ struct LayerBuffers {
   float* x_in = nullptr;     // [N, C] residual stream at the block's start
   float* rstd_in = nullptr;  // [N]
   T* normed_in = nullptr;    // [N, C]
-  float* qkv = nullptr;      // [N, (H + 2 KV) D]
+  float* qkv = nullptr;      // [N, (H + 2 KV) D], with biases, before the norm of heads
   T* attended = nullptr;     // [N, H D]
   float* lse = nullptr;      // [N, H]
   float* x_mid = nullptr;    // [N, C] residual stream between attention and the inner layer
@@ -52,6 +52,9 @@ struct Buffers {
   T* normed_final = nullptr;  // [N, C]
   float* delta = nullptr;     // [N, C] what a half block adds to the residual stream
   T* act = nullptr;           // [N, F]
+  // Where heads are normalised, of the block in hand: otherwise null.
+  float* qkv_normed = nullptr;                 // [N, (H + 2 KV) D]
+  float *rstd_q = nullptr, *rstd_k = nullptr;  // [N, H], [N, KV]
 
   float* dresidual = nullptr;  // [N, C] gradient of the residual stream
   T* dresidual_t = nullptr;    // the same for products; itself where T is float

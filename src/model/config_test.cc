@@ -6,7 +6,9 @@
 #include <algorithm>
 #include <cmath>
 #include <string>
+#include <tuple>
 
+#include "model/rope_scaling.h"
 #include "model/weights.h"
 
 namespace retort::model {
@@ -32,6 +34,53 @@ TEST(Config, SurvivesTheTripThroughHuggingFaceJson) {
   EXPECT_EQ(*back, config);
 }
 
+TEST(Config, EveryFamilySurvivesTheTrip) {
+  for (const auto& [family, bias, norm] :
+       {std::tuple{"llama", false, false}, {"qwen2", true, false}, {"qwen3", false, true}}) {
+    Config config = student();
+    config.qkv_bias = bias;
+    config.qk_norm = norm;
+    config.rope_divisors = llama3_divisors({}, config.head_dim, config.rope_theta);
+    const json::Value written = config_to_hf(config, 1, 2, 0);
+    EXPECT_EQ(*written.string_at("model_type"), family);
+    const auto back = config_from_hf(written);
+    ASSERT_TRUE(back) << back.error().text();
+    EXPECT_EQ(*back, config);
+    EXPECT_EQ(config.family(), std::string(family));
+  }
+}
+
+TEST(Config, BiasesWithHeadNormsAndOddTablesAreRefused) {
+  Config config = student();
+  config.rope_divisors = {1, 2};
+  EXPECT_THAT(validate(config).error().text(), testing::HasSubstr("rope divisors"));
+  config.rope_divisors.assign(16, NAN);
+  EXPECT_THAT(validate(config).error().text(), testing::HasSubstr("rope divisor"));
+  config.rope_divisors = {};
+  config.qkv_bias = config.qk_norm = true;
+  EXPECT_THAT(validate(config).error().text(), testing::HasSubstr("head norms"));
+}
+
+TEST(Config, PositionsEndWithASlidingWindow) {
+  const auto positions = [](const char* settings) {
+    auto v = config_to_hf(student(), 1, 2, 0);
+    const auto changes = json::parse(settings);
+    for (const auto& [key, value] : changes->as_object()) v.set(key, value);
+    v.set("architectures", nullptr);
+    const auto config = config_from_hf(v);
+    return config ? config->max_positions : -1;
+  };
+  EXPECT_EQ(positions(R"({"model_type": "mistral", "sliding_window": 512})"), 512);
+  EXPECT_EQ(positions(R"({"model_type": "mistral", "sliding_window": 4096})"), 2048);
+  EXPECT_EQ(positions(R"({"model_type": "mistral", "sliding_window": null})"), 2048);
+  EXPECT_EQ(positions(R"({"model_type": "mistral", "sliding_window": 0})"), -1);
+  EXPECT_EQ(positions(R"({"model_type": "mistral", "max_position_embeddings": 9999})"), 4096);
+  EXPECT_EQ(positions(R"({"model_type": "qwen2", "sliding_window": 512})"), 2048);
+  EXPECT_EQ(positions(R"({"model_type": "qwen3", "sliding_window": 512,
+                          "use_sliding_window": true})"),
+            512);
+}
+
 TEST(Config, ReadsWhatTransformers5Writes) {
   const auto text = json::parse(R"({"architectures": ["LlamaForCausalLM"], "model_type": "llama",
     "vocab_size": 10, "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2,
@@ -53,11 +102,15 @@ TEST(Config, RefusesByName) {
   };
   EXPECT_THAT(refused("hidden_act", "gelu"), testing::HasSubstr("gelu"));
   EXPECT_THAT(refused("attention_bias", true), testing::HasSubstr("attention_bias"));
-  EXPECT_THAT(refused("model_type", "mistral"), testing::HasSubstr("mistral"));
+  EXPECT_THAT(refused("mlp_bias", true), testing::HasSubstr("mlp_bias"));
+  EXPECT_THAT(refused("model_type", "gemma"), testing::HasSubstr("gemma"));
+  EXPECT_THAT(refused("model_type", "mistral"), testing::HasSubstr("MistralForCausalLM"));
   EXPECT_THAT(refused("architectures", json::Value::array({"GPT2LMHeadModel"})),
               testing::HasSubstr("GPT2LMHeadModel"));
-  EXPECT_THAT(refused("rope_scaling", json::Value::object({{"rope_type", "llama3"}})),
-              testing::HasSubstr("llama3"));
+  EXPECT_THAT(refused("rope_scaling", json::Value::object({{"rope_type", "yarn"}})),
+              testing::HasSubstr("yarn"));
+  EXPECT_THAT(refused("layer_types", json::Value::array({"linear_attention"})),
+              testing::HasSubstr("linear_attention"));
   EXPECT_THAT(refused("num_key_value_heads", 3), testing::HasSubstr("key-value"));
   EXPECT_THAT(refused("head_dim", 33), testing::HasSubstr("head size"));
   EXPECT_THAT(refused("num_hidden_layers", 0), testing::HasSubstr("layers"));

@@ -2,6 +2,8 @@
 
 #include <fmt/core.h>
 
+#include <set>
+
 #include "base/check.h"
 #include "base/files.h"
 #include "model/gguf_names.h"
@@ -83,6 +85,17 @@ Result<std::vector<std::string>> part_names(const std::string& folder) {
   return out;
 }
 
+// A tensor that would take part in the arithmetic, but that models of this family do not have.
+// Others are let be: old files keep tables there that are computed today.
+Result<void> refuse_foreign(const std::string& name, const Config& config) {
+  const bool counts =
+      name.ends_with(".bias") || name.ends_with("q_norm.weight") || name.ends_with("k_norm.weight");
+  if (!counts) return {};
+  return base::bad_input(
+      fmt::format("the tensor {} is no part of a {} model", name, config.family()), "",
+      "use a model of type llama without biases, of type qwen2 or qwen3");
+}
+
 }  // namespace
 
 std::span<const uint8_t> StoredTensor::row(int64_t index) const {
@@ -116,6 +129,7 @@ Result<void> ModelFile::open_gguf() {
   RETORT_TRY(auto file, artifact::GgufFile::open(path_));
   gguf_ = std::make_unique<artifact::GgufFile>(std::move(file));
   RETORT_TRY(config_, config_from_gguf(*gguf_));
+  std::set<std::string> used;
   for (const TensorInfo& wanted : tensor_list(config_)) {
     const std::string name = gguf_name(wanted.name);
     const artifact::GgufTensor* found = gguf_->find_tensor(name);
@@ -130,6 +144,10 @@ Result<void> ModelFile::open_gguf() {
     tensor.bytes = gguf_->bytes(*found);
     tensor.paired_heads = paired_heads(wanted.name, config_);
     tensors_[wanted.name] = tensor;
+    used.insert(name);
+  }
+  for (const artifact::GgufTensor& tensor : gguf_->tensors()) {
+    if (!used.contains(tensor.name)) RETORT_TRY_VOID(refuse_foreign(tensor.name, config_));
   }
   return {};
 }
@@ -165,6 +183,13 @@ Result<void> ModelFile::open_folder() {
     RETORT_TRY(StoredTensor tensor, stored(wanted, wanted.name, type, shape));
     tensor.bytes = holder->bytes(*found);
     tensors_[wanted.name] = tensor;
+  }
+  for (const auto& part : parts_) {
+    for (const artifact::SafeTensor& tensor : part->tensors()) {
+      if (!tensors_.contains(tensor.name)) {
+        RETORT_TRY_VOID(refuse_foreign(tensor.name, config_));
+      }
+    }
   }
   return {};
 }

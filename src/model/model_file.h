@@ -1,5 +1,5 @@
-// A model on disk, opened for reading tensor by tensor: a GGUF file of architecture "llama" or a
-// Hugging Face folder (config.json, model.safetensors or its index), behind one list of names,
+// A model on disk, opened for reading tensor by tensor: a GGUF file or a Hugging Face folder
+// (config.json, model.safetensors or its index) of a kind in config.h, behind one list of names,
 // Hugging Face's, and one order of rows. The files are mapped, so that what is not read costs
 // nothing. Immutable after opening, safe from any thread.
 #pragma once
@@ -35,7 +35,7 @@ struct StoredTensor {
 class ModelFile {
  public:
   // Checks that every tensor of the configuration is there, has its shape and a type that can be
-  // read; names what is not.
+  // read, and that there are no biases or head norms beyond; names what is not so.
   static Result<ModelFile> open(const std::string& path);
 
   const std::string& path() const { return path_; }

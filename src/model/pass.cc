@@ -3,6 +3,7 @@
 
 #include "kernels/convert.h"
 #include "kernels/embedding.h"
+#include "kernels/heads.h"
 #include "kernels/rmsnorm.h"
 #include "kernels/swiglu.h"
 #include "model/pass_internal.h"
@@ -14,16 +15,31 @@ using kernels::Product;
 
 Offsets offsets_of(const Config& config) {
   const std::vector<TensorInfo> list = tensor_list(config);
-  constexpr size_t kPerLayer = 9;
   Offsets offsets;
-  offsets.embedding = list[0].offset;
-  size_t at = 1;
-  for (int64_t i = 0; i < config.layers; ++i, at += kPerLayer) {
-    offsets.layers.push_back({list[at].offset, list[at + 1].offset, list[at + 4].offset,
-                              list[at + 5].offset, list[at + 6].offset, list[at + 8].offset});
+  size_t at = 0;
+  // The offset of the next tensor, of which so many stand side by side.
+  const auto next = [&](size_t count) {
+    at += count;
+    return list[at - count].offset;
+  };
+  offsets.embedding = next(1);
+  for (int64_t i = 0; i < config.layers; ++i) {
+    LayerOffsets layer{};
+    layer.norm_in = next(1);
+    layer.qkv = next(3);
+    if (config.qkv_bias) layer.qkv_bias = next(3);
+    if (config.qk_norm) {
+      layer.q_norm = next(1);
+      layer.k_norm = next(1);
+    }
+    layer.out = next(1);
+    layer.norm_mid = next(1);
+    layer.gate_up = next(2);
+    layer.down = next(1);
+    offsets.layers.push_back(layer);
   }
-  offsets.final_norm = list[at].offset;
-  offsets.head = config.tied_embeddings ? offsets.embedding : list[at + 1].offset;
+  offsets.final_norm = next(1);
+  offsets.head = config.tied_embeddings ? offsets.embedding : next(1);
   return offsets;
 }
 
@@ -32,7 +48,7 @@ Pass<T>::Pass(const Weights& weights, int64_t max_tokens)
     : weights_(weights),
       config_(weights.config()),
       offsets_(offsets_of(config_)),
-      rope_(max_tokens, config_.head_dim, config_.rope_theta),
+      rope_(max_tokens, config_.head_dim, config_.rope_theta, config_.rope_divisors),
       memory_([&] {
         Arena counting(nullptr);
         Buffers<T>(counting, config_, max_tokens);
@@ -130,9 +146,10 @@ void Pass<T>::forward_block(int64_t index, const float* x) {
                                        .sum = l.x_in,
                                        .y = l.normed_in,
                                        .rstd = l.rstd_in});
-  linear(l.normed_in, c.q_width() + 2 * c.kv_width(), c.width, at.qkv, l.qkv);
+  linear(l.normed_in, c.qkv_width(), c.width, at.qkv, l.qkv);
+  if (c.qkv_bias) kernels::add_bias(tokens_, c.qkv_width(), vector(at.qkv_bias), l.qkv);
   kernels::attention(kernels::Attention<T>{.shape = attention_shape(),
-                                           .qkv = l.qkv,
+                                           .qkv = ready_qkv(index),
                                            .out = l.attended,
                                            .lse = l.lse,
                                            .scratch = attention_scratch()});
@@ -150,6 +167,40 @@ void Pass<T>::forward_block(int64_t index, const float* x) {
   kernels::swiglu(
       kernels::Swiglu<T>{.rows = tokens_, .inner = c.ffn, .gate_up = l.gate_up, .act = b.act});
   linear(b.act, c.width, c.ffn, at.down, b.delta);
+}
+
+template <class T>
+const float* Pass<T>::ready_qkv(int64_t index) {
+  Buffers<T>& b = buffers_;
+  const float* qkv = b.layers[index].qkv;
+  if (!config_.qk_norm) return qkv;
+  const LayerOffsets& at = offsets_.layers[index];
+  const int64_t row = config_.qkv_width(), q_width = config_.q_width();
+  const auto eps = static_cast<float>(config_.norm_eps);
+  std::memcpy(b.qkv_normed, qkv, static_cast<size_t>(tokens_ * row) * sizeof(float));
+  kernels::head_norm({tokens_, row, config_.heads, config_.head_dim, eps, qkv, vector(at.q_norm),
+                      b.qkv_normed, b.rstd_q});
+  kernels::head_norm({tokens_, row, config_.kv_heads, config_.head_dim, eps, qkv + q_width,
+                      vector(at.k_norm), b.qkv_normed + q_width, b.rstd_k});
+  return b.qkv_normed;
+}
+
+// From the gradient of what attention read to that of the product, in dqkv.
+template <class T>
+void Pass<T>::ready_qkv_backward(int64_t index, float* gradients) {
+  Buffers<T>& b = buffers_;
+  const LayerOffsets& at = offsets_.layers[index];
+  const int64_t row = config_.qkv_width(), q_width = config_.q_width();
+  if (config_.qk_norm) {
+    const float* qkv = b.layers[index].qkv;
+    kernels::head_norm_backward(kernels::HeadNormBackward<T>{
+        tokens_, row, config_.heads, config_.head_dim, qkv, vector(at.q_norm), b.rstd_q, b.dqkv,
+        gradients + at.q_norm, b.norm_scratch});
+    kernels::head_norm_backward(kernels::HeadNormBackward<T>{
+        tokens_, row, config_.kv_heads, config_.head_dim, qkv + q_width, vector(at.k_norm),
+        b.rstd_k, b.dqkv + q_width, gradients + at.k_norm, b.norm_scratch});
+  }
+  if (config_.qkv_bias) kernels::bias_backward(tokens_, row, b.dqkv, gradients + at.qkv_bias);
 }
 
 // After head(), which left the gradient of the last norm's output in dnormed.
@@ -212,13 +263,13 @@ void Pass<T>::backward_block(int64_t index, float* gradients) {
   linear_backward({c.width, c.q_width(), at.out, l.attended, b.dresidual_t, b.dattended},
                   gradients);
   kernels::attention_backward(kernels::AttentionBackward<T>{.shape = attention_shape(),
-                                                            .qkv = l.qkv,
+                                                            .qkv = ready_qkv(index),
                                                             .lse = l.lse,
                                                             .dout = b.dattended,
                                                             .dqkv = b.dqkv,
                                                             .scratch = attention_scratch()});
-  linear_backward({c.q_width() + 2 * c.kv_width(), c.width, at.qkv, l.normed_in, b.dqkv, b.dnormed},
-                  gradients);
+  ready_qkv_backward(index, gradients);
+  linear_backward({c.qkv_width(), c.width, at.qkv, l.normed_in, b.dqkv, b.dnormed}, gradients);
   kernels::rmsnorm_backward(kernels::RmsnormBackward<T>{.rows = tokens_,
                                                         .width = c.width,
                                                         .x = l.x_in,

@@ -16,6 +16,7 @@ namespace retort::model {
 // and up another.
 struct LayerOffsets {
   int64_t norm_in, qkv, out, norm_mid, gate_up, down;
+  int64_t qkv_bias, q_norm, k_norm;  // where the configuration has them
 };
 
 struct Offsets {
@@ -57,6 +58,9 @@ class Pass final : public Runner {
   void forward_block(int64_t index, const float* x);
   void backward_block(int64_t index, float* gradients);
   void head_gradients(std::span<const int32_t> rows, float* gradients);
+  // Queries, keys and values as attention reads them; made anew for backward, not kept.
+  const float* ready_qkv(int64_t index);
+  void ready_qkv_backward(int64_t index, float* gradients);
   kernels::AttentionShape attention_shape() const;
   std::span<float> attention_scratch() const;
   const float* vector(int64_t offset) const { return weights_.block().data() + offset; }

@@ -39,8 +39,8 @@ bool ends_with(std::string_view text, std::string_view end) {
 
 }  // namespace
 
-// Query, key and value stand side by side, as do gate and up: each group is one matrix to the
-// network, and so are their gradients.
+// Query, key and value stand side by side, as do their biases, and gate and up: each group is one
+// matrix (or vector) to the network, and so are their gradients.
 std::vector<TensorInfo> tensor_list(const Config& c) {
   ListBuilder list;
   list.matrix("model.embed_tokens.weight", c.vocab, c.width);
@@ -50,6 +50,15 @@ std::vector<TensorInfo> tensor_list(const Config& c) {
     list.matrix(layer + "self_attn.q_proj.weight", c.q_width(), c.width);
     list.matrix(layer + "self_attn.k_proj.weight", c.kv_width(), c.width);
     list.matrix(layer + "self_attn.v_proj.weight", c.kv_width(), c.width);
+    if (c.qkv_bias) {
+      list.vector(layer + "self_attn.q_proj.bias", c.q_width());
+      list.vector(layer + "self_attn.k_proj.bias", c.kv_width());
+      list.vector(layer + "self_attn.v_proj.bias", c.kv_width());
+    }
+    if (c.qk_norm) {
+      list.vector(layer + "self_attn.q_norm.weight", c.head_dim);
+      list.vector(layer + "self_attn.k_norm.weight", c.head_dim);
+    }
     list.matrix(layer + "self_attn.o_proj.weight", c.width, c.q_width());
     list.vector(layer + "post_attention_layernorm.weight", c.width);
     list.matrix(layer + "mlp.gate_proj.weight", c.ffn, c.width);
@@ -74,9 +83,10 @@ Weights Weights::random(const Config& config, uint64_t seed) {
     const bool onto_residual =
         ends_with(info.name, "o_proj.weight") || ends_with(info.name, "down_proj.weight");
     const double deviation = onto_residual ? residual : 0.02;
+    const float vectors = ends_with(info.name, ".bias") ? 0.0f : 1.0f;
     base::Random random(seed, i);  // a tensor's numbers do not depend on the others' sizes
     for (float& value : weights.tensor(info.name)) {
-      value = info.is_vector ? 1.0f : static_cast<float>(random.normal() * deviation);
+      value = info.is_vector ? vectors : static_cast<float>(random.normal() * deviation);
     }
   }
   return weights;

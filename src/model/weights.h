@@ -28,8 +28,8 @@ std::vector<TensorInfo> tensor_list(const Config& config);
 class Weights {
  public:
   explicit Weights(const Config& config);  // zeros
-  // Normal(0, 0.02), residual projections scaled by 1/sqrt(2 * layers), norms 1: a function of
-  // seed.
+  // Normal(0, 0.02), residual projections scaled by 1/sqrt(2 * layers), norms 1, biases 0: a
+  // function of seed.
   static Weights random(const Config& config, uint64_t seed);
 
   const Config& config() const { return config_; }
@@ -51,7 +51,7 @@ class ModelFile;
 Result<Weights> load_weights(const ModelFile& file);
 // A Hugging Face folder (config.json, model.safetensors or an index; F32, F16, BF16).
 Result<Weights> load_hf_weights(const std::string& folder);
-// A GGUF of architecture "llama", dequantised, with llama.cpp's row permutation of q and k undone.
+// A GGUF, dequantised, with llama.cpp's row permutation of a llama's q and k undone.
 Result<Weights> load_gguf_weights(const std::string& path);
 
 }  // namespace retort::model

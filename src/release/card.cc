@@ -63,11 +63,17 @@ std::string model_card(const ModelFacts& facts, const model::Config& config,
   // Displayed texts stand as the terms give them, so that they can be found word for word.
   for (const auto& line : duties.card_lines) out += line + "\n\n";
   out += fmt::format(
-      "A student of {}: a decoder-only transformer (Llama layout) with {:.1f} "
+      "A student of {}: a decoder-only transformer ({} layout) with {:.1f} "
       "million parameters, {} layers of width {}, a vocabulary of {} tokens and {} "
       "positions.\n\n",
-      quoted(facts.teacher), static_cast<double>(config.parameters()) / 1e6, config.layers,
-      config.width, config.vocab, config.max_positions);
+      quoted(facts.teacher), config.family(), static_cast<double>(config.parameters()) / 1e6,
+      config.layers, config.width, config.vocab, config.max_positions);
+  // AutoTokenizer would compose characters first, which the student's own tokenizer does not.
+  if (config.qkv_bias) {
+    out +=
+        "In transformers 5, open its tokenizer with `PreTrainedTokenizerFast`: `AutoTokenizer` "
+        "puts Qwen2's own rules in place of it.\n\n";
+  }
   out += terms_part(facts);
   if (!facts.counts.empty()) out += "## What it learnt from\n\n";
   for (const auto& [what, n] : facts.counts) out += fmt::format("- {}: {}\n", quoted(what), n);

@@ -6,6 +6,7 @@
 
 #include "base/cancel.h"
 #include "base/files.h"
+#include "model/gguf_names.h"
 #include "release/export_internal.h"
 #include "release/folder_export_internal.h"
 #include "release/gguf_export_internal.h"
@@ -203,6 +204,10 @@ Result<ExportReport> export_model(const corpus::ExportPermit& permit, const Expo
 
 Result<ExportReport> write_and_check(const ExportInput& input, const std::vector<Duty>& owed) {
   RETORT_TRY(const Plan plan, plan_of(input.options));
+  if (plan.gguf) {
+    const auto holds = model::check_gguf_holds(input.weights.config());
+    if (!holds) return holds.error().at("export.formats");
+  }
   RETORT_TRY(const DutyPlan duties, plan_duties(owed, input.facts.model_id, input.licence_texts));
   if (!plan.folder && !duties.files.empty()) {
     return Error{ErrorCode::refused_by_gate,

@@ -7,6 +7,7 @@
 
 #include "base/files.h"
 #include "json/value.h"
+#include "model/model_file.h"
 #include "release/gguf_export_internal.h"
 #include "release/testing_internal.h"
 
@@ -120,6 +121,37 @@ TEST_F(ExportTest, RoundedFormatsPassWithinTheirBounds) {
     ASSERT_EQ(report->checks.size(), 12u);
     EXPECT_GT(report->checks.front().measured, 0);
   }
+}
+
+TEST_F(ExportTest, EveryFamilyIsPublishedUnderItsName) {
+  for (const std::string family : {"qwen2", "qwen3", "llama3", "linear", "odd"}) {
+    weights_ = small_family(family, tokenizer_->size(), 6);
+    const auto report = write_and_check(input(), duties_);
+    ASSERT_TRUE(report.ok()) << family << ": " << report.error().text();
+    ASSERT_EQ(report->checks.size(), 12u);
+    const std::string type = family.starts_with("qwen") ? family : "llama";
+    EXPECT_NE(read("student/config.json").find("\"" + type + "\""), std::string::npos) << family;
+    const bool warned =
+        read("student/README.md").find("PreTrainedTokenizerFast") != std::string::npos;
+    EXPECT_EQ(warned, family == "qwen2");
+    for (const std::string name : {"student", "student.gguf"}) {
+      const auto file = model::ModelFile::open(base::join(out_, name));
+      ASSERT_TRUE(file.ok()) << file.error().text();
+      EXPECT_EQ(file->config(), weights_.config()) << family;
+    }
+  }
+}
+
+TEST_F(ExportTest, ARotationThatAGgufCannotSayIsRefused) {
+  auto config = small_family("qwen2", tokenizer_->size(), 6).config();
+  config.rope_divisors = {1, 1.25f, 0.5f, 2, 3, 7, 7, 9};
+  weights_ = model::Weights::random(config, 1);
+  ExportInput in = input();
+  const auto both = write_and_check(in, duties_);
+  ASSERT_FALSE(both.ok());
+  EXPECT_NE(both.error().text().find("qwen2 has no room for rope scaling"), std::string::npos);
+  in.options.formats = {"safetensors"};
+  EXPECT_TRUE(write_and_check(in, duties_).ok());
 }
 
 TEST_F(ExportTest, ADamagedFileIsNotPublishedAndTheOldOneStays) {

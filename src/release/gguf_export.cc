@@ -49,22 +49,6 @@ uint32_t u32(int64_t value) {
   return static_cast<uint32_t>(value);
 }
 
-void add_shape(GgufMetadata& metadata, const model::Config& config) {
-  metadata.emplace_back("llama.context_length", u32(config.max_positions));
-  metadata.emplace_back("llama.embedding_length", u32(config.width));
-  metadata.emplace_back("llama.block_count", u32(config.layers));
-  metadata.emplace_back("llama.feed_forward_length", u32(config.ffn));
-  metadata.emplace_back("llama.attention.head_count", u32(config.heads));
-  metadata.emplace_back("llama.attention.head_count_kv", u32(config.kv_heads));
-  metadata.emplace_back("llama.attention.key_length", u32(config.head_dim));
-  metadata.emplace_back("llama.attention.value_length", u32(config.head_dim));
-  metadata.emplace_back("llama.attention.layer_norm_rms_epsilon",
-                        static_cast<float>(config.norm_eps));
-  metadata.emplace_back("llama.rope.dimension_count", u32(config.head_dim));
-  metadata.emplace_back("llama.rope.freq_base", static_cast<float>(config.rope_theta));
-  metadata.emplace_back("llama.vocab_size", u32(config.vocab));
-}
-
 void add_vocabulary(GgufMetadata& metadata, const GgufInput& input) {
   const auto& vocabulary = input.tokenizer.vocabulary();
   auto printable = tokenizer::to_printable(vocabulary);
@@ -92,8 +76,8 @@ void add_vocabulary(GgufMetadata& metadata, const GgufInput& input) {
 }
 
 GgufMetadata metadata_of(const GgufInput& input) {
-  GgufMetadata metadata;
-  metadata.emplace_back("general.architecture", std::string("llama"));
+  GgufMetadata shape = model::gguf_shape(input.weights.config());
+  GgufMetadata metadata = {shape.front()};  // the architecture
   metadata.emplace_back("general.type", std::string("model"));
   metadata.emplace_back("general.name", input.name);
   if (!input.description.empty()) {
@@ -102,7 +86,7 @@ GgufMetadata metadata_of(const GgufInput& input) {
   if (!input.licence.empty()) metadata.emplace_back("general.license", input.licence);
   metadata.emplace_back("general.file_type", file_type(input.format));
   metadata.emplace_back("general.quantization_version", uint32_t{2});
-  add_shape(metadata, input.weights.config());
+  metadata.insert(metadata.end(), shape.begin() + 1, shape.end());
   add_vocabulary(metadata, input);
   return metadata;
 }
@@ -124,7 +108,11 @@ std::vector<float> rows_for_llama_cpp(std::span<const float> rows, int64_t heads
 
 Result<void> write_gguf(const GgufInput& input, const std::string& path) {
   const model::Config& config = input.weights.config();
+  RETORT_TRY_VOID(model::check_gguf_holds(config));
+  const std::span<const float> rope_table = model::gguf_rope_table(config);
+  const auto frequencies = static_cast<int64_t>(rope_table.size());
   std::vector<artifact::GgufTensorSpec> specs;
+  if (frequencies > 0) specs.push_back({model::kGgufRopeTable, {frequencies}, TensorType::f32});
   for (const auto& info : input.weights.tensors()) {
     const auto type = tensor_type(gguf_format(info, input.format));
     std::vector<int64_t> dims = {info.cols};
@@ -132,6 +120,7 @@ Result<void> write_gguf(const GgufInput& input, const std::string& path) {
     specs.push_back({model::gguf_name(info.name), std::move(dims), type});
   }
   RETORT_TRY(auto writer, artifact::GgufWriter::create(path, metadata_of(input), std::move(specs)));
+  if (frequencies > 0) RETORT_TRY_VOID(writer.add(rope_table));
   for (const auto& info : input.weights.tensors()) {
     const auto values = input.weights.tensor(info.name);
     const int64_t heads = model::paired_heads(info.name, config);

@@ -1,4 +1,4 @@
-// A student as one GGUF file of architecture "llama", as llama.cpp expects it.
+// A student as one GGUF file of its family's architecture, as llama.cpp expects it.
 #pragma once
 #include <string>
 
@@ -20,6 +20,7 @@ struct GgufInput {
   Format format = Format::f32;
 };
 
+// A model of which such a file would say less than it is, is refused.
 Result<void> write_gguf(const GgufInput& input, const std::string& path);
 
 // llama.cpp turns pairs of neighbouring rows where Hugging Face turns halves of a head: row

@@ -1,7 +1,7 @@
 // Writes a small random student and what retort itself says of it, for
 // tests/peers/student_opens.py:
 //
-//   retort_release_fixture OUT [WEIGHTS [GGUF_WEIGHTS]]
+//   retort_release_fixture OUT [WEIGHTS [GGUF_WEIGHTS [FAMILY]]]
 //
 // OUT/student/, OUT/student.gguf and OUT/expected.json with token ids, chat prompts, logits and
 // greedy answers.
@@ -50,9 +50,10 @@ json::Value prompts_json(const Probes& probes, const Expected& expected) {
   return out;
 }
 
-Result<void> write_fixture(const std::string& out_folder, const ExportOptions& options) {
+Result<void> write_fixture(const std::string& out_folder, const ExportOptions& options,
+                           const std::string& family) {
   const auto tokenizer = small_tokenizer();
-  const auto weights = small_weights(tokenizer->size(), /*tied=*/true, 11);
+  const auto weights = small_family(family, tokenizer->size(), 11);
   RETORT_TRY(const auto chat, tokenizer::ChatFormat::detect(*tokenizer));
   ExportInput input{.weights = weights,
                     .tokenizer = tokenizer,
@@ -89,13 +90,14 @@ Result<void> write_fixture(const std::string& out_folder, const ExportOptions& o
 
 int main(int argc, char** argv) {
   if (argc < 2) {
-    std::fprintf(stderr, "usage: retort_release_fixture OUT [WEIGHTS [GGUF_WEIGHTS]]\n");
+    std::fprintf(stderr, "usage: retort_release_fixture OUT [WEIGHTS [GGUF_WEIGHTS [FAMILY]]]\n");
     return 2;
   }
   retort::release::ExportOptions options;
   if (argc > 2) options.weights = argv[2];
   if (argc > 3) options.gguf_weights = argv[3];
-  const auto written = retort::release::write_fixture(argv[1], options);
+  const auto written =
+      retort::release::write_fixture(argv[1], options, argc > 4 ? argv[4] : "llama");
   if (!written) std::fprintf(stderr, "%s\n", written.error().text().c_str());
   return written ? 0 : retort::base::exit_code(written.error().code);
 }
