@@ -1,7 +1,10 @@
 #!/usr/bin/env python3
 """Starts `retort serve` on a free port, runs a client script against it, stops it.
 
-    with_server.py PROGRAM MODEL SCRIPT    SCRIPT gets base URL and key; its exit code counts
+    with_server.py PROGRAM MODEL SCRIPT [--serve=FLAG ...] [ARGUMENT ...]
+
+SCRIPT gets base URL, key and the arguments; its exit code counts. --serve=--exact goes to the
+server.
 """
 
 import pathlib
@@ -12,15 +15,17 @@ import time
 
 
 def main():
-    program, model, script = sys.argv[1:4]
+    program, model, script, *more = sys.argv[1:]
     if not pathlib.Path(model).exists():
         print(f"skipped: {model} is not there")
         return 77
+    flags = [flag.removeprefix("--serve=") for flag in more if flag.startswith("--serve=")]
+    arguments = [argument for argument in more if not argument.startswith("--serve=")]
     with tempfile.TemporaryDirectory() as folder:
         ready = pathlib.Path(folder) / "port"
         key = "test-key-of-the-peers"
         server = subprocess.Popen([program, "serve", "--model", model, "--port", "0",
-                                   "--port-file", str(ready), "--api-key", key])
+                                   "--port-file", str(ready), "--api-key", key, *flags])
         try:
             for _ in range(600):
                 if ready.exists() and ready.read_text().endswith("\n"):
@@ -30,7 +35,7 @@ def main():
                     return 1
                 time.sleep(0.1)
             url = f"http://127.0.0.1:{ready.read_text().strip()}/v1"
-            return subprocess.run([sys.executable, script, url, key]).returncode
+            return subprocess.run([sys.executable, script, url, key, *arguments]).returncode
         finally:
             server.terminate()
             server.wait(timeout=20)
