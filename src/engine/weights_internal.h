@@ -59,8 +59,8 @@ class EngineWeights {
   const kernels::PackedMatrix& embedding() const { return embedding_; }
   const PackedGroup& head() const { return head_; }  // the embedding's where they are tied
 
-  // Computed in fp32: products, keys and values. By the head and the first gate, since files keep
-  // one type for all matrices, or a few of them wider.
+  // Computed in fp32: products, keys and values. Files often mix types: one matrix in a narrower
+  // one than fp32 is enough for the faster ways.
   bool numbers() const { return numbers_; }
   // Whether products of many rows take bf16 or fp32.
   bool dense_bf16() const { return dense_bf16_; }
@@ -73,6 +73,7 @@ class EngineWeights {
   int64_t memory_bytes() const;
 
  private:
+  void each_packed(const std::function<void(const kernels::PackedMatrix&)>& visit) const;
   kernels::PackedMatrix take(const std::string& name);
   std::vector<float> take_vector(const std::string& name);
   template <class T>

@@ -22,9 +22,10 @@ struct Rows {
   int64_t rows = 0;
   int64_t width = 0;
   float* values = nullptr;
-  int8_t* codes = nullptr;  // [width / 32, rows, 32]
-  float* scales = nullptr;  // [width / 32, rows]
-  float* sums = nullptr;    // [width / 32, rows]
+  int8_t* codes = nullptr;     // [width / 32, rows, 32]
+  float* scales = nullptr;     // [width / 32, rows]
+  float* sums = nullptr;       // [width / 32, rows]
+  float* half_sums = nullptr;  // [width / 32, rows, 2]: the first 16 inputs of a block, the others
 };
 
 // Codes of columns [begin, end) of one row, multiples of 32, from its values.
