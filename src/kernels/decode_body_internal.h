@@ -125,7 +125,8 @@ static void row_product_tiles(const RowProduct& product, int64_t first, int64_t 
 
 // The largest magnitude of a block becomes 127. Rounding is to the nearest, ties to even.
 static void quantise_blocks(const Rows& rows, int64_t row, int64_t begin, int64_t end) {
-  const V magic = splat(12582912.0f);  // 1.5 * 2^23: adding it rounds to an integer
+  constexpr float kMagic = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer
+  const V magic = splat(kMagic);
   for (int64_t at = begin; at < end; at += kCodeBlock) {
     const float* x = rows.values + row * rows.width + at;
     const int64_t block = at / kCodeBlock * rows.rows + row;
@@ -146,7 +147,10 @@ static void quantise_blocks(const Rows& rows, int64_t row, int64_t begin, int64_
     }
     const float scale = most / 127.0f;
     rows.scales[block] = scale;
-    const float first = sum(levels[0]), second = sum(levels[1]);
+    // Both sums in one: neither passes 2032, and together they stay below 2^24.
+    const float both = sum(levels[0] + levels[1] * 4096.0f);
+    const float second = (both / 4096.0f + kMagic) - kMagic;
+    const float first = both - second * 4096.0f;
     rows.sums[block] = scale * (first + second);
     rows.half_sums[block * 2] = scale * first;
     rows.half_sums[block * 2 + 1] = scale * second;

@@ -129,7 +129,7 @@ RETORT_INLINE void add_block(const Codes codes[8], const Scales<F>& w, const Cod
 
 template <PackedFormat F, int R>
 static void code_tile(const CodeTile& tile, const CodeRows& x, float (*out)[16]) {
-  constexpr int64_t kBytes = Form<F>::kBytes;
+  constexpr int64_t kLines = (Form<F>::kBytes + 63) / 64;
   const uint8_t* next = tile.data + tile.parts->bytes;
   for (int part = 0; part < kParts; ++part) {
     V sums[R] = {};
@@ -137,8 +137,8 @@ static void code_tile(const CodeTile& tile, const CodeRows& x, float (*out)[16])
       // The first rows wait for memory: the tile behind this one is asked for meanwhile.
       if (x.first && part == 0) {
 #pragma GCC unroll 10
-        for (int64_t at = 0; at < kBytes; at += 64) {
-          __builtin_prefetch(next + b * kBytes + at, 0, 3);
+        for (int64_t line = 0; line < kLines; ++line) {
+          __builtin_prefetch(next + (b * kLines + line) * 64, 0, 3);
         }
       }
       Codes codes[8];

@@ -76,7 +76,7 @@ constexpr CodeShape code_shape(PackedFormat format) {
   }
 }
 constexpr int8_t kUnevenLevels[16] = {-127, -104, -83, -65, -49, -35, -22, -10,
-                                       1,    13,   25,  38,  53,  69,  89,  113};
+                                      1,    13,   25,  38,  53,  69,  89,  113};
 
 // Of a code's bits, those in the first plane; the rest are in a second one.
 constexpr int first_plane(int bits) {
