@@ -72,7 +72,7 @@ DecodeStep::DecodeStep(const EngineWeights& weights, KvPool& pool, const kernels
   codes_ = tensor::Buffer<int8_t>(rows_max * widest);
   scales_ = tensor::Buffer<float>(rows_max * (widest / kernels::kCodeBlock + 1));
   sums_ = tensor::Buffer<float>(scales_.size());
-  half_sums_ = tensor::Buffer<float>(2 * scales_.size());
+  half_sums_ = tensor::Buffer<float>(weights.half_sums() ? 2 * scales_.size() : 0);
   scratch_stride_ = kernels::paged_attention_scratch(rope.positions());
   scratch_ = tensor::Buffer<float>(scratch_stride_ * base::thread_count());
 }
@@ -114,7 +114,13 @@ void DecodeStep::head(const float* residual, int64_t rows) {
 }
 
 Rows DecodeStep::input(int64_t columns, float* values) {
-  return {count_, columns, values, codes_.data(), scales_.data(), sums_.data(), half_sums_.data()};
+  return {count_,
+          columns,
+          values,
+          codes_.data(),
+          scales_.data(),
+          sums_.data(),
+          half_sums_.size() > 0 ? half_sums_.data() : nullptr};
 }
 
 // Thread-owned rows need no barrier before them: the product before them had one behind it.

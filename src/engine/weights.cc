@@ -215,9 +215,9 @@ EngineWeights::EngineWeights(std::unique_ptr<Source> source, bool exact)
   final_norm_ = take_vector("model.norm.weight");
   head_.push_back(take(config().tied_embeddings ? "model.embed_tokens.weight" : "lm_head.weight"));
   if (!config().tied_embeddings) embedding_ = take("model.embed_tokens.weight");
-  numbers_ = true;
   each_packed([&](const PackedMatrix& matrix) {
     numbers_ = numbers_ && matrix.format() == PackedFormat::f32;
+    half_sums_ = half_sums_ || matrix.reads_half_sums();
   });
   dense_bf16_ = !numbers_ && base::cpu_features().avx512_bf16 && kernels::have_dnnl_bf16();
 }

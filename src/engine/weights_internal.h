@@ -62,6 +62,8 @@ class EngineWeights {
   // Computed in fp32: products, keys and values. Files often mix types: one matrix in a narrower
   // one than fp32 is enough for the faster ways.
   bool numbers() const { return numbers_; }
+  // Whether a product reads the sums of half blocks.
+  bool half_sums() const { return half_sums_; }
   // Whether products of many rows take bf16 or fp32.
   bool dense_bf16() const { return dense_bf16_; }
   template <class T>
@@ -82,7 +84,8 @@ class EngineWeights {
   std::unique_ptr<Source> source_;
   std::vector<model::TensorInfo> tensors_;
   bool exact_;
-  bool numbers_ = false;
+  bool numbers_ = true;
+  bool half_sums_ = false;
   bool dense_bf16_ = false;
   std::vector<PackedLayer> layers_;
   std::vector<float> final_norm_;

@@ -66,6 +66,7 @@ TEST_F(WeightsTest, EveryMatrixOfAMixedFilePicksItsOwnFormat) {
   write_mixed_gguf(weights, some_type, path_);
   const EngineWeights mixed(source(), /*exact=*/false);
   EXPECT_FALSE(mixed.numbers());
+  EXPECT_TRUE(mixed.half_sums());
   const auto& infos = weights.tensors();
   EXPECT_EQ(mixed.head()[0].format(), kFormats.at(some_type(infos[0])));
   size_t at = 2;  // behind the embedding and the first norm
@@ -90,7 +91,9 @@ TEST_F(WeightsTest, OnlyFilesOfFp32AloneAreComputedInIt) {
           return found ? TensorType::q5_0 : TensorType::f32;
         },
         path_);
-    EXPECT_FALSE(EngineWeights(source(), false).numbers()) << narrow;
+    const EngineWeights mixed(source(), false);
+    EXPECT_FALSE(mixed.numbers()) << narrow;
+    EXPECT_FALSE(mixed.half_sums());
   }
 }
 

@@ -22,10 +22,12 @@ struct Rows {
   int64_t rows = 0;
   int64_t width = 0;
   float* values = nullptr;
-  int8_t* codes = nullptr;     // [width / 32, rows, 32]
-  float* scales = nullptr;     // [width / 32, rows]
-  float* sums = nullptr;       // [width / 32, rows]
-  float* half_sums = nullptr;  // [width / 32, rows, 2]: the first 16 inputs of a block, the others
+  int8_t* codes = nullptr;  // [width / 32, rows, 32]
+  float* scales = nullptr;  // [width / 32, rows]
+  float* sums = nullptr;    // [width / 32, rows]
+  // [width / 32, rows, 2]: of the first 16 inputs of a block and of the others. Null where no
+  // format with factors of 16 inputs will read it.
+  float* half_sums = nullptr;
 };
 
 // Codes of columns [begin, end) of one row, multiples of 32, from its values.

@@ -36,72 +36,48 @@ static void number_tile(const W* w, int64_t in, const float* x, int64_t ld_x, fl
   }
 }
 
-template <PackedFormat F, int R>
-static void coded_tile(const RowProduct& product, int64_t tile, int64_t row, float (*out)[16]) {
-  const PackedMatrix& w = *product.weights;
-  const Rows& x = product.x;
-  const CodeRows rows = {x.codes + row * kCodeBlock, x.scales + row, x.sums + row,
-                         x.half_sums + row * 2,      x.rows,         row == 0};
-  code_tile<F, R>({w.tile(tile), &w.parts(), w.blocks()}, rows, out);
-}
-
-template <class W, int R>
-static void plain_tile(const RowProduct& product, int64_t tile, int64_t row, float (*out)[16]) {
-  const Rows& x = product.x;
-  number_tile<W, R>(reinterpret_cast<const W*>(product.weights->tile(tile)), x.width,
-                    x.values + row * x.width, x.width, out);
-}
-
-template <int R>
-static void any_tile(const RowProduct& product, int64_t tile, int64_t row, float (*out)[16]) {
-  using enum PackedFormat;
-  switch (product.weights->format()) {
-    case f32:
-      return plain_tile<float, R>(product, tile, row, out);
-    case f16:
-      return plain_tile<Half, R>(product, tile, row, out);
-    case bf16:
-      return plain_tile<Bf16, R>(product, tile, row, out);
-    case q4:
-      return coded_tile<q4, R>(product, tile, row, out);
-    case q4_centred:
-      return coded_tile<q4_centred, R>(product, tile, row, out);
-    case q4_uneven:
-      return coded_tile<q4_uneven, R>(product, tile, row, out);
-    case q5:
-      return coded_tile<q5, R>(product, tile, row, out);
-    case q5_centred:
-      return coded_tile<q5_centred, R>(product, tile, row, out);
-    case q8:
-      return coded_tile<q8, R>(product, tile, row, out);
-    case k2:
-      return coded_tile<k2, R>(product, tile, row, out);
-    case k3:
-      return coded_tile<k3, R>(product, tile, row, out);
-    case k4:
-      return coded_tile<k4, R>(product, tile, row, out);
-    case k5:
-      return coded_tile<k5, R>(product, tile, row, out);
-    case k6:
-      return coded_tile<k6, R>(product, tile, row, out);
+// A tile for rows [row, row + R), of a quantised format or of plain numbers.
+template <PackedFormat F>
+struct Coded {
+  template <int R>
+  RETORT_INLINE void run(const RowProduct& product, int64_t tile, int64_t row, float (*out)[16]) {
+    const PackedMatrix& w = *product.weights;
+    const Rows& x = product.x;
+    const float* half_sums = x.half_sums == nullptr ? nullptr : x.half_sums + row * 2;
+    const CodeRows rows = {
+        x.codes + row * kCodeBlock, x.scales + row, x.sums + row, half_sums, x.rows, row == 0};
+    code_tile<F, R>({w.tile(tile), w.parts(), w.blocks()}, rows, out);
   }
-}
+};
+template <class W>
+struct Plain {
+  template <int R>
+  RETORT_INLINE void run(const RowProduct& product, int64_t tile, int64_t row, float (*out)[16]) {
+    const Rows& x = product.x;
+    number_tile<W, R>(reinterpret_cast<const W*>(product.weights->tile(tile)), x.width,
+                      x.values + row * x.width, x.width, out);
+  }
+};
 
-static void tile_of_rows(const RowProduct& product, int64_t tile, int64_t row, int64_t count,
-                         float (*out)[16]) {
+template <class T>
+RETORT_INLINE void tile_of_rows(const RowProduct& product, int64_t tile, int64_t row, int64_t count,
+                                float (*out)[16]) {
   switch (count) {
     case 8:
-      return any_tile<8>(product, tile, row, out);
+      return T::template run<8>(product, tile, row, out);
     case 4:
-      return any_tile<4>(product, tile, row, out);
+      return T::template run<4>(product, tile, row, out);
     case 2:
-      return any_tile<2>(product, tile, row, out);
+      return T::template run<2>(product, tile, row, out);
     default:
-      return any_tile<1>(product, tile, row, out);
+      return T::template run<1>(product, tile, row, out);
   }
 }
 
-static void row_product_tiles(const RowProduct& product, int64_t first, int64_t last) {
+// A function a format, with its loops inlined: a tile of a narrow matrix takes no longer than a few
+// calls would.
+template <class T>
+[[gnu::noinline]] static void tiles_of(const RowProduct& product, int64_t first, int64_t last) {
   alignas(64) float out[kRowGroup][16];
   const int64_t outputs = product.weights->out();
   for (int64_t tile = first; tile < last; ++tile) {
@@ -110,7 +86,7 @@ static void row_product_tiles(const RowProduct& product, int64_t first, int64_t 
     for (int64_t row = 0; row < product.x.rows;) {
       const int64_t left = product.x.rows - row;
       const int64_t count = left >= 8 ? 8 : left >= 4 ? 4 : left >= 2 ? 2 : 1;
-      tile_of_rows(product, tile, row, count, out);
+      tile_of_rows<T>(product, tile, row, count, out);
       for (int64_t r = 0; r < count; ++r, ++row) {
         float* y = product.y + row * product.ld_y + column;
         if (product.accumulate) {
@@ -123,10 +99,43 @@ static void row_product_tiles(const RowProduct& product, int64_t first, int64_t 
   }
 }
 
+static void row_product_tiles(const RowProduct& product, int64_t first, int64_t last) {
+  using enum PackedFormat;
+  switch (product.weights->format()) {
+    case f32:
+      return tiles_of<Plain<float>>(product, first, last);
+    case f16:
+      return tiles_of<Plain<Half>>(product, first, last);
+    case bf16:
+      return tiles_of<Plain<Bf16>>(product, first, last);
+    case q4:
+      return tiles_of<Coded<q4>>(product, first, last);
+    case q4_centred:
+      return tiles_of<Coded<q4_centred>>(product, first, last);
+    case q4_uneven:
+      return tiles_of<Coded<q4_uneven>>(product, first, last);
+    case q5:
+      return tiles_of<Coded<q5>>(product, first, last);
+    case q5_centred:
+      return tiles_of<Coded<q5_centred>>(product, first, last);
+    case q8:
+      return tiles_of<Coded<q8>>(product, first, last);
+    case k2:
+      return tiles_of<Coded<k2>>(product, first, last);
+    case k3:
+      return tiles_of<Coded<k3>>(product, first, last);
+    case k4:
+      return tiles_of<Coded<k4>>(product, first, last);
+    case k5:
+      return tiles_of<Coded<k5>>(product, first, last);
+    case k6:
+      return tiles_of<Coded<k6>>(product, first, last);
+  }
+}
+
 // The largest magnitude of a block becomes 127. Rounding is to the nearest, ties to even.
 static void quantise_blocks(const Rows& rows, int64_t row, int64_t begin, int64_t end) {
-  constexpr float kMagic = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer
-  const V magic = splat(kMagic);
+  const V magic = splat(12582912.0f);  // 1.5 * 2^23: adding it rounds to an integer
   for (int64_t at = begin; at < end; at += kCodeBlock) {
     const float* x = rows.values + row * rows.width + at;
     const int64_t block = at / kCodeBlock * rows.rows + row;
@@ -147,13 +156,12 @@ static void quantise_blocks(const Rows& rows, int64_t row, int64_t begin, int64_
     }
     const float scale = most / 127.0f;
     rows.scales[block] = scale;
-    // Both sums in one: neither passes 2032, and together they stay below 2^24.
-    const float both = sum(levels[0] + levels[1] * 4096.0f);
-    const float second = (both / 4096.0f + kMagic) - kMagic;
-    const float first = both - second * 4096.0f;
-    rows.sums[block] = scale * (first + second);
+    const float total = sum(levels[0] + levels[1]);
+    rows.sums[block] = scale * total;
+    if (rows.half_sums == nullptr) continue;
+    const float first = sum(levels[0]);
     rows.half_sums[block * 2] = scale * first;
-    rows.half_sums[block * 2 + 1] = scale * second;
+    rows.half_sums[block * 2 + 1] = scale * (total - first);
   }
 }
 

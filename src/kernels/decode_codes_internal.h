@@ -21,7 +21,7 @@ struct CodeRows {
 
 struct CodeTile {
   const uint8_t* data;
-  const TileParts* parts;
+  TileParts parts;
   int64_t blocks;
 };
 
@@ -93,7 +93,7 @@ RETORT_INLINE void load_numbers(const CodeTile& tile, int64_t halves, int64_t fa
 
 template <PackedFormat F>
 RETORT_INLINE void load_scales(const CodeTile& tile, int64_t block, int part, Scales<F>& to) {
-  const TileParts& parts = *tile.parts;
+  const TileParts& parts = tile.parts;
   load_numbers<F>(tile, parts.scales, parts.factors, block, part, to.scale);
   if constexpr (Form<F>::kShape.offsets) {
     load_numbers<F>(tile, parts.offsets, parts.offset_factors, block, part, to.offset);
@@ -128,9 +128,9 @@ RETORT_INLINE void add_block(const Codes codes[8], const Scales<F>& w, const Cod
 }
 
 template <PackedFormat F, int R>
-static void code_tile(const CodeTile& tile, const CodeRows& x, float (*out)[16]) {
+RETORT_INLINE void code_tile(const CodeTile& tile, const CodeRows& x, float (*out)[16]) {
   constexpr int64_t kLines = (Form<F>::kBytes + 63) / 64;
-  const uint8_t* next = tile.data + tile.parts->bytes;
+  const uint8_t* next = tile.data + tile.parts.bytes;
   for (int part = 0; part < kParts; ++part) {
     V sums[R] = {};
     for (int64_t b = 0; b < tile.blocks; ++b) {

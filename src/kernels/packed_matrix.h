@@ -122,6 +122,7 @@ class PackedMatrix {
 
   PackedFormat format() const { return format_; }
   bool quantised() const { return format_ >= PackedFormat::q4; }
+  bool reads_half_sums() const { return quantised() && code_shape(format_).group < kCodeBlock; }
   int64_t out() const { return out_; }
   int64_t in() const { return in_; }
   int64_t blocks() const { return in_ / kCodeBlock; }
