@@ -141,6 +141,31 @@ TEST(DecodeTest, ProductsEqualTheReferenceInEveryFormat) {
   }
 }
 
+// Every product of a dot at its largest: sums in 16 bits are cut off where they would overflow.
+TEST(DecodeTest, TheLargestCodesAndActivationsFit) {
+  for (const DecodeLoops* loops : all_loops()) {
+    for (const PackedFormat format : kFormats) {
+      PackedMatrix w(format, 32, 256);
+      if (!w.quantised()) continue;
+      const std::vector<uint16_t> scales(8, 0x2c00);
+      const std::vector<int8_t> factors(16, 1);
+      for (int64_t row = 0; row < 32; ++row) {
+        const int largest = row < 16 ? (1 << code_shape(format).bits) - 1 : 0;
+        const std::vector<uint8_t> codes(256, static_cast<uint8_t>(largest));
+        w.set_row_codes(
+            row, {codes.data(), scales.data(), scales.data(), factors.data(), factors.data()});
+      }
+      Activations x(*loops, 2, 256, 27);
+      for (size_t i = 0; i < 512; ++i) x.values[i] = i < 256 ? 1.0f : -1.0f;
+      for (const int64_t row : {0, 1}) loops->quantise_row(x.all, row, 0, 256);
+      std::vector<float> y(2 * 32);
+      loops->row_product({&w, x.all, y.data(), 32, false}, 0, w.tiles());
+      EXPECT_LT(relative_difference(y, reference(w, x.all)), 1e-6)
+          << loops->name << " format " << static_cast<int>(format);
+    }
+  }
+}
+
 // Against activations as they were: with every format nothing but their rounding is lost, and no
 // more of it than with the plainest one.
 TEST(DecodeTest, OnlyTheRoundingOfActivationsIsLost) {
