@@ -2,24 +2,27 @@
 
 #include <cstring>
 
-#include "artifact/half.h"
 #include "base/check.h"
 
 namespace retort::artifact {
 namespace {
 
-float half_at(const uint8_t* from) {
+uint16_t half_at(const uint8_t* from) {
   uint16_t bits;
   std::memcpy(&bits, from, 2);
-  return f16_to_float(bits);
+  return bits;
 }
 
-// What a block gives.
-struct Parts {
-  uint8_t* codes;
-  float* scales;
-  float* offsets;
-};
+// Types with a scale a block.
+void single_scale(BlockCodes& to) {
+  to.factors[0] = 1;
+  to.offset_factors[0] = 1;
+}
+
+// What the K types take from a product is the negative of what is added.
+uint16_t negative(uint16_t half) {
+  return half ^ 0x8000;
+}
 
 // Low nibbles are the first `count` codes, high nibbles the next.
 void split_nibbles(const uint8_t* from, int count, uint8_t* codes) {
@@ -29,16 +32,18 @@ void split_nibbles(const uint8_t* from, int count, uint8_t* codes) {
   }
 }
 
-void q4_block(const uint8_t* block, bool offset, const Parts& to) {
-  to.scales[0] = half_at(block);
-  if (offset) to.offsets[0] = half_at(block + 2);
+void q4_block(const uint8_t* block, bool offset, BlockCodes& to) {
+  single_scale(to);
+  to.scale = half_at(block);
+  if (offset) to.offset = half_at(block + 2);
   split_nibbles(block + (offset ? 4 : 2), 16, to.codes);
 }
 
 // The fifth bits of the 32 codes are one little-endian number before the nibbles.
-void q5_block(const uint8_t* block, bool offset, const Parts& to) {
-  to.scales[0] = half_at(block);
-  if (offset) to.offsets[0] = half_at(block + 2);
+void q5_block(const uint8_t* block, bool offset, BlockCodes& to) {
+  single_scale(to);
+  to.scale = half_at(block);
+  if (offset) to.offset = half_at(block + 2);
   const uint8_t* high = block + (offset ? 4 : 2);
   split_nibbles(high + 4, 16, to.codes);
   for (int i = 0; i < 32; ++i) {
@@ -46,8 +51,9 @@ void q5_block(const uint8_t* block, bool offset, const Parts& to) {
   }
 }
 
-void q8_0_block(const uint8_t* block, const Parts& to) {
-  to.scales[0] = half_at(block);
+void q8_0_block(const uint8_t* block, BlockCodes& to) {
+  single_scale(to);
+  to.scale = half_at(block);
   for (int i = 0; i < 32; ++i) to.codes[i] = static_cast<uint8_t>(block[2 + i] ^ 0x80);
 }
 
@@ -58,25 +64,25 @@ void split_pairs(const uint8_t* from, uint8_t* codes) {
   }
 }
 
-void q2_k_block(const uint8_t* block, const Parts& to) {
-  const float scale = half_at(block + 80);
-  const float least = half_at(block + 82);
+void q2_k_block(const uint8_t* block, BlockCodes& to) {
+  to.scale = half_at(block + 80);
+  to.offset = negative(half_at(block + 82));
   for (int group = 0; group < 16; ++group) {
-    to.scales[group] = scale * static_cast<float>(block[group] & 15);
-    to.offsets[group] = -(least * static_cast<float>(block[group] >> 4));
+    to.factors[group] = static_cast<int8_t>(block[group] & 15);
+    to.offset_factors[group] = static_cast<int8_t>(block[group] >> 4);
   }
   split_pairs(block + 16, to.codes);
 }
 
 // Six bits a scale: the low four of scale g in a nibble of byte g % 8, the high two in one of the
 // last four bytes. The third bit of a code is set where nothing is to be taken from it.
-void q3_k_block(const uint8_t* block, const Parts& to) {
+void q3_k_block(const uint8_t* block, BlockCodes& to) {
   const uint8_t* const packed = block + 96;
-  const float scale = half_at(block + 108);
+  to.scale = half_at(block + 108);
   for (int group = 0; group < 16; ++group) {
     const int low = packed[group % 8] >> group / 8 * 4 & 15;
     const int high = packed[8 + group % 4] >> group / 4 * 2 & 3;
-    to.scales[group] = scale * static_cast<float>((low | high << 4) - 32);
+    to.factors[group] = static_cast<int8_t>((low | high << 4) - 32);
   }
   split_pairs(block + 32, to.codes);
   for (int i = 0; i < 256; ++i) {
@@ -86,9 +92,9 @@ void q3_k_block(const uint8_t* block, const Parts& to) {
 
 // Eight scales and eight offsets of six bits in twelve bytes: the first four of each lie whole in
 // the low bits, the others in a nibble and in the two bits that the first four left.
-void six_bit_scales(const uint8_t* block, const Parts& to) {
-  const float scale = half_at(block);
-  const float least = half_at(block + 2);
+void six_bit_scales(const uint8_t* block, BlockCodes& to) {
+  to.scale = half_at(block);
+  to.offset = negative(half_at(block + 2));
   const uint8_t* const packed = block + 4;
   for (int group = 0; group < 8; ++group) {
     int factor = packed[group] & 63;
@@ -97,17 +103,17 @@ void six_bit_scales(const uint8_t* block, const Parts& to) {
       factor = (packed[group + 4] & 15) | (packed[group - 4] >> 6) << 4;
       lower = packed[group + 4] >> 4 | (packed[group] >> 6) << 4;
     }
-    to.scales[group] = scale * static_cast<float>(factor);
-    to.offsets[group] = -(least * static_cast<float>(lower));
+    to.factors[group] = static_cast<int8_t>(factor);
+    to.offset_factors[group] = static_cast<int8_t>(lower);
   }
 }
 
-void q4_k_block(const uint8_t* block, const Parts& to) {
+void q4_k_block(const uint8_t* block, BlockCodes& to) {
   six_bit_scales(block, to);
   for (int run = 0; run < 4; ++run) split_nibbles(block + 16 + run * 32, 32, to.codes + run * 64);
 }
 
-void q5_k_block(const uint8_t* block, const Parts& to) {
+void q5_k_block(const uint8_t* block, BlockCodes& to) {
   six_bit_scales(block, to);
   for (int run = 0; run < 4; ++run) split_nibbles(block + 48 + run * 32, 32, to.codes + run * 64);
   for (int i = 0; i < 256; ++i) {
@@ -115,11 +121,9 @@ void q5_k_block(const uint8_t* block, const Parts& to) {
   }
 }
 
-void q6_k_block(const uint8_t* block, const Parts& to) {
-  const float scale = half_at(block + 208);
-  for (int group = 0; group < 16; ++group) {
-    to.scales[group] = scale * static_cast<float>(static_cast<int8_t>(block[192 + group]));
-  }
+void q6_k_block(const uint8_t* block, BlockCodes& to) {
+  to.scale = half_at(block + 208);
+  std::memcpy(to.factors, block + 192, 16);
   uint8_t high[256];
   split_pairs(block + 128, high);
   for (int run = 0; run < 2; ++run) split_nibbles(block + run * 64, 64, to.codes + run * 128);
@@ -140,23 +144,22 @@ std::optional<CodeForm> code_form(TensorType type) {
       return CodeForm{.table = true};
     case TensorType::q4_1:
     case TensorType::q5_1:
+      return CodeForm{.offsets = true};
     case TensorType::q4_k:
     case TensorType::q5_k:
-      return CodeForm{.offsets = true};
+      return CodeForm{.offsets = true, .factors = true};
     case TensorType::q2_k:
-      return CodeForm{.group = 16, .offsets = true};
+      return CodeForm{.group = 16, .offsets = true, .factors = true};
     case TensorType::q3_k:
-      return CodeForm{.group = 16, .centre = 4};
+      return CodeForm{.group = 16, .centre = 4, .factors = true};
     case TensorType::q6_k:
-      return CodeForm{.group = 16, .centre = 32};
+      return CodeForm{.group = 16, .centre = 32, .factors = true};
     default:
       return std::nullopt;
   }
 }
 
-void unpack_block(TensorType type, const uint8_t* block, uint8_t* codes, float* scales,
-                  float* offsets) {
-  const Parts to = {codes, scales, offsets};
+void unpack_block(TensorType type, const uint8_t* block, BlockCodes& to) {
   switch (type) {
     case TensorType::q4_0:
     case TensorType::iq4_nl:

@@ -25,20 +25,22 @@ void store(uint8_t* to, T value) {
   std::memcpy(to, &value, sizeof value);
 }
 
-// One block by way of its codes.
+// One block by way of its codes. Products of binary16 and small integers are exact in a float.
 void block_numbers(TensorType type, const TensorTypeInfo& info, const CodeForm& form,
                    const uint8_t* block, float* to) {
-  uint8_t codes[256];
-  float scales[16];
-  float offsets[16];
-  unpack_block(type, block, codes, scales, offsets);
+  BlockCodes parts;
+  unpack_block(type, block, parts);
+  const float block_scale = f16_to_float(parts.scale);
+  const float block_offset = f16_to_float(parts.offset);
   for (int64_t begin = 0, group = 0; begin < info.block; begin += form.group, ++group) {
+    const float scale = block_scale * static_cast<float>(parts.factors[group]);
     for (int64_t i = begin; i < begin + form.group; ++i) {
-      const int level = form.table ? kUnevenLevels[codes[i]] : codes[i] - form.centre;
-      to[i] = static_cast<float>(level) * scales[group];
+      const uint8_t code = parts.codes[i];
+      to[i] = static_cast<float>(form.table ? kUnevenLevels[code] : code - form.centre) * scale;
     }
     if (!form.offsets) continue;
-    for (int64_t i = begin; i < begin + form.group; ++i) to[i] += offsets[group];
+    const float offset = block_offset * static_cast<float>(parts.offset_factors[group]);
+    for (int64_t i = begin; i < begin + form.group; ++i) to[i] += offset;
   }
 }
 

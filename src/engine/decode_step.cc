@@ -73,13 +73,15 @@ DecodeStep::DecodeStep(const EngineWeights& weights, KvPool& pool, const kernels
   codes_ = tensor::Buffer<int8_t>(rows_max * widest);
   scales_ = tensor::Buffer<float>(rows_max * (widest / kernels::kCodeBlock + 1));
   sums_ = tensor::Buffer<float>(scales_.size());
+  half_sums_ = tensor::Buffer<float>(weights.half_sums() ? 2 * scales_.size() : 0);
   scratch_stride_ = kernels::paged_attention_scratch(rope.positions());
   scratch_ = tensor::Buffer<float>(scratch_stride_ * base::thread_count());
 }
 
 int64_t DecodeStep::memory_bytes() const {
   return 4 * (residual_.size() + normed_.size() + qkv_.size() + attended_.size() + gate_.size() +
-              act_.size() + logits_.size() + scales_.size() + sums_.size() + scratch_.size()) +
+              act_.size() + logits_.size() + scales_.size() + sums_.size() + half_sums_.size() +
+              scratch_.size()) +
          codes_.size();
 }
 
@@ -112,14 +114,21 @@ void DecodeStep::head(const float* residual, int64_t rows) {
   });
 }
 
+Rows DecodeStep::input(int64_t columns, float* values) {
+  return {count_,
+          columns,
+          values,
+          codes_.data(),
+          scales_.data(),
+          sums_.data(),
+          half_sums_.size() > 0 ? half_sums_.data() : nullptr};
+}
+
 // Thread-owned rows need no barrier before them: the product before them had one behind it.
 void DecodeStep::run_layer(Team& team, int64_t index) {
   const PackedLayer& layer = weights_.layers()[static_cast<size_t>(index)];
   const int64_t width = config_.width;
   const int64_t qkv_width = config_.qkv_width();
-  const auto input = [&](int64_t columns, float* values) {
-    return Rows{count_, columns, values, codes_.data(), scales_.data(), sums_.data()};
-  };
   const auto normalise = [&](const std::vector<float>& weight, bool to_codes) {
     const Rows x = input(width, normed_.data());
     const Share mine = team.share_of(count_);
@@ -188,7 +197,7 @@ void DecodeStep::attend(Team& team, int64_t layer) {
 
 void DecodeStep::run_head(Team& team) {
   const int64_t width = config_.width;
-  const Rows x = {count_, width, normed_.data(), codes_.data(), scales_.data(), sums_.data()};
+  const Rows x = input(width, normed_.data());
   const Share mine = team.share_of(count_);
   for (int64_t r = mine.begin; r < mine.end; ++r) {
     kernels::norm_row({width, static_cast<float>(config_.norm_eps), residual_.data() + r * width,

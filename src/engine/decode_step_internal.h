@@ -37,6 +37,8 @@ class DecodeStep {
   void run_layer(Team& team, int64_t index);
   void attend(Team& team, int64_t layer);
   void run_head(Team& team);
+  // What a product reads, with room for its codes.
+  kernels::Rows input(int64_t columns, float* values);
 
   const EngineWeights& weights_;
   const model::Config& config_;
@@ -53,7 +55,7 @@ class DecodeStep {
   tensor::Buffer<float> gate_, act_;  // [rows, F]
   tensor::Buffer<float> logits_;      // [rows, V]
   tensor::Buffer<int8_t> codes_;      // of the widest input
-  tensor::Buffer<float> scales_, sums_;
+  tensor::Buffer<float> scales_, sums_, half_sums_;
   tensor::Buffer<float> scratch_;  // of attention, a piece a thread
   int64_t scratch_stride_ = 0;
 };

@@ -90,22 +90,23 @@ class Types : public ::testing::TestWithParam<std::pair<TensorType, double>> {
  protected:
   std::string path_ = testing::TempDir() + "/engine_types." + std::to_string(getpid()) + ".gguf";
 };
-INSTANTIATE_TEST_SUITE_P(
-    Files, Types,
-    ::testing::Values(std::pair{TensorType::f32, 1e-8}, std::pair{TensorType::f16, 1e-4},
-                      std::pair{TensorType::bf16, 1e-4}, std::pair{TensorType::q8_0, 2e-3},
-                      std::pair{TensorType::q4_0, 2e-3}, std::pair{TensorType::q4_1, 2e-3}),
-    [](const auto& given) { return std::string(artifact::name(given.param.first)); });
+constexpr std::pair<TensorType, double> kTypes[] = {
+    {TensorType::f32, 1e-8},  {TensorType::f16, 1e-4},  {TensorType::bf16, 1e-4},
+    {TensorType::q8_0, 2e-3}, {TensorType::q4_0, 2e-3}, {TensorType::q4_1, 2e-3},
+    {TensorType::q5_0, 2e-3}, {TensorType::q5_1, 2e-3}, {TensorType::iq4_nl, 2e-3},
+    {TensorType::q2_k, 2e-3}, {TensorType::q3_k, 2e-3}, {TensorType::q4_k, 2e-3},
+    {TensorType::q5_k, 2e-3}, {TensorType::q6_k, 2e-3}};
+INSTANTIATE_TEST_SUITE_P(Files, Types, ::testing::ValuesIn(kTypes), [](const auto& given) {
+  return std::string(artifact::name(given.param.first));
+});
 
 // Against the trainer's fp32 forward pass over the same dequantised weights; decoding of quantised
 // files rounds activations to 8 bits, and its bound is the larger one.
-TEST_P(Types, FilesOfEveryTypeSayWhatTheirWeightsSay) {
-  const auto [type, bound] = GetParam();
-  const auto held = write_gguf(small_weights({.seed = 6}), type, path_);
+void expect_file_says(const model::Weights& held, const std::string& path, double bound) {
   const auto prompt = random_prompt(60, 8);
   const auto vocab = static_cast<size_t>(held.config().vocab);
   for (const bool exact : {false, true}) {
-    const auto engine = Engine::open(path_, {.exact = exact});
+    const auto engine = Engine::open(path, {.exact = exact});
     ASSERT_TRUE(engine.ok()) << engine.error().text();
     EXPECT_EQ((*engine)->config().vocab, held.config().vocab);
     EXPECT_LT(divergence(network_logits(held, prompt), *(*engine)->logits(prompt), vocab),
@@ -123,41 +124,30 @@ TEST_P(Types, FilesOfEveryTypeSayWhatTheirWeightsSay) {
       for (size_t v = 0; v < vocab; ++v) sum += std::exp(static_cast<double>(row[v]));
       total += std::abs(row[heard.tokens[i]] - std::log(sum) - heard.logprobs[i]);
     }
-    EXPECT_LT(total / 20, exact ? 1e-4 : 5e-3 + std::sqrt(bound)) << artifact::name(type);
+    EXPECT_LT(total / 20, exact ? 1e-4 : 5e-3 + std::sqrt(bound));
   }
 }
 
-// Types without a product of their own are computed in fp32: nothing is lost on the way.
-TEST(EngineTest, FilesOfTypesThatAreOnlyReadSayWhatTheirWeightsSay) {
+TEST_P(Types, FilesOfEveryTypeSayWhatTheirWeightsSay) {
+  const auto [type, bound] = GetParam();
+  const auto held = write_gguf(small_weights(small_model_for(type, 6)), type, path_);
+  expect_file_says(held, path_, bound);
+}
+
+TEST(EngineTest, AFileOfManyTypesSaysWhatItsWeightsSay) {
   const std::string path =
-      testing::TempDir() + "/engine_read." + std::to_string(getpid()) + ".gguf";
-  for (const TensorType type :
-       {TensorType::q5_0, TensorType::q5_1, TensorType::q2_k, TensorType::q3_k, TensorType::q4_k,
-        TensorType::q5_k, TensorType::q6_k, TensorType::iq4_nl}) {
-    const auto held = write_gguf(
-        small_weights({.seed = 6, .width = 256, .head_dim = 64, .ffn = 256}), type, path);
-    const auto engine = Engine::open(path);
-    ASSERT_TRUE(engine.ok()) << engine.error().text();
-    auto all = random_prompt(40, 8);
-    const auto heard = run_all(**engine, {request_of(all, 20)})[0];
-    all.insert(all.end(), heard.tokens.begin(), heard.tokens.end());
-    const auto reference = network_logits(held, all);
-    EXPECT_LT(kernels::relative_difference(*(*engine)->logits(all), reference), 1e-4)
-        << artifact::name(type);
-    const auto vocab = static_cast<size_t>(held.config().vocab);
-    for (size_t i = 0; i < heard.tokens.size(); ++i) {
-      const float* row = reference.data() + (39 + i) * vocab;
-      double sum = 0;
-      for (size_t v = 0; v < vocab; ++v) sum += std::exp(static_cast<double>(row[v]));
-      EXPECT_NEAR(row[heard.tokens[i]] - std::log(sum), heard.logprobs[i], 1e-3)
-          << artifact::name(type);
-    }
+      testing::TempDir() + "/engine_mixed." + std::to_string(getpid()) + ".gguf";
+  for (const bool tied : {true, false}) {
+    auto shape = small_model_for(TensorType::q4_k, 6);
+    shape.tied = tied;
+    expect_file_says(write_mixed_gguf(small_weights(shape), some_type, path), path, 2e-3);
   }
 }
 
 // An answer is a function of the request: not of neighbours, chunks, or who computed its beginning.
 TEST_P(Types, NeighboursChangeNoBitOfAnAnswer) {
-  write_gguf(small_weights({.seed = 11}), GetParam().first, path_);
+  const TensorType type = GetParam().first;
+  write_gguf(small_weights(small_model_for(type, 11)), type, path_);
   const auto open = [&] { return std::move(*Engine::open(path_, {.max_batch = 7})); };
   std::vector<Request> requests;
   const auto common = random_prompt(48, 1);

@@ -161,7 +161,25 @@ model::Weights small_weights(const SmallModel& options) {
   return weights;
 }
 
+SmallModel small_model_for(TensorType type, uint64_t seed) {
+  if (artifact::type_info(type)->block <= 32) return {.seed = seed};
+  return {.seed = seed, .width = 256, .head_dim = 64, .ffn = 256};
+}
+
+TensorType some_type(const model::TensorInfo& info) {
+  using enum TensorType;
+  constexpr TensorType kTypes[] = {q6_k, q4_k, q8_0, f16,  q5_k,   q4_1, f32, q5_0,
+                                   q3_k, bf16, q2_k, q5_1, iq4_nl, q4_0, q6_k};
+  return kTypes[static_cast<size_t>(info.offset / 64) % std::size(kTypes)];
+}
+
 model::Weights write_gguf(const model::Weights& weights, TensorType type, const std::string& path) {
+  return write_mixed_gguf(
+      weights, [&](const model::TensorInfo&) { return type; }, path);
+}
+
+model::Weights write_mixed_gguf(const model::Weights& weights, const TypeOf& type_of,
+                                const std::string& path) {
   const model::Config& c = weights.config();
   std::vector<artifact::GgufTensorSpec> specs;
   const auto rope_table = model::gguf_rope_table(c);
@@ -171,7 +189,8 @@ model::Weights write_gguf(const model::Weights& weights, TensorType type, const 
   for (const auto& info : weights.tensors()) {
     std::vector<int64_t> dims = {info.cols};
     if (!info.is_vector) dims.push_back(info.rows);
-    specs.push_back({model::gguf_name(info.name), dims, info.is_vector ? TensorType::f32 : type});
+    specs.push_back(
+        {model::gguf_name(info.name), dims, info.is_vector ? TensorType::f32 : type_of(info)});
   }
   auto writer = artifact::GgufWriter::create(path, metadata_of(c), specs);
   RETORT_CHECK(writer.ok());
@@ -187,7 +206,7 @@ model::Weights write_gguf(const model::Weights& weights, TensorType type, const 
         std::copy_n(from.data() + row * info.cols, info.cols, values.data() + to * info.cols);
       }
     }
-    const std::string bytes = encoded(values, info.is_vector ? TensorType::f32 : type);
+    const std::string bytes = encoded(values, info.is_vector ? TensorType::f32 : type_of(info));
     RETORT_CHECK(
         writer->add_bytes({reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()}).ok());
   }

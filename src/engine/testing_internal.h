@@ -1,5 +1,6 @@
 // For the room's tests: a small tokenizer, lively random weights, and files of every type.
 #pragma once
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -21,9 +22,18 @@ struct SmallModel {
 };
 model::Weights small_weights(const SmallModel& options = {});
 
+// Whose rows are whole blocks of the type.
+SmallModel small_model_for(artifact::TensorType type, uint64_t seed);
+
 // Writes the weights as a GGUF file whose matrices are of this type; returns what the file holds.
 // Types that are only read get matrices of random codes instead, and widths of whole blocks.
 model::Weights write_gguf(const model::Weights& weights, artifact::TensorType type,
                           const std::string& path);
+// A type for each matrix.
+using TypeOf = std::function<artifact::TensorType(const model::TensorInfo& info)>;
+model::Weights write_mixed_gguf(const model::Weights& weights, const TypeOf& type_of,
+                                const std::string& path);
+// Types of 32 and of 256 elements a block, of 16 bits and of 32: another one for each matrix.
+artifact::TensorType some_type(const model::TensorInfo& info);
 
 }  // namespace retort::engine

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "artifact/quantised.h"
 #include "base/check.h"
 #include "base/cpu.h"
 #include "base/parallel.h"
@@ -15,64 +16,101 @@ using kernels::PackedFormat;
 using kernels::PackedMatrix;
 using model::TensorInfo;
 
-uint16_t half_at(const uint8_t* from) {
-  uint16_t bits;
-  std::memcpy(&bits, from, 2);
-  return bits;
-}
-
-// One row of a GGUF block format as codes, scales and offsets.
-class CodeRow {
- public:
-  explicit CodeRow(int64_t width)
-      : codes_(static_cast<size_t>(width)),
-        scales_(static_cast<size_t>(width / kernels::kCodeBlock)),
-        offsets_(scales_.size()) {}
-
-  void read(TensorType type, const uint8_t* from) {
-    for (size_t block = 0; block < scales_.size(); ++block) {
-      uint8_t* codes = codes_.data() + block * kernels::kCodeBlock;
-      scales_[block] = half_at(from);
-      from += 2;
-      if (type == TensorType::q8_0) {
-        for (int i = 0; i < 32; ++i) codes[i] = static_cast<uint8_t>(from[i] ^ 0x80);
-        from += 32;
-        continue;
-      }
-      if (type == TensorType::q4_1) {
-        offsets_[block] = half_at(from);
-        from += 2;
-      }
-      for (int i = 0; i < 16; ++i) {
-        codes[i] = from[i] & 15;
-        codes[i + 16] = static_cast<uint8_t>(from[i] >> 4);
-      }
-      from += 16;
-    }
-  }
-  void put(PackedMatrix& to, int64_t row) const {
-    to.set_row_codes(row, codes_.data(), scales_.data(), offsets_.data());
-  }
-
- private:
-  std::vector<uint8_t> codes_;
-  std::vector<uint16_t> scales_, offsets_;
-};
+static_assert(std::equal(artifact::kUnevenLevels.begin(), artifact::kUnevenLevels.end(),
+                         std::begin(kernels::kUnevenLevels)));
 
 PackedFormat format_of(TensorType type) {
   switch (type) {
-    case TensorType::q4_1:
-      return PackedFormat::q4;
-    case TensorType::q4_0:
-      return PackedFormat::q4_centred;
-    case TensorType::q8_0:
-      return PackedFormat::q8;
     case TensorType::f16:
       return PackedFormat::f16;
     case TensorType::bf16:
       return PackedFormat::bf16;
+    case TensorType::q4_0:
+      return PackedFormat::q4_centred;
+    case TensorType::q4_1:
+      return PackedFormat::q4;
+    case TensorType::q5_0:
+      return PackedFormat::q5_centred;
+    case TensorType::q5_1:
+      return PackedFormat::q5;
+    case TensorType::q8_0:
+      return PackedFormat::q8;
+    case TensorType::iq4_nl:
+      return PackedFormat::q4_uneven;
+    case TensorType::q2_k:
+      return PackedFormat::k2;
+    case TensorType::q3_k:
+      return PackedFormat::k3;
+    case TensorType::q4_k:
+      return PackedFormat::k4;
+    case TensorType::q5_k:
+      return PackedFormat::k5;
+    case TensorType::q6_k:
+      return PackedFormat::k6;
     default:
       return PackedFormat::f32;
+  }
+}
+
+// One row of a quantised type, its blocks' parts each in one piece.
+class CodeRow {
+ public:
+  CodeRow(TensorType type, int64_t width)
+      : type_(type),
+        info_(*artifact::type_info(type)),
+        codes_(static_cast<size_t>(width)),
+        scales_(static_cast<size_t>(width / info_.block)),
+        offsets_(scales_.size()),
+        groups_(static_cast<size_t>(info_.block / artifact::code_form(type)->group)),
+        factors_(scales_.size() * groups_),
+        offset_factors_(factors_.size()) {}
+
+  void read(const uint8_t* from) {
+    for (size_t block = 0; block < scales_.size(); ++block, from += info_.block_bytes) {
+      artifact::unpack_block(type_, from, parts_);
+      std::copy_n(parts_.codes, info_.block,
+                  codes_.data() + static_cast<int64_t>(block) * info_.block);
+      scales_[block] = parts_.scale;
+      offsets_[block] = parts_.offset;
+      std::copy_n(parts_.factors, groups_, factors_.data() + block * groups_);
+      std::copy_n(parts_.offset_factors, groups_, offset_factors_.data() + block * groups_);
+    }
+  }
+  void put(PackedMatrix& to, int64_t row) const {
+    to.set_row_codes(row, {codes_.data(), scales_.data(), offsets_.data(), factors_.data(),
+                           offset_factors_.data()});
+  }
+
+ private:
+  TensorType type_;
+  artifact::TensorTypeInfo info_;
+  artifact::BlockCodes parts_;
+  std::vector<uint8_t> codes_;
+  std::vector<uint16_t> scales_, offsets_;
+  size_t groups_;
+  std::vector<int8_t> factors_, offset_factors_;
+};
+
+void pack_codes(const model::StoredTensor& tensor, PackedMatrix& to, int64_t begin, int64_t end) {
+  CodeRow codes(tensor.type, tensor.cols);
+  for (int64_t row = begin; row < end; ++row) {
+    codes.read(tensor.row(row).data());
+    codes.put(to, row);
+  }
+}
+
+void pack_numbers(const model::StoredTensor& tensor, PackedMatrix& to, int64_t begin, int64_t end) {
+  std::vector<float> values(static_cast<size_t>(tensor.cols));
+  std::vector<uint16_t> halves(values.size());
+  for (int64_t row = begin; row < end; ++row) {
+    const auto bytes = tensor.row(row);
+    if (to.format() == PackedFormat::f16) {
+      std::memcpy(halves.data(), bytes.data(), bytes.size());
+      to.set_row_half(row, halves.data());
+    } else {
+      RETORT_CHECK(artifact::dequantise(tensor.type, bytes, values).ok());
+      to.set_row(row, values.data());
+    }
   }
 }
 
@@ -85,22 +123,8 @@ class FileSource final : public Source {
     const model::StoredTensor& tensor = file_.tensor(info.name);
     PackedMatrix matrix(exact ? PackedFormat::f32 : format_of(tensor.type), info.rows, info.cols);
     base::parallel_for(info.rows, 64, [&](int64_t begin, int64_t end) {
-      CodeRow codes(matrix.quantised() ? info.cols : 0);
-      std::vector<float> values(static_cast<size_t>(info.cols));
-      std::vector<uint16_t> halves(values.size());
-      for (int64_t row = begin; row < end; ++row) {
-        const auto bytes = tensor.row(row);
-        if (matrix.quantised()) {
-          codes.read(tensor.type, bytes.data());
-          codes.put(matrix, row);
-        } else if (matrix.format() == PackedFormat::f16) {
-          std::memcpy(halves.data(), bytes.data(), bytes.size());
-          matrix.set_row_half(row, halves.data());
-        } else {
-          RETORT_CHECK(artifact::dequantise(tensor.type, bytes, values).ok());
-          matrix.set_row(row, values.data());
-        }
-      }
+      matrix.quantised() ? pack_codes(tensor, matrix, begin, end)
+                         : pack_numbers(tensor, matrix, begin, end);
     });
     return matrix;
   }
@@ -192,8 +216,10 @@ EngineWeights::EngineWeights(std::unique_ptr<Source> source, bool exact)
   final_norm_ = take_vector("model.norm.weight");
   head_.push_back(take(config().tied_embeddings ? "model.embed_tokens.weight" : "lm_head.weight"));
   if (!config().tied_embeddings) embedding_ = take("model.embed_tokens.weight");
-  numbers_ = head_[0].format() == kernels::PackedFormat::f32 &&
-             layers_[0].gate[0].format() == kernels::PackedFormat::f32;
+  each_packed([&](const PackedMatrix& matrix) {
+    numbers_ = numbers_ && matrix.format() == PackedFormat::f32;
+    half_sums_ = half_sums_ || matrix.reads_half_sums();
+  });
   dense_bf16_ = !numbers_ && base::cpu_features().avx512_bf16 && kernels::have_dnnl_bf16();
 }
 
@@ -283,17 +309,19 @@ template const std::vector<DenseLayer<Bf16>>& EngineWeights::dense_layers<Bf16>(
 template const tensor::Buffer<float>& EngineWeights::dense_head<float>();
 template const tensor::Buffer<Bf16>& EngineWeights::dense_head<Bf16>();
 
-int64_t EngineWeights::memory_bytes() const {
-  int64_t packed = embedding_.bytes();
-  const auto add = [&](const PackedGroup& group) {
-    for (const PackedMatrix& matrix : group) packed += matrix.bytes();
-  };
+void EngineWeights::each_packed(const std::function<void(const PackedMatrix&)>& visit) const {
+  if (!config().tied_embeddings) visit(embedding_);
+  visit(head_[0]);
   for (const PackedLayer& layer : layers_) {
     for (const PackedGroup* group : {&layer.qkv, &layer.out, &layer.gate, &layer.up, &layer.down}) {
-      add(*group);
+      for (const PackedMatrix& matrix : *group) visit(matrix);
     }
   }
-  add(head_);
+}
+
+int64_t EngineWeights::memory_bytes() const {
+  int64_t packed = 0;
+  each_packed([&](const PackedMatrix& matrix) { packed += matrix.bytes(); });
   return packed + config().parameters() * (dense_bf16_ ? 2 : 4);
 }
 

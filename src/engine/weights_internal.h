@@ -61,9 +61,11 @@ class EngineWeights {
   const kernels::PackedMatrix& embedding() const { return embedding_; }
   const PackedGroup& head() const { return head_; }  // the embedding's where they are tied
 
-  // Computed in fp32: products, keys and values. By the head and the first gate, since files keep
-  // one type for all matrices, or a few of them wider.
+  // Computed in fp32: products, keys and values. Files often mix types: one matrix in a narrower
+  // one than fp32 is enough for the faster ways.
   bool numbers() const { return numbers_; }
+  // Whether a product reads the sums of half blocks.
+  bool half_sums() const { return half_sums_; }
   // Whether products of many rows take bf16 or fp32.
   bool dense_bf16() const { return dense_bf16_; }
   template <class T>
@@ -75,6 +77,7 @@ class EngineWeights {
   int64_t memory_bytes() const;
 
  private:
+  void each_packed(const std::function<void(const kernels::PackedMatrix&)>& visit) const;
   kernels::PackedMatrix take(const std::string& name);
   std::vector<float> take_vector(const std::string& name) const;
   void take_head_vectors(size_t index, PackedLayer& layer) const;
@@ -84,7 +87,8 @@ class EngineWeights {
   std::unique_ptr<Source> source_;
   std::vector<model::TensorInfo> tensors_;
   bool exact_;
-  bool numbers_ = false;
+  bool numbers_ = true;
+  bool half_sums_ = false;
   bool dense_bf16_ = false;
   std::vector<PackedLayer> layers_;
   std::vector<float> final_norm_;

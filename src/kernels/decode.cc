@@ -26,6 +26,7 @@ void quantise_row(const Rows& rows, int64_t row, int64_t begin, int64_t end) {
 
 void row_product(const RowProduct& product, int64_t first_tile, int64_t last_tile) {
   RETORT_CHECK_EQ(product.weights->in(), product.x.width);
+  RETORT_CHECK(product.x.half_sums != nullptr || !product.weights->reads_half_sums());
   decode_loops().row_product(product, first_tile, last_tile);
 }
 

@@ -25,6 +25,9 @@ struct Rows {
   int8_t* codes = nullptr;  // [width / 32, rows, 32]
   float* scales = nullptr;  // [width / 32, rows]
   float* sums = nullptr;    // [width / 32, rows]
+  // [width / 32, rows, 2]: of the first 16 inputs of a block and of the others. Null where no
+  // format with factors of 16 inputs will read it.
+  float* half_sums = nullptr;
 };
 
 // Codes of columns [begin, end) of one row, multiples of 32, from its values.

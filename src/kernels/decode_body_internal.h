@@ -6,32 +6,7 @@
 
 namespace retort::kernels::RETORT_ISA {
 
-constexpr int kParts = 16 / kLanes;  // vectors that make a tile's 16 outputs
 constexpr int kRowGroup = 8;
-
-typedef int8_t B __attribute__((vector_size(RETORT_LANES)));
-
-struct Half {
-  uint16_t bits;
-};
-
-RETORT_INLINE V load_weight(const float* p) {
-  return load(p);
-}
-RETORT_INLINE V load_weight(const Bf16* p) {
-  return load(p);
-}
-RETORT_INLINE V load_weight(const Half* p) {
-#if defined(__AVX512F__)
-  return (V)sixteen_halves(p);
-#elif defined(__F16C__)
-  return (V)_mm256_cvtph_ps(_mm_load_si128(reinterpret_cast<const __m128i*>(p)));
-#else
-  V v = {};
-  for (int64_t i = 0; i < kLanes; ++i) v[i] = tensor::half_to_float(p[i].bits);
-  return v;
-#endif
-}
 
 // Even and odd inputs are summed apart, so that an addition need not wait for the last one.
 template <class W, int R>
@@ -41,8 +16,8 @@ static void number_tile(const W* w, int64_t in, const float* x, int64_t ld_x, fl
   for (; i + 2 <= in; i += 2, w += 32) {
 #pragma GCC unroll 4
     for (int p = 0; p < kParts; ++p) {
-      const V even = load_weight(w + p * kLanes);
-      const V odd = load_weight(w + 16 + p * kLanes);
+      const V even = load(w + p * kLanes);
+      const V odd = load(w + 16 + p * kLanes);
 #pragma GCC unroll 8
       for (int r = 0; r < R; ++r) {
         sums[r][p][0] += splat(x[r * ld_x + i]) * even;
@@ -52,7 +27,7 @@ static void number_tile(const W* w, int64_t in, const float* x, int64_t ld_x, fl
   }
   if (i < in) {
     for (int p = 0; p < kParts; ++p) {
-      const V even = load_weight(w + p * kLanes);
+      const V even = load(w + p * kLanes);
       for (int r = 0; r < R; ++r) sums[r][p][0] += splat(x[r * ld_x + i]) * even;
     }
   }
@@ -61,53 +36,48 @@ static void number_tile(const W* w, int64_t in, const float* x, int64_t ld_x, fl
   }
 }
 
-template <int R>
-static void any_tile(const RowProduct& product, int64_t tile, int64_t row, float (*out)[16]) {
-  const PackedMatrix& w = *product.weights;
-  const Rows& x = product.x;
-  const uint8_t* data = w.tile(tile);
-  if (!w.quantised()) {
-    const float* values = x.values + row * x.width;
-    switch (w.format()) {
-      case PackedFormat::f32:
-        return number_tile<float, R>(reinterpret_cast<const float*>(data), x.width, values, x.width,
-                                     out);
-      case PackedFormat::bf16:
-        return number_tile<Bf16, R>(reinterpret_cast<const Bf16*>(data), x.width, values, x.width,
-                                    out);
-      default:
-        return number_tile<Half, R>(reinterpret_cast<const Half*>(data), x.width, values, x.width,
-                                    out);
-    }
+// A tile for rows [row, row + R), of a quantised format or of plain numbers.
+template <PackedFormat F>
+struct Coded {
+  template <int R>
+  RETORT_INLINE void run(const RowProduct& product, int64_t tile, int64_t row, float (*out)[16]) {
+    const PackedMatrix& w = *product.weights;
+    const Rows& x = product.x;
+    const float* half_sums = x.half_sums == nullptr ? nullptr : x.half_sums + row * 2;
+    const CodeRows rows = {
+        x.codes + row * kCodeBlock, x.scales + row, x.sums + row, half_sums, x.rows, row == 0};
+    code_tile<F, R>({w.tile(tile), w.parts(), w.blocks()}, rows, out);
   }
-  const int64_t blocks = w.blocks();
-  const CodeRows rows = {x.codes + row * kCodeBlock, x.scales + row, x.sums + row, x.rows,
-                         row == 0};
-  switch (w.format()) {
-    case PackedFormat::q4:
-      return code_tile<PackedFormat::q4, R>(data, blocks, rows, out);
-    case PackedFormat::q4_centred:
-      return code_tile<PackedFormat::q4_centred, R>(data, blocks, rows, out);
-    default:
-      return code_tile<PackedFormat::q8, R>(data, blocks, rows, out);
+};
+template <class W>
+struct Plain {
+  template <int R>
+  RETORT_INLINE void run(const RowProduct& product, int64_t tile, int64_t row, float (*out)[16]) {
+    const Rows& x = product.x;
+    number_tile<W, R>(reinterpret_cast<const W*>(product.weights->tile(tile)), x.width,
+                      x.values + row * x.width, x.width, out);
   }
-}
+};
 
-static void tile_of_rows(const RowProduct& product, int64_t tile, int64_t row, int64_t count,
-                         float (*out)[16]) {
+template <class T>
+RETORT_INLINE void tile_of_rows(const RowProduct& product, int64_t tile, int64_t row, int64_t count,
+                                float (*out)[16]) {
   switch (count) {
     case 8:
-      return any_tile<8>(product, tile, row, out);
+      return T::template run<8>(product, tile, row, out);
     case 4:
-      return any_tile<4>(product, tile, row, out);
+      return T::template run<4>(product, tile, row, out);
     case 2:
-      return any_tile<2>(product, tile, row, out);
+      return T::template run<2>(product, tile, row, out);
     default:
-      return any_tile<1>(product, tile, row, out);
+      return T::template run<1>(product, tile, row, out);
   }
 }
 
-static void row_product_tiles(const RowProduct& product, int64_t first, int64_t last) {
+// A function a format, with its loops inlined: a tile of a narrow matrix takes no longer than a few
+// calls would.
+template <class T>
+[[gnu::noinline]] static void tiles_of(const RowProduct& product, int64_t first, int64_t last) {
   alignas(64) float out[kRowGroup][16];
   const int64_t outputs = product.weights->out();
   for (int64_t tile = first; tile < last; ++tile) {
@@ -116,7 +86,7 @@ static void row_product_tiles(const RowProduct& product, int64_t first, int64_t 
     for (int64_t row = 0; row < product.x.rows;) {
       const int64_t left = product.x.rows - row;
       const int64_t count = left >= 8 ? 8 : left >= 4 ? 4 : left >= 2 ? 2 : 1;
-      tile_of_rows(product, tile, row, count, out);
+      tile_of_rows<T>(product, tile, row, count, out);
       for (int64_t r = 0; r < count; ++r, ++row) {
         float* y = product.y + row * product.ld_y + column;
         if (product.accumulate) {
@@ -126,6 +96,40 @@ static void row_product_tiles(const RowProduct& product, int64_t first, int64_t 
         }
       }
     }
+  }
+}
+
+static void row_product_tiles(const RowProduct& product, int64_t first, int64_t last) {
+  using enum PackedFormat;
+  switch (product.weights->format()) {
+    case f32:
+      return tiles_of<Plain<float>>(product, first, last);
+    case f16:
+      return tiles_of<Plain<Half>>(product, first, last);
+    case bf16:
+      return tiles_of<Plain<Bf16>>(product, first, last);
+    case q4:
+      return tiles_of<Coded<q4>>(product, first, last);
+    case q4_centred:
+      return tiles_of<Coded<q4_centred>>(product, first, last);
+    case q4_uneven:
+      return tiles_of<Coded<q4_uneven>>(product, first, last);
+    case q5:
+      return tiles_of<Coded<q5>>(product, first, last);
+    case q5_centred:
+      return tiles_of<Coded<q5_centred>>(product, first, last);
+    case q8:
+      return tiles_of<Coded<q8>>(product, first, last);
+    case k2:
+      return tiles_of<Coded<k2>>(product, first, last);
+    case k3:
+      return tiles_of<Coded<k3>>(product, first, last);
+    case k4:
+      return tiles_of<Coded<k4>>(product, first, last);
+    case k5:
+      return tiles_of<Coded<k5>>(product, first, last);
+    case k6:
+      return tiles_of<Coded<k6>>(product, first, last);
   }
 }
 
@@ -143,16 +147,21 @@ static void quantise_blocks(const Rows& rows, int64_t row, int64_t begin, int64_
     }
     const float most = maximum(largest);
     const float inverse = most > 0 ? 127.0f / most : 0.0f;
-    V levels = {};  // their sum is exact
+    V levels[2] = {};  // of both halves; their sums are exact
     for (int64_t i = 0; i < kCodeBlock; i += kLanes) {
       const V shifted = load(x + i) * inverse + magic;
       const B code = __builtin_convertvector((I)shifted - 0x4b400000, B);
       __builtin_memcpy(codes + i, &code, sizeof code);
-      levels += shifted - magic;
+      levels[i / 16] += shifted - magic;
     }
     const float scale = most / 127.0f;
     rows.scales[block] = scale;
-    rows.sums[block] = scale * sum(levels);
+    const float total = sum(levels[0] + levels[1]);
+    rows.sums[block] = scale * total;
+    if (rows.half_sums == nullptr) continue;
+    const float first = sum(levels[0]);
+    rows.half_sums[block * 2] = scale * first;
+    rows.half_sums[block * 2 + 1] = scale * (total - first);
   }
 }
 

@@ -1,198 +1,154 @@
-// Products of int8 activations with quantised weights for one instruction set. A block adds
+// Products of int8 activations with quantised weights for one instruction set. A block, or each
+// half of one where halves have their own factors, adds
 //   (scale_w * scale_x) * dot(codes_w, codes_x) + offset_w * sum_x
 // where codes that have a centre count as unsigned ones with offset -centre * scale.
 #pragma once
-#include "kernels/decode.h"
-#include "kernels/simd_internal.h"
-
-#if defined(__AVX2__)
-#include <immintrin.h>
-#endif
+#include "kernels/decode_vectors_internal.h"
 
 namespace retort::kernels::RETORT_ISA {
 
-constexpr float centre_of(PackedFormat format) {
-  return format == PackedFormat::q8 ? 128 : format == PackedFormat::q4_centred ? 8 : 0;
-}
+constexpr int kParts = 16 / kLanes;  // vectors that make a tile's 16 outputs
 
 // The activations of up to 8 rows, from the first block on; `rows` stand in all.
 struct CodeRows {
   const int8_t* codes;
   const float* scales;
   const float* sums;
+  const float* half_sums;
   int64_t rows;
   bool first;  // of the groups of rows that read this tile
 };
 
-#if defined(__AVX512VNNI__)
-
-typedef __m512i CodeVector;
-
-RETORT_INLINE __m512 sixteen_halves(const void* from) {
-  return _mm512_cvtph_ps(_mm256_load_si256(static_cast<const __m256i*>(from)));
-}
+struct CodeTile {
+  const uint8_t* data;
+  TileParts parts;
+  int64_t blocks;
+};
 
 template <PackedFormat F>
-RETORT_INLINE void load_codes(const uint8_t* from, CodeVector codes[8]) {
-  if constexpr (F == PackedFormat::q8) {
-    for (int i = 0; i < 8; ++i) codes[i] = _mm512_load_si512(from + i * 64);
-  } else {
-    const __m512i low = _mm512_set1_epi8(15);
-    for (int i = 0; i < 4; ++i) {
-      const __m512i both = _mm512_load_si512(from + i * 64);
-      codes[i] = _mm512_and_si512(both, low);
-      codes[i + 4] = _mm512_and_si512(_mm512_srli_epi16(both, 4), low);
-    }
-  }
-}
+struct Form {
+  static constexpr CodeShape kShape = code_shape(F);
+  static constexpr int kGroups = kCodeBlock / kShape.group;
+  static constexpr int kCentre = centre_of(F);
+  static constexpr bool kOffset = kShape.offsets || kCentre != 0;
+  static constexpr int kNumbers = kShape.offsets ? 2 : 1;
+  // Of a block in memory, with its share of what scales it.
+  static constexpr int64_t kBytes =
+      code_bytes(F) + (kShape.factors ? (4 + 16 * kGroups) * kNumbers : 32 * kNumbers);
+};
 
-template <PackedFormat F, int R>
-static void code_tile(const uint8_t* tile, int64_t blocks, const CodeRows& x, float (*out)[16]) {
-  constexpr int64_t kBytes = code_bytes(F);
-  const uint8_t* scales = tile + blocks * kBytes;
-  const uint8_t* offsets = scales + blocks * 32;
-  const uint8_t* next = tile + blocks * (kBytes + (F == PackedFormat::q4 ? 64 : 32));
-  __m512 sums[R];
-  for (int r = 0; r < R; ++r) sums[r] = _mm512_setzero_ps();
-  for (int64_t b = 0; b < blocks; ++b) {
-    // The first rows wait for memory: the tile behind this one is asked for meanwhile.
-    if (x.first) {
-#pragma GCC unroll 9
-      for (int64_t at = 0; at < kBytes + 64; at += 64) {
-        __builtin_prefetch(next + b * (kBytes + 64) + at, 0, 3);
-      }
-    }
-    CodeVector codes[8];
-    load_codes<F>(tile + b * kBytes, codes);
-    const __m512 scale = sixteen_halves(scales + b * 32);
-    __m512 offset;
-    if constexpr (F == PackedFormat::q4) {
-      offset = sixteen_halves(offsets + b * 32);
-    } else {
-      offset = _mm512_mul_ps(scale, _mm512_set1_ps(-centre_of(F)));
-    }
-    const int8_t* row_codes = x.codes + b * x.rows * kCodeBlock;
-    const float* row_scales = x.scales + b * x.rows;
-    const float* row_sums = x.sums + b * x.rows;
+// Codes of the plane of kBits bits at `from` become bits kAt and on.
+template <int kBits, int kAt>
+RETORT_INLINE void add_plane(const uint8_t* from, Codes codes[8]) {
+  constexpr int kPer = 8 / kBits;
+  constexpr uint8_t kMask = ((1 << kBits) - 1) << kAt;
 #pragma GCC unroll 8
-    for (int r = 0; r < R; ++r) {
-      const int8_t* from = row_codes + r * kCodeBlock;
-      __m512i dot = _mm512_setzero_si512();
-#pragma GCC unroll 8
-      for (int q = 0; q < 8; ++q) {
-        int32_t quad;
-        __builtin_memcpy(&quad, from + q * 4, 4);
-        dot = _mm512_dpbusd_epi32(dot, codes[q], _mm512_set1_epi32(quad));
-      }
-      const __m512 scale_x = _mm512_set1_ps(row_scales[r]);
-      const __m512 sum_x = _mm512_set1_ps(row_sums[r]);
-      sums[r] = _mm512_fmadd_ps(_mm512_mul_ps(scale, scale_x), _mm512_cvtepi32_ps(dot), sums[r]);
-      sums[r] = _mm512_fmadd_ps(offset, sum_x, sums[r]);
-    }
-  }
-  for (int r = 0; r < R; ++r) _mm512_storeu_ps(out[r], sums[r]);
-}
-
-#elif defined(__AVX2__)
-
-// Eight outputs at a time. Codes of q8 are taken as signed numbers, whose magnitude multiplies the
-// activation with its sign: the pairs of products then never overflow 16 bits.
-template <PackedFormat F>
-RETORT_INLINE __m256i code_dot(const uint8_t* from, const int8_t* x) {
-  const __m256i ones = _mm256_set1_epi16(1);
-  __m256i total = _mm256_setzero_si256();
   for (int q = 0; q < 8; ++q) {
-    int32_t quad;
-    __builtin_memcpy(&quad, x + q * 4, 4);
-    const __m256i xs = _mm256_set1_epi32(quad);
-    if constexpr (F == PackedFormat::q8) {
-      const __m256i raw = _mm256_load_si256(reinterpret_cast<const __m256i*>(from + q * 64));
-      const __m256i w = _mm256_xor_si256(raw, _mm256_set1_epi8(-128));
-      const __m256i pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(xs, w));
-      total = _mm256_add_epi32(total, _mm256_madd_epi16(pairs, ones));
-    } else {
-      const __m256i both = _mm256_load_si256(reinterpret_cast<const __m256i*>(from + q % 4 * 64));
-      const __m256i w =
-          _mm256_and_si256(q < 4 ? both : _mm256_srli_epi16(both, 4), _mm256_set1_epi8(15));
-      // 8 pairs of at most 2 * 15 * 127 fit 16 bits.
-      total = _mm256_add_epi16(total, _mm256_maddubs_epi16(w, xs));
-    }
-  }
-  if constexpr (F != PackedFormat::q8) total = _mm256_madd_epi16(total, ones);
-  return total;
-}
-
-template <PackedFormat F, int R>
-static void code_tile(const uint8_t* tile, int64_t blocks, const CodeRows& x, float (*out)[16]) {
-  const uint8_t* scales = tile + blocks * code_bytes(F);
-  const uint8_t* offsets = scales + blocks * 32;
-  for (int half = 0; half < 2; ++half) {
-    __m256 sums[R];
-    for (int r = 0; r < R; ++r) sums[r] = _mm256_setzero_ps();
-    for (int64_t b = 0; b < blocks; ++b) {
-      const uint8_t* codes = tile + b * code_bytes(F) + half * 32;
-      const __m256 scale = _mm256_cvtph_ps(
-          _mm_load_si128(reinterpret_cast<const __m128i*>(scales + b * 32 + half * 16)));
-      __m256 offset = _mm256_mul_ps(scale, _mm256_set1_ps(-centre_of(F)));
-      if constexpr (F == PackedFormat::q4) {
-        offset = _mm256_cvtph_ps(
-            _mm_load_si128(reinterpret_cast<const __m128i*>(offsets + b * 32 + half * 16)));
-      }
-      for (int r = 0; r < R; ++r) {
-        const int64_t at = b * x.rows + r;
-        const __m256 scale_x = _mm256_set1_ps(x.scales[at]);
-        const __m256i dot = code_dot<F>(codes, x.codes + at * kCodeBlock);
-        sums[r] = _mm256_fmadd_ps(_mm256_mul_ps(scale, scale_x), _mm256_cvtepi32_ps(dot), sums[r]);
-        if constexpr (F != PackedFormat::q8) {  // whose codes were taken with their signs
-          sums[r] = _mm256_fmadd_ps(offset, _mm256_set1_ps(x.sums[at]), sums[r]);
-        }
-      }
-    }
-    for (int r = 0; r < R; ++r) _mm256_storeu_ps(out[r] + half * 8, sums[r]);
+    const auto words = (CodeWords)load_codes(from + q / kPer * 64);
+    const int right = kBits * (q % kPer) - kAt;
+    const auto moved = (Codes)(right >= 0 ? words >> right : words << -right);
+    const Codes plane = kBits == 8 ? moved : moved & kMask;
+    codes[q] = kAt == 0 ? plane : codes[q] | plane;
   }
 }
 
-#else
+// Eight quads of one vector of outputs.
+template <PackedFormat F>
+RETORT_INLINE void unpack_codes(const uint8_t* from, Codes codes[8]) {
+  constexpr int kBits = code_shape(F).bits;
+  constexpr int kFirst = first_plane(kBits);
+  add_plane<kFirst, 0>(from, codes);
+  if constexpr (kBits > kFirst) add_plane<kBits - kFirst, kFirst>(from + kFirst * 64, codes);
+#pragma GCC unroll 8
+  for (int q = 0; q < 8; ++q) {
+    if constexpr (code_shape(F).uneven) codes[q] = uneven_levels(codes[q]);
+    if constexpr (kBits == 8 && signed_codes(F)) codes[q] ^= 128;
+  }
+}
 
-RETORT_INLINE float half_at(const uint8_t* from, int64_t index) {
-  uint16_t bits;
-  __builtin_memcpy(&bits, from + index * 2, 2);
-  return tensor::half_to_float(bits);
+template <PackedFormat F>
+struct Scales {
+  V scale[Form<F>::kGroups], offset[Form<F>::kGroups];
+};
+
+// What stands at `halves` for a block, times its factors: one number a group, for the outputs of a
+// vector.
+template <PackedFormat F>
+RETORT_INLINE void load_numbers(const CodeTile& tile, int64_t halves, int64_t factors,
+                                int64_t block, int part, V* to) {
+  constexpr int kGroups = Form<F>::kGroups;
+  constexpr bool kFactors = Form<F>::kShape.factors;
+  constexpr int64_t kSpan = kFactors ? kFactorSpan / kCodeBlock : 1;
+  const int64_t lane = part * kLanes;
+  const V one = load(reinterpret_cast<const Half*>(tile.data + halves) + block / kSpan * 16 + lane);
+#pragma GCC unroll 2
+  for (int g = 0; g < kGroups; ++g) {
+    to[g] = one;
+    if constexpr (kFactors) {
+      const auto* small = reinterpret_cast<const int8_t*>(tile.data + factors);
+      to[g] *= load(small + (block * kGroups + g) * 16 + lane);
+    }
+  }
+}
+
+template <PackedFormat F>
+RETORT_INLINE void load_scales(const CodeTile& tile, int64_t block, int part, Scales<F>& to) {
+  const TileParts& parts = tile.parts;
+  load_numbers<F>(tile, parts.scales, parts.factors, block, part, to.scale);
+  if constexpr (Form<F>::kShape.offsets) {
+    load_numbers<F>(tile, parts.offsets, parts.offset_factors, block, part, to.offset);
+  } else {
+    for (int g = 0; g < Form<F>::kGroups; ++g) {
+      to.offset[g] = to.scale[g] * static_cast<float>(-Form<F>::kCentre);
+    }
+  }
 }
 
 template <PackedFormat F, int R>
-static void code_tile(const uint8_t* tile, int64_t blocks, const CodeRows& x, float (*out)[16]) {
-  const uint8_t* scales = tile + blocks * code_bytes(F);
+RETORT_INLINE void add_block(const Codes codes[8], const Scales<F>& w, const CodeRows& x,
+                             int64_t block, V sums[R]) {
+  constexpr int kGroups = Form<F>::kGroups;
+  const int8_t* row_codes = x.codes + block * x.rows * kCodeBlock;
+  const float* scales = x.scales + block * x.rows;
+  const float* row_sums =
+      kGroups == 1 ? x.sums + block * x.rows : x.half_sums + block * x.rows * kGroups;
+#pragma GCC unroll 8
   for (int r = 0; r < R; ++r) {
-    for (int lane = 0; lane < 16; ++lane) out[r][lane] = 0;
-  }
-  for (int64_t b = 0; b < blocks; ++b) {
-    const uint8_t* codes = tile + b * code_bytes(F);
-    for (int r = 0; r < R; ++r) {
-      const int64_t at = b * x.rows + r;
-      const int8_t* from = x.codes + at * kCodeBlock;
-      for (int lane = 0; lane < 16; ++lane) {
-        int32_t dot = 0;
-        for (int i = 0; i < kCodeBlock; ++i) {
-          const int quad = i / 4;
-          const int within = lane * 4 + i % 4;
-          if constexpr (F == PackedFormat::q8) {
-            dot += codes[quad * 64 + within] * from[i];
-          } else {
-            const int both = codes[quad % 4 * 64 + within];
-            dot += (quad < 4 ? both & 15 : both >> 4) * from[i];
-          }
-        }
-        const float scale = half_at(scales, b * 16 + lane);
-        float offset = -centre_of(F) * scale;
-        if constexpr (F == PackedFormat::q4) offset = half_at(scales, (blocks + b) * 16 + lane);
-        out[r][lane] += scale * x.scales[at] * static_cast<float>(dot);
-        out[r][lane] += offset * x.sums[at];
+    const V scale = splat(scales[r]);
+#pragma GCC unroll 2
+    for (int g = 0; g < kGroups; ++g) {
+      const I dot = code_dot<F>(codes + g * (8 / kGroups),
+                                row_codes + r * kCodeBlock + g * (32 / kGroups), 8 / kGroups);
+      sums[r] = multiply_add(w.scale[g] * scale, __builtin_convertvector(dot, V), sums[r]);
+      if constexpr (Form<F>::kOffset) {
+        sums[r] = multiply_add(w.offset[g], splat(row_sums[r * kGroups + g]), sums[r]);
       }
     }
   }
 }
 
-#endif
+template <PackedFormat F, int R>
+RETORT_INLINE void code_tile(const CodeTile& tile, const CodeRows& x, float (*out)[16]) {
+  constexpr int64_t kLines = (Form<F>::kBytes + 63) / 64;
+  const uint8_t* next = tile.data + tile.parts.bytes;
+  for (int part = 0; part < kParts; ++part) {
+    V sums[R] = {};
+    for (int64_t b = 0; b < tile.blocks; ++b) {
+      // The first rows wait for memory: the tile behind this one is asked for meanwhile.
+      if (x.first && part == 0) {
+#pragma GCC unroll 10
+        for (int64_t line = 0; line < kLines; ++line) {
+          __builtin_prefetch(next + (b * kLines + line) * 64, 0, 3);
+        }
+      }
+      Codes codes[8];
+      unpack_codes<F>(tile.data + b * code_bytes(F) + part * kLanes * 4, codes);
+      Scales<F> scales;
+      load_scales<F>(tile, b, part, scales);
+      add_block<F, R>(codes, scales, x, b, sums);
+    }
+    for (int r = 0; r < R; ++r) store(out[r] + part * kLanes, sums[r]);
+  }
+}
 
 }  // namespace retort::kernels::RETORT_ISA
