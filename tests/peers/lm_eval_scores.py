@@ -30,7 +30,8 @@ CAPITALS = dict(zip(
     "France Germany Italy Spain Portugal Greece Poland Austria Hungary Sweden Norway Finland "
     "Denmark Ireland Russia Japan China India Egypt Kenya Cuba Peru Chile Canada".split(),
     "Paris Berlin Rome Madrid Lisbon Athens Warsaw Vienna Budapest Stockholm Oslo Helsinki "
-    "Copenhagen Dublin Moscow Tokyo Beijing Delhi Cairo Nairobi Havana Lima Santiago Ottawa".split()))
+    "Copenhagen Dublin Moscow Tokyo Beijing Delhi Cairo Nairobi Havana Lima Santiago Ottawa"
+    .split()))
 OPPOSITES = dict(zip(
     "hot big fast up open young hard rich day happy light early strong wet full left".split(),
     "cold small slow down closed old soft poor night sad dark late weak dry empty right".split()))
