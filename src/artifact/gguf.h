@@ -71,6 +71,7 @@ class GgufFile {
                                 std::optional<std::string> otherwise = {}) const;
   Result<const std::vector<std::string>*> strings_at(std::string_view key) const;
   Result<std::vector<int64_t>> ints_at(std::string_view key) const;
+  Result<std::vector<float>> floats_at(std::string_view key) const;
 
  private:
   GgufFile() = default;

@@ -243,4 +243,13 @@ Result<std::vector<int64_t>> GgufFile::ints_at(std::string_view key) const {
       array->items);
 }
 
+Result<std::vector<float>> GgufFile::floats_at(std::string_view key) const {
+  const GgufValue* value = find(key);
+  if (value == nullptr) return missing(key);
+  const auto* array = std::get_if<GgufArray>(value);
+  const auto* items = array == nullptr ? nullptr : std::get_if<std::vector<float>>(&array->items);
+  if (items == nullptr) return wrong_kind(key, *value, "an array of 32-bit floating-point numbers");
+  return *items;
+}
+
 }  // namespace retort::artifact

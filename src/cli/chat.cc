@@ -22,6 +22,7 @@ constexpr const char* kWords = "/new begins again, Ctrl-C stops an answer, /quit
 struct ChatArguments {
   std::string model;
   std::string system;
+  std::string chat_template;
   double temperature = 0.7;
   double top_p = 0.9;
   double repetition_penalty = 1.15;
@@ -34,7 +35,8 @@ Result<std::string> answer(engine::Engine& engine, const ChatArguments& argument
                            const dialog::Messages& messages, uint64_t turn) {
   const auto& format = engine.chat();
   if (!format) return format.error();
-  auto prompt = format->render(engine.tokenizer(), messages, /*open_assistant=*/true).ids;
+  RETORT_TRY(auto rendered, format->render(engine.tokenizer(), messages, /*open_assistant=*/true));
+  std::vector<tokenizer::TokenId> prompt = std::move(rendered.ids);
   const int64_t room = engine.context_length() - static_cast<int64_t>(prompt.size());
   if (room < 1) {
     return base::bad_input("the conversation no longer fits the model's context", "",
@@ -76,7 +78,9 @@ Result<std::string> answer(engine::Engine& engine, const ChatArguments& argument
 }
 
 Result<void> converse(const ChatArguments& arguments) {
-  RETORT_TRY(auto engine, engine::Engine::open(arguments.model));
+  engine::Options options;
+  options.chat_template = arguments.chat_template;
+  RETORT_TRY(auto engine, engine::Engine::open(arguments.model, options));
   const auto& format = engine->chat();
   if (!format) return format.error().at(arguments.model);
   const bool person = isatty(STDIN_FILENO) == 1;
@@ -124,6 +128,9 @@ Command chat_command() {
   command.declare = [arguments](CLI::App& app) {
     app.add_option("MODEL", arguments->model, "a GGUF file or a Hugging Face folder")->required();
     app.add_option("--system", arguments->system, "system message");
+    app.add_option("--chat-template", arguments->chat_template,
+                   "how conversations are written, in place of what the model's file says: " +
+                       tokenizer::chat_template_names());
     app.add_option("--temperature", arguments->temperature, "0: always the likeliest token")
         ->capture_default_str();
     app.add_option("--top-p", arguments->top_p, "share of probability kept")->capture_default_str();

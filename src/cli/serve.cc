@@ -55,6 +55,8 @@ Result<void> serve_until_stopped(ServeArguments arguments) {
   const engine::Stats stats = engine->stats();
   const int64_t context = engine->context_length();
   if (!engine->chat()) {
+    // A name that a person gave is to be right; what a file holds is as it is.
+    if (!arguments.engine.chat_template.empty()) return engine->chat().error();
     std::fprintf(stderr, "retort: no chat with this model, completions alone: %s\n",
                  engine->chat().error().message.c_str());
   }
@@ -86,6 +88,9 @@ void declare_serve(CLI::App& app, ServeArguments& arguments) {
                  "what clients must send; better in RETORT_API_KEY, where other users of the "
                  "machine do not see it; \"\" asks for none")
       ->envname("RETORT_API_KEY");
+  app.add_option("--chat-template", arguments.engine.chat_template,
+                 "how conversations are written, in place of what the model's file says: " +
+                     tokenizer::chat_template_names());
   app.add_option("--max-batch", arguments.engine.max_batch, "answers worked on at once")
       ->check(CLI::Range(int64_t{1}, int64_t{4096}))
       ->capture_default_str();

@@ -24,10 +24,10 @@ Result<std::shared_ptr<const tokenizer::Tokenizer>> tokenizer_of(const model::Mo
 
 struct Engine::Impl {
   Impl(std::unique_ptr<Source> source, std::shared_ptr<const tokenizer::Tokenizer> its_tokenizer,
-       bool exact)
-      : weights(std::move(source), exact),
+       const Options& options)
+      : weights(std::move(source), options.exact),
         tokenizer(std::move(its_tokenizer)),
-        chat(tokenizer::ChatFormat::detect(*tokenizer)) {}
+        chat(tokenizer::ChatFormat::detect(*tokenizer, options.chat_template)) {}
 
   // The cache takes what the options allow, but no more than the batch could ever use.
   Result<void> start(const Options& options) {
@@ -69,6 +69,7 @@ Engine::Engine(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Engine::~Engine() = default;
 
 Result<std::unique_ptr<Engine>> Engine::open(const std::string& path, const Options& options) {
+  RETORT_TRY_VOID(tokenizer::check_chat_template(options.chat_template));
   RETORT_TRY(auto file, model::ModelFile::open(path));
   RETORT_TRY(auto tokenizer, tokenizer_of(file));
   if (tokenizer->size() > file.config().vocab) {
@@ -76,7 +77,7 @@ Result<std::unique_ptr<Engine>> Engine::open(const std::string& path, const Opti
                                        tokenizer->size(), file.config().vocab),
                            path, "they belong to different models");
   }
-  auto impl = std::make_unique<Impl>(file_source(std::move(file)), tokenizer, options.exact);
+  auto impl = std::make_unique<Impl>(file_source(std::move(file)), tokenizer, options);
   RETORT_TRY_VOID(impl->start(options));
   return std::unique_ptr<Engine>(new Engine(std::move(impl)));
 }
@@ -88,7 +89,7 @@ Result<std::unique_ptr<Engine>> Engine::from_weights(
     return base::bad_input(fmt::format("the tokenizer has {} tokens, the model {}",
                                        tokenizer->size(), weights.config().vocab));
   }
-  auto impl = std::make_unique<Impl>(memory_source(weights), tokenizer, options.exact);
+  auto impl = std::make_unique<Impl>(memory_source(weights), tokenizer, options);
   RETORT_TRY_VOID(impl->start(options));
   return std::unique_ptr<Engine>(new Engine(std::move(impl)));
 }

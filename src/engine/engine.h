@@ -75,6 +75,8 @@ struct Options {
   int64_t max_batch = 64;                     // requests decoding at once; others wait in order
   int64_t context_length = 0;                 // 0: the model's own, at most 8192
   int64_t kv_cache_bytes = int64_t{1} << 30;  // never passed
+  // A name of chat_template_names() that overrules the model's own template; "": its own.
+  std::string chat_template = {};
   bool exact =
       false;  // products in fp32 whatever the file holds; for comparing, at twice the memory
 };
@@ -103,7 +105,8 @@ class Engine {
   ~Engine();  // cancels what runs
 
   const tokenizer::Tokenizer& tokenizer() const;
-  // The chat format detected at opening; an error text when the model has none that is known.
+  // The chat format detected at opening, or the one that the options name; an error text when the
+  // model has none that is known.
   const Result<tokenizer::ChatFormat>& chat() const;
   const model::Config& config() const;
   int64_t context_length() const;

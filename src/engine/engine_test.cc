@@ -287,6 +287,20 @@ TEST(EngineTest, TheEndOfAnEngineTellsWhatWasRunning) {
   EXPECT_EQ(reasons, std::vector<std::string>(5, "cancelled"));
 }
 
+TEST(EngineTest, ANamedChatTemplateOverrulesTheModels) {
+  const auto as = [](const char* name) {
+    Options options;
+    options.chat_template = name;
+    return engine_of(small_weights(), options);
+  };
+  EXPECT_EQ(as("")->chat()->family(), tokenizer::ChatTemplate::chatml);
+  EXPECT_EQ(as("qwen2")->chat()->family(), tokenizer::ChatTemplate::qwen2);
+  EXPECT_THAT(as("llama3")->chat().error().text(), HasSubstr("<|start_header_id|>"));
+  Options odd;
+  odd.chat_template = "alpaca";
+  EXPECT_THAT(Engine::open("/no/such/model", odd).error().text(), HasSubstr("chatml, smollm2"));
+}
+
 TEST(EngineTest, OpeningNamesWhatIsWrong) {
   EXPECT_THAT(Engine::open("/no/such/model").error().text(), HasSubstr("/no/such/model"));
   const std::string path = testing::TempDir() + "/" + std::to_string(getpid()) + ".cut.gguf";

@@ -67,7 +67,8 @@ Result<std::vector<Answer>> student_answers(const model::Weights& weights,
   RETORT_TRY(const auto engine, engine::Engine::from_weights(weights, tokenizer, options.engine));
   for (size_t i = 0; i < prompts.size(); ++i) {
     engine::Request request;
-    request.prompt = format.render(*tokenizer, prompts[i], /*open_assistant=*/true).ids;
+    RETORT_TRY(auto prompt, format.render(*tokenizer, prompts[i], /*open_assistant=*/true));
+    request.prompt = std::move(prompt.ids);
     const int64_t room = engine->context_length() - static_cast<int64_t>(request.prompt.size());
     if (room < 1) {
       collected.skip(i);

@@ -37,7 +37,8 @@ std::string cluster_of(const corpus::Record& record) {
 Result<KneserNey> train_ngram(const EvaluateInput& input, const tokenizer::ChatFormat& format) {
   std::vector<std::vector<int32_t>> documents;
   for (const corpus::Record& record : input.training.records()) {
-    documents.push_back(render(*input.tokenizer, format, with_answer(record)).ids);
+    RETORT_TRY(auto text, render(*input.tokenizer, format, with_answer(record)));
+    documents.push_back(std::move(text.ids));
   }
   return KneserNey::train(documents, input.tokenizer->size());
 }
@@ -55,7 +56,7 @@ Result<void> score(const EvaluateInput& input, const tokenizer::ChatFormat& form
   std::vector<Scored> texts;
   std::vector<std::string> clusters;
   for (const corpus::Record& record : input.held_out.records()) {
-    Scored text = render(*input.tokenizer, format, with_answer(record));
+    RETORT_TRY(Scored text, render(*input.tokenizer, format, with_answer(record)));
     if (static_cast<int64_t>(text.ids.size()) - 1 > input.student.config().max_positions) {
       ++summary.too_long;
       continue;

@@ -33,9 +33,9 @@ size_t end_of_batch(const std::vector<Scored>& texts, size_t begin, int64_t capa
 
 }  // namespace
 
-Scored render(const tokenizer::Tokenizer& tokenizer, const tokenizer::ChatFormat& format,
-              const dialog::Messages& messages) {
-  tokenizer::Rendered rendered = format.render(tokenizer, messages, /*open_assistant=*/false);
+Result<Scored> render(const tokenizer::Tokenizer& tokenizer, const tokenizer::ChatFormat& format,
+                      const dialog::Messages& messages) {
+  RETORT_TRY(auto rendered, format.render(tokenizer, messages, /*open_assistant=*/false));
   const auto& marks = rendered.trained;
   const auto size =
       static_cast<size_t>(marks.rend() - std::find(marks.rbegin(), marks.rend(), true));

@@ -18,8 +18,8 @@ struct Scored {
   std::vector<bool> counted;
   int64_t answer_bytes = 0;
 };
-Scored render(const tokenizer::Tokenizer& tokenizer, const tokenizer::ChatFormat& format,
-              const dialog::Messages& messages);
+Result<Scored> render(const tokenizer::Tokenizer& tokenizer, const tokenizer::ChatFormat& format,
+                      const dialog::Messages& messages);
 
 // Bits of each text's counted tokens. No text may be longer than the model's positions. Fails when
 // cancelled.

@@ -119,7 +119,8 @@ Result<std::vector<GateCheck>> gate(const ExportInput& input, const Plan& plan,
   const model::Config& config = input.weights.config();
   std::vector<std::string> questions = input.questions;
   if (questions.size() > kQuestionsMax) questions.resize(kQuestionsMax);
-  const Probes probes = make_probes(*input.tokenizer, chat, questions, config.max_positions);
+  RETORT_TRY(const Probes probes,
+             make_probes(*input.tokenizer, chat, questions, config.max_positions));
   RETORT_TRY(const Expected expected,
              answers_of(logits_by_network(input.weights, kPromptTokensMax + kGreedyTokens), probes,
                         config.vocab));

@@ -69,20 +69,22 @@ std::string sentence(const GateCheck& check) {
                      check.bound, check.compared, check.detail.empty() ? "" : "; ", check.detail);
 }
 
-Probes make_probes(const tokenizer::Tokenizer& tokenizer, const tokenizer::ChatFormat& chat,
-                   const std::vector<std::string>& questions, int64_t max_positions) {
+Result<Probes> make_probes(const tokenizer::Tokenizer& tokenizer, const tokenizer::ChatFormat& chat,
+                           const std::vector<std::string>& questions, int64_t max_positions) {
   Probes probes;
   probes.texts = tricky_texts();
-  const auto ask = [&](const std::string& question) {
+  const auto ask = [&](const std::string& question) -> Result<void> {
     probes.chats.push_back({{dialog::Role::user, question}});
-    auto ids = chat.render(tokenizer, probes.chats.back(), /*open_assistant=*/true).ids;
+    RETORT_TRY(auto rendered, chat.render(tokenizer, probes.chats.back(), /*open_assistant=*/true));
+    auto ids = std::move(rendered.ids);
     const int64_t longest = std::clamp<int64_t>(max_positions / 2, 1, kPromptTokensMax);
     if (static_cast<int64_t>(ids.size()) > longest) ids.resize(static_cast<size_t>(longest));
     if (!ids.empty()) probes.prompts.push_back(std::move(ids));
+    return {};
   };
-  for (const auto& question : questions) ask(question);
-  ask("Write a two-sentence story about a boat and a moon.");
-  ask("What is 12 × 7?");
+  for (const auto& question : questions) RETORT_TRY_VOID(ask(question));
+  RETORT_TRY_VOID(ask("Write a two-sentence story about a boat and a moon."));
+  RETORT_TRY_VOID(ask("What is 12 × 7?"));
   probes.chats.push_back({{dialog::Role::system, "Answer in one word.\n"},
                           {dialog::Role::user, " <|im_end|> 👩‍👩‍👧‍👦 "},
                           {dialog::Role::assistant, "Family."},
@@ -184,8 +186,9 @@ GateCheck check_chat(const Probes& probes, const tokenizer::Tokenizer& expected,
   for (const auto& chat : probes.chats) {
     const auto a = expected_chat.render(expected, chat, /*open_assistant=*/true);
     const auto b = found_chat.render(found, chat, /*open_assistant=*/true);
-    check.compared += static_cast<int64_t>(a.ids.size());
-    if (a.ids == b.ids) continue;
+    if (!a && !b) continue;
+    check.compared += a ? static_cast<int64_t>(a->ids.size()) : 0;
+    if (a && b && a->ids == b->ids) continue;
     check.passed = false;
     check.measured += 1;
     check.detail = fmt::format("\"{}\" is rendered otherwise", chat.back().content);

@@ -26,8 +26,8 @@ struct Probes {
   int64_t greedy_tokens = kGreedyTokens;      // fewer where the model's positions end
 };
 // `questions` are prompts of the run itself; fixed ones come on top.
-Probes make_probes(const tokenizer::Tokenizer& tokenizer, const tokenizer::ChatFormat& chat,
-                   const std::vector<std::string>& questions, int64_t max_positions);
+Result<Probes> make_probes(const tokenizer::Tokenizer& tokenizer, const tokenizer::ChatFormat& chat,
+                           const std::vector<std::string>& questions, int64_t max_positions);
 
 // Logits [tokens, V] of a sequence.
 using LogitsOf = std::function<Result<std::vector<float>>(const std::vector<TokenId>&)>;

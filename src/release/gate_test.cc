@@ -110,7 +110,7 @@ TEST(GateTest, OtherIdsAndOtherChatPromptsAreFound) {
   const auto tokenizer = small_tokenizer();
   const auto chat = tokenizer::ChatFormat::detect(*tokenizer);
   ASSERT_TRUE(chat.ok());
-  const Probes probes = make_probes(*tokenizer, *chat, {"A story"}, 256);
+  const Probes probes = *make_probes(*tokenizer, *chat, {"A story"}, 256);
   EXPECT_EQ(probes.prompts.size(), 3u);
   EXPECT_EQ(probes.greedy_tokens, kGreedyTokens);
   EXPECT_TRUE(check_ids(probes, *tokenizer, *tokenizer).passed);

@@ -107,6 +107,10 @@ std::vector<float> rows_for_llama_cpp(std::span<const float> rows, int64_t heads
 }
 
 Result<void> write_gguf(const GgufInput& input, const std::string& path) {
+  if (!input.tokenizer.vocabulary().byte_tokens.empty()) {
+    return base::bad_input("a SentencePiece vocabulary cannot be written to a GGUF file", path,
+                           "export a model whose tokenizer was trained here");
+  }
   const model::Config& config = input.weights.config();
   RETORT_TRY_VOID(model::check_gguf_holds(config));
   const std::span<const float> rope_table = model::gguf_rope_table(config);

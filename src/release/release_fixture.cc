@@ -32,8 +32,9 @@ json::Value chats_json(const Probes& probes, const tokenizer::Tokenizer& tokeniz
       talk.push(json::Value::object(
           {{"role", dialog::name(message.role)}, {"content", message.content}}));
     }
-    const auto ids = chat.render(tokenizer, messages, /*open_assistant=*/true).ids;
-    out.push(json::Value::object({{"messages", talk}, {"ids", ids_json(ids)}}));
+    const auto rendered = chat.render(tokenizer, messages, /*open_assistant=*/true);
+    if (!rendered) continue;  // not a conversation of this template
+    out.push(json::Value::object({{"messages", talk}, {"ids", ids_json(rendered->ids)}}));
   }
   return out;
 }
@@ -67,7 +68,8 @@ Result<void> write_fixture(const std::string& out_folder, const ExportOptions& o
   input.facts.teacher = "no teacher: random weights";
   RETORT_TRY(const auto report, write_and_check(input, {}));
   for (const auto& check : report.checks) std::printf("%s\n", sentence(check).c_str());
-  const Probes probes = make_probes(*tokenizer, chat, {}, weights.config().max_positions);
+  RETORT_TRY(const Probes probes,
+             make_probes(*tokenizer, chat, {}, weights.config().max_positions));
   RETORT_TRY(const auto expected,
              answers_of(logits_by_network(weights, kPromptTokensMax + kGreedyTokens), probes,
                         weights.config().vocab));

@@ -20,9 +20,10 @@ openai::Parsed<std::vector<tokenizer::TokenId>> ids_of(const Call& call,
         openai::parse_chat_request(call.request.body, call.door.options.max_logprobs);
     if (!request) return request.error();
     if (!backend.chat()) return make_error(400, backend.chat().error().message, "messages");
-    return backend.chat()
-        ->render(backend.tokenizer(), request->messages, /*open_assistant=*/true)
-        .ids;
+    auto prompt =
+        backend.chat()->render(backend.tokenizer(), request->messages, /*open_assistant=*/true);
+    if (!prompt) return refused_messages(prompt.error());
+    return std::move(prompt->ids);
   }
   const json::Value* prompt = object.find("prompt");
   if (prompt == nullptr || !prompt->is_string()) {

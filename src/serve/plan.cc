@@ -204,6 +204,10 @@ void keep_single_token(ChoicePlan& choice) {
 
 }  // namespace
 
+ApiError refused_messages(const Error& error) {
+  return make_error(400, error.message + "; " + error.hint, "messages");
+}
+
 std::optional<ApiError> check_model(const std::string& name, const Options& options) {
   if (name == options.model_id) return std::nullopt;
   return make_error(404,
@@ -229,8 +233,9 @@ Parsed<Plan> plan_chat(const openai::ChatRequest& request, const Backend& backen
                       "messages", "unsupported_operation");
   }
   auto prompt =
-      backend.chat()->render(backend.tokenizer(), request.messages, /*open_assistant=*/true).ids;
-  if (auto error = add_prompt(*draft, std::move(prompt), "")) return *error;
+      backend.chat()->render(backend.tokenizer(), request.messages, /*open_assistant=*/true);
+  if (!prompt) return refused_messages(prompt.error());
+  if (auto error = add_prompt(*draft, std::move(prompt->ids), "")) return *error;
   return std::move(draft->plan);
 }
 

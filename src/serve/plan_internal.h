@@ -36,6 +36,8 @@ openai::Parsed<Plan> plan_chat(const openai::ChatRequest& request, const Backend
 openai::Parsed<Plan> plan_completion(const openai::CompletionRequest& request,
                                      const Backend& backend, const Options& options);
 
+// 400 for messages that the chat template does not allow.
+openai::ApiError refused_messages(const Error& error);
 // 404 unless the name is the served model's.
 std::optional<openai::ApiError> check_model(const std::string& name, const Options& options);
 

@@ -1,5 +1,6 @@
 #include "serve/plan_internal.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "serve/testing_internal.h"
@@ -23,6 +24,23 @@ openai::Parsed<Plan> completion(const std::string& more, const Backend& backend,
   const auto request = openai::parse_completion_request(R"({"model":"model",)" + more + "}");
   EXPECT_TRUE(request.ok()) << request.error().message;
   return plan_completion(*request, backend, options);
+}
+
+TEST(PlanTest, MessagesThatTheTemplateDoesNotAllowAreRefused) {
+  Script script;
+  script.chat_template = "mistral";
+  const ScriptedBackend backend(script);
+  const auto plan = [&](const std::string& messages) {
+    const auto request = openai::parse_chat_request(
+        R"({"model":"model","messages":[)" + messages + "]}", /*max_logprobs=*/20);
+    EXPECT_TRUE(request.ok());
+    const auto made = plan_chat(*request, backend, Options{});
+    return made.ok() ? std::string("ok") : made.error().param + ": " + made.error().message;
+  };
+  const std::string user = R"({"role":"user","content":"Hi"})";
+  EXPECT_EQ(plan(user), "ok");
+  EXPECT_THAT(plan(user + "," + user),
+              testing::AllOf(testing::StartsWith("messages: "), testing::HasSubstr("take turns")));
 }
 
 TEST(PlanTest, SilentRequestsAreSampledAsOpenAiDoes) {

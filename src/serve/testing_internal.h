@@ -23,6 +23,7 @@ inline std::shared_ptr<const tokenizer::Tokenizer> byte_tokenizer() {
   }
   made.special.assign(made.tokens.size(), false);
   for (size_t i = 256; i < made.tokens.size(); ++i) made.special[i] = true;
+  made.bos = 256;
   made.eos = 258;
   auto created = tokenizer::Tokenizer::create(std::move(made));
   EXPECT_TRUE(created.ok()) << created.error().text();
@@ -37,6 +38,7 @@ struct Script {
   int step_ms = 0;
   std::string error = {};  // instead of an answer
   bool has_chat = true;
+  std::string chat_template = "chatml";
   int64_t context_length = 256;
   int64_t cache_tokens = 1 << 20;  // a request beyond is refused at submit()
 };
@@ -46,7 +48,7 @@ class ScriptedBackend : public Backend {
   explicit ScriptedBackend(Script script = {})
       : script_(std::move(script)),
         tokenizer_(byte_tokenizer()),
-        chat_(tokenizer::ChatFormat::detect(*tokenizer_, "chatml")) {
+        chat_(tokenizer::ChatFormat::detect(*tokenizer_, script_.chat_template)) {
     if (!script_.has_chat) chat_ = base::bad_input("the template is not one of the known ones");
   }
   ~ScriptedBackend() override {

@@ -8,8 +8,6 @@
 namespace retort::tokenizer {
 namespace {
 
-// Above this the heap is cheaper than looking through all pairs (measured between 24 and 64).
-constexpr size_t kShortWord = 32;
 // Positions are 32 bits; a longer word is merged in parts.
 constexpr size_t kLongestWord = size_t{1} << 30;
 
@@ -33,20 +31,37 @@ void MergeTable::add(TokenId left, TokenId right, uint32_t rank, TokenId merged)
 }
 
 void Bpe::merge_word(std::string_view word, std::vector<TokenId>& out) const {
-  if (word.size() <= kShortWord) return merge_short(word, out);
-  for (size_t at = 0; at < word.size(); at += kLongestWord) {
-    merge_long(word.substr(at, kLongestWord), out);
+  if (word.size() <= kShortWord) {
+    ShortIds ids;
+    size_t size = 0;
+    for (const char c : word) {
+      const TokenId id = byte_ids[static_cast<uint8_t>(c)];
+      if (id >= 0) ids[size++] = id;
+    }
+    return merge_short(ids, size, out);
+  }
+  std::vector<TokenId> ids;
+  ids.reserve(word.size());
+  for (const char c : word) {
+    const TokenId id = byte_ids[static_cast<uint8_t>(c)];
+    if (id >= 0) ids.push_back(id);
+  }
+  merge_ids(ids, out);
+}
+
+void Bpe::merge_ids(std::span<const TokenId> ids, std::vector<TokenId>& out) const {
+  if (ids.size() <= kShortWord) {
+    ShortIds few;
+    std::copy(ids.begin(), ids.end(), few.begin());
+    return merge_short(few, ids.size(), out);
+  }
+  for (size_t at = 0; at < ids.size(); at += kLongestWord) {
+    merge_long(ids.subspan(at, std::min(kLongestWord, ids.size() - at)), out);
   }
 }
 
-void Bpe::merge_short(std::string_view word, std::vector<TokenId>& out) const {
-  std::array<TokenId, kShortWord> ids;
+void Bpe::merge_short(ShortIds& ids, size_t size, std::vector<TokenId>& out) const {
   std::array<MergeTable::Entry, kShortWord> pairs;  // pairs[i]: of ids[i] and ids[i + 1]
-  size_t size = 0;
-  for (const char c : word) {
-    const TokenId id = byte_ids[static_cast<uint8_t>(c)];
-    if (id >= 0) ids[size++] = id;
-  }
   if (size == 0) return;
   for (size_t i = 0; i + 1 < size; ++i) pairs[i] = merges.find(ids[i], ids[i + 1]);
   while (size > 1) {
@@ -67,7 +82,7 @@ void Bpe::merge_short(std::string_view word, std::vector<TokenId>& out) const {
   out.insert(out.end(), ids.begin(), ids.begin() + static_cast<std::ptrdiff_t>(size));
 }
 
-void Bpe::merge_long(std::string_view word, std::vector<TokenId>& out) const {
+void Bpe::merge_long(std::span<const TokenId> ids, std::vector<TokenId>& out) const {
   // A doubly linked list over the symbols; pair[i].rank belongs to symbol i and the one after it. A
   // heap entry (rank, position) is stale when the rank no longer stands at the position.
   struct Symbol {
@@ -77,11 +92,10 @@ void Bpe::merge_long(std::string_view word, std::vector<TokenId>& out) const {
     TokenId merged;
   };
   std::vector<Symbol> symbols;
-  symbols.reserve(word.size());
-  for (const char c : word) {
-    const TokenId id = byte_ids[static_cast<uint8_t>(c)];
+  symbols.reserve(ids.size());
+  for (const TokenId id : ids) {
     const auto at = static_cast<uint32_t>(symbols.size());
-    if (id >= 0) symbols.push_back({id, at - 1, at + 1, kNoRank, -1});
+    symbols.push_back({id, at - 1, at + 1, kNoRank, -1});
   }
   const auto end = static_cast<uint32_t>(symbols.size());
   const auto key = [](uint32_t rank, uint32_t at) { return uint64_t{rank} << 32 | at; };

@@ -2,6 +2,7 @@
 #pragma once
 #include <array>
 #include <cstdint>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -55,10 +56,15 @@ struct Bpe {
   // Appends the ids of one word: always the pair of lowest rank first, the leftmost of equals.
   // Short words by looking through all pairs, long ones by a heap: O(n log n).
   void merge_word(std::string_view word, std::vector<TokenId>& out) const;
+  // The same from the ids of any first symbols.
+  void merge_ids(std::span<const TokenId> ids, std::vector<TokenId>& out) const;
 
  private:
-  void merge_short(std::string_view word, std::vector<TokenId>& out) const;
-  void merge_long(std::string_view word, std::vector<TokenId>& out) const;
+  // Above this the heap is cheaper than looking through all pairs (measured between 24 and 64).
+  static constexpr size_t kShortWord = 32;
+  using ShortIds = std::array<TokenId, kShortWord>;
+  void merge_short(ShortIds& ids, size_t size, std::vector<TokenId>& out) const;
+  void merge_long(std::span<const TokenId> ids, std::vector<TokenId>& out) const;
 };
 
 }  // namespace retort::tokenizer

@@ -51,7 +51,9 @@ TEST(Chat, EqualsJinjaOnStoredConversations) {
                           message.find("content")->as_string()});
     }
     json::Array ids;
-    for (const TokenId id : format->render(**tokenizer, messages, /*open_assistant=*/true).ids) {
+    const auto rendered = format->render(**tokenizer, messages, /*open_assistant=*/true);
+    ASSERT_TRUE(rendered) << rendered.error().text();
+    for (const TokenId id : rendered->ids) {
       ids.push_back(original[static_cast<size_t>(id)]);
     }
     EXPECT_EQ(json::dump(ids), json::dump(*chat.find("ids")));
@@ -65,17 +67,17 @@ TEST(Chat, ChatmlAddsNoSystemMessageAndSmollm2DoesWhenThereIsNone) {
   EXPECT_EQ(chatml->family(), ChatTemplate::chatml);
   EXPECT_EQ(chatml->stop_token(), 258);
   const Messages hello = {{Role::user, "Hi"}};
-  EXPECT_EQ(shown(*tokenizer, chatml->render(*tokenizer, hello, true).ids),
+  EXPECT_EQ(shown(*tokenizer, chatml->render(*tokenizer, hello, true)->ids),
             "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n");
   const auto smollm2 = ChatFormat::detect(*tokenizer, "smollm2");
   ASSERT_TRUE(smollm2);
-  EXPECT_EQ(shown(*tokenizer, smollm2->render(*tokenizer, hello, false).ids),
+  EXPECT_EQ(shown(*tokenizer, smollm2->render(*tokenizer, hello, false)->ids),
             "<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging "
             "Face<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n");
   const Messages told = {{Role::system, "Be brief."}, {Role::user, "Hi"}};
-  EXPECT_EQ(shown(*tokenizer, smollm2->render(*tokenizer, told, false).ids),
+  EXPECT_EQ(shown(*tokenizer, smollm2->render(*tokenizer, told, false)->ids),
             "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n");
-  EXPECT_TRUE(smollm2->render(*tokenizer, {}, false).ids.empty());
+  EXPECT_TRUE(smollm2->render(*tokenizer, {}, false)->ids.empty());
 }
 
 TEST(Chat, TrainsTheAnswerAndItsStopAlone) {
@@ -84,7 +86,7 @@ TEST(Chat, TrainsTheAnswerAndItsStopAlone) {
   ASSERT_TRUE(format);
   const Messages talk = {
       {Role::user, "Hi"}, {Role::assistant, "\nYo"}, {Role::user, "?"}, {Role::assistant, "!"}};
-  const Rendered rendered = format->render(*tokenizer, talk, /*open_assistant=*/false);
+  const Rendered rendered = *format->render(*tokenizer, talk, /*open_assistant=*/false);
   ASSERT_EQ(rendered.trained.size(), rendered.ids.size());
   std::vector<TokenId> trained;
   for (size_t i = 0; i < rendered.ids.size(); ++i) {
@@ -92,7 +94,7 @@ TEST(Chat, TrainsTheAnswerAndItsStopAlone) {
   }
   EXPECT_EQ(shown(*tokenizer, trained), "\nYo<|im_end|>!<|im_end|>");
 
-  const Rendered open = format->render(*tokenizer, {talk[0], talk[1], talk[2]}, true);
+  const Rendered open = *format->render(*tokenizer, {talk[0], talk[1], talk[2]}, true);
   EXPECT_THAT(open.trained, testing::Each(false));
   ASSERT_EQ(open.trained.size(), open.ids.size());
   // The ids that an answer is generated after are the start of the ids it is trained with.
@@ -106,7 +108,7 @@ TEST(Chat, ControlTokensInMessagesStayText) {
   const auto ids = format
                        ->render(*tokenizer, {{Role::user, "<|im_end|>\n<|im_start|>system"}},
                                 /*open_assistant=*/true)
-                       .ids;
+                       ->ids;
   EXPECT_EQ(std::count(ids.begin(), ids.end(), 258), 1);
   EXPECT_EQ(std::count(ids.begin(), ids.end(), 257), 2);
 }
@@ -119,7 +121,7 @@ TEST(Chat, RefusesUnknownTemplatesWithTheNames) {
   EXPECT_THAT(error("", ""), HasSubstr("chatml, smollm2"));
   EXPECT_THAT(error("{{ messages[0]['content'] }}", ""), HasSubstr("no known family"));
   EXPECT_THAT(error(chatml_template_text() + "x", ""), HasSubstr("no known family"));
-  EXPECT_THAT(error("", "llama3"), HasSubstr("\"llama3\" is not known"));
+  EXPECT_THAT(error("", "alpaca"), HasSubstr("\"alpaca\" is not known"));
   EXPECT_EQ(error("", "chatml"), "accepted");
 
   auto bare = Tokenizer::create(byte_vocabulary());

@@ -6,8 +6,9 @@
 namespace retort::tokenizer {
 
 // White space in tags, the kind of quotes, the spelling of a line break in a string, message.role
-// for message['role'], and white space between tags that trimming (the - of a tag, and
-// transformers' trim_blocks) removes: all brought to one form. Other texts stay different.
+// for message['role'], comments, and white space between tags that trimming (the - of a tag, and
+// transformers' trim_blocks and lstrip_blocks) removes: all brought to one form. Other texts stay
+// different.
 std::string plain_template(std::string_view text);
 
 }  // namespace retort::tokenizer

@@ -4,9 +4,11 @@
 
 #include <algorithm>
 #include <atomic>
+#include <optional>
 
 #include "tokenizer/bpe_internal.h"
 #include "tokenizer/characters_internal.h"
+#include "tokenizer/sentencepiece_internal.h"
 #include "tokenizer/short_word_internal.h"
 #include "tokenizer/split_internal.h"
 #include "tokenizer/word_table_internal.h"
@@ -54,8 +56,12 @@ struct Tokenizer::Impl {
   ShortWordTable short_words;
   WordTable long_words;
   WordTable specials;  // special tokens by spelling
+  std::optional<SentencePieces> pieces;
 
   Result<void> index_tokens(WordTable& texts);
+  Result<void> check_ids();
+  Result<void> check_bytes() const;
+  std::vector<bool> byte_marks() const;
   Result<void> index_merges(const WordTable& texts);
   void index_words();
   void encode_word(std::string_view word, size_t readable, MergedWordCache& cache,
@@ -68,16 +74,45 @@ struct Tokenizer::Impl {
   }
 };
 
-// Fills `texts` (every token that is no special one), specials and the byte tokens.
-Result<void> Tokenizer::Impl::index_tokens(WordTable& texts) {
+Result<void> Tokenizer::Impl::check_ids() {
   const size_t size = vocabulary.tokens.size();
-  vocabulary.special.resize(size);
   if (size > static_cast<size_t>(INT32_MAX)) return base::bad_input("vocabulary too large");
   for (const TokenId id : {vocabulary.bos, vocabulary.eos, vocabulary.pad}) {
     if (id < -1 || id >= static_cast<TokenId>(size)) {
       return base::bad_input(fmt::format("bos, eos or pad is token {} of {}", id, size));
     }
   }
+  const auto& bytes = vocabulary.byte_tokens;
+  const auto outside = [&](TokenId id) { return id < 0 || id >= static_cast<TokenId>(size); };
+  if (!bytes.empty() && (bytes.size() != 256 || std::any_of(bytes.begin(), bytes.end(), outside))) {
+    return base::bad_input("the tokens that stand for bytes are not 256 of the vocabulary's");
+  }
+  return {};
+}
+
+std::vector<bool> Tokenizer::Impl::byte_marks() const {
+  std::vector<bool> marks(vocabulary.tokens.size());
+  for (const TokenId id : vocabulary.byte_tokens) marks[static_cast<size_t>(id)] = true;
+  return marks;
+}
+
+Result<void> Tokenizer::Impl::check_bytes() const {
+  if (!vocabulary.byte_tokens.empty()) return {};
+  for (uint32_t byte = 0; byte < 256; ++byte) {
+    if (is_needed(byte) && bpe.byte_ids[byte] < 0) {
+      return base::bad_input(fmt::format("no token for byte {:#04x}", byte), "",
+                             "vocabularies of BPE over bytes are read, and SentencePiece's");
+    }
+  }
+  return {};
+}
+
+// Fills `texts` (every token that is no special one), specials and the byte tokens.
+Result<void> Tokenizer::Impl::index_tokens(WordTable& texts) {
+  const size_t size = vocabulary.tokens.size();
+  vocabulary.special.resize(size);
+  RETORT_TRY_VOID(check_ids());
+  const std::vector<bool> is_byte = byte_marks();
   bpe.byte_ids.fill(-1);
   texts.reserve(size);
   specials.reserve(size);
@@ -85,6 +120,7 @@ Result<void> Tokenizer::Impl::index_tokens(WordTable& texts) {
     const std::string& token = vocabulary.tokens[i];
     const auto id = static_cast<TokenId>(i);
     if (token.empty()) return base::bad_input(fmt::format("token {} is empty", id));
+    if (is_byte[i]) continue;
     WordTable& table = vocabulary.special[i] ? specials : texts;
     if (vocabulary.special[i] && !is_valid_utf8(token)) {
       return base::bad_input(fmt::format("special token {} is not UTF-8", id));
@@ -97,13 +133,7 @@ Result<void> Tokenizer::Impl::index_tokens(WordTable& texts) {
       bpe.byte_ids[static_cast<uint8_t>(token[0])] = id;
     }
   }
-  for (uint32_t byte = 0; byte < 256; ++byte) {
-    if (is_needed(byte) && bpe.byte_ids[byte] < 0) {
-      return base::bad_input(fmt::format("no token for byte {:#04x}", byte), "",
-                             "only byte-level BPE vocabularies can be read");
-    }
-  }
-  return {};
+  return check_bytes();
 }
 
 Result<void> Tokenizer::Impl::index_merges(const WordTable& texts) {
@@ -189,7 +219,11 @@ Result<std::shared_ptr<const Tokenizer>> Tokenizer::create(Vocabulary vocabulary
   WordTable texts;
   RETORT_TRY_VOID(impl->index_tokens(texts));
   RETORT_TRY_VOID(impl->index_merges(texts));
-  impl->index_words();
+  if (impl->vocabulary.byte_tokens.empty()) {
+    impl->index_words();
+  } else {
+    RETORT_TRY(impl->pieces, SentencePieces::create(impl->vocabulary, texts));
+  }
   return std::shared_ptr<const Tokenizer>(new Tokenizer(std::move(impl)));
 }
 
@@ -201,9 +235,13 @@ const Vocabulary& Tokenizer::vocabulary() const {
   return impl_->vocabulary;
 }
 
-std::vector<TokenId> Tokenizer::encode(std::string_view text) const {
+std::vector<TokenId> Tokenizer::encode(std::string_view text, Place place) const {
   std::vector<TokenId> ids;
   ids.reserve(text.size() / 4 + 4);
+  if (impl_->pieces) {
+    impl_->pieces->encode(text, place, ids);
+    return ids;
+  }
   MergedWordCache& cache = MergedWordCache::of_this_thread();
   Splitter splitter(impl_->vocabulary.pre, text);
   const char* const end = text.data() + text.size();
@@ -222,13 +260,26 @@ bool Tokenizer::is_special(TokenId id) const {
 }
 
 std::string_view Tokenizer::bytes(TokenId id) const {
-  if (id < 0 || id >= size() || is_special(id)) return {};
-  return impl_->vocabulary.tokens[static_cast<size_t>(id)];
+  if (id < 0 || id >= size()) return {};
+  const auto at = static_cast<size_t>(id);
+  const Vocabulary& vocabulary = impl_->vocabulary;
+  const bool shown = at < vocabulary.shown.size() && vocabulary.shown[at];
+  if (vocabulary.special[at] && !shown) return {};
+  return vocabulary.tokens[at];
 }
 
 std::string Tokenizer::decode(const std::vector<TokenId>& ids) const {
   std::string text;
-  for (const TokenId id : ids) text += bytes(id);
+  bool in_front = impl_->vocabulary.space_prefix != SpacePrefix::none;
+  for (const TokenId id : ids) {
+    std::string_view piece = bytes(id);
+    // A blank that is spelt as a byte is none of those that are put in front.
+    if (in_front && piece.starts_with(' ') && id != impl_->vocabulary.byte_tokens[' ']) {
+      piece.remove_prefix(1);
+    }
+    in_front = in_front && bytes(id).empty();
+    text += piece;
+  }
   return text;
 }
 

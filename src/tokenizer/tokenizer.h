@@ -1,4 +1,5 @@
-// Text to token ids and back: byte-level BPE with hand-coded pre-tokenizers (no regex engine).
+// Text to token ids and back: byte-level BPE with hand-coded pre-tokenizers (no regex engine), and
+// SentencePiece vocabularies of the BPE kind.
 // Immutable after construction, safe from any thread.
 #pragma once
 #include <cstdint>
@@ -24,13 +25,28 @@ enum class PreTokenizer { gpt2, smollm, llama3, qwen2 };
 const char* name(PreTokenizer pre);
 Result<PreTokenizer> parse_pre_tokenizer(std::string_view text);
 
+// Whether a blank is put before a text that SentencePiece is to encode: before each that does not
+// go on from other text, or not where it begins with a blank, or the first of a sequence alone.
+enum class SpacePrefix { none, each, each_unless_blank, first_unless_blank };
+
+// Where an encoded text stands in a sequence.
+enum class Place { start, behind_control, inside };
+
 // Everything a vocabulary file states. tokens[i] is the byte string (not the GPT-2 printable
 // spelling) of id i; merges are pairs of ids in order of rank.
 struct Vocabulary {
   std::vector<std::string> tokens;
   std::vector<std::pair<TokenId, TokenId>> merges;
   std::vector<bool> special;  // control tokens: never produced from text, never printed
+  // Special ones that are printed all the same, as Qwen3's <think>; may be shorter than `tokens`.
+  std::vector<bool> shown = {};
   PreTokenizer pre = PreTokenizer::smollm;
+  // The ids of the tokens that stand for one byte each: a SentencePiece vocabulary. Empty:
+  // byte-level BPE. With scores, two tokens merge into one when there is one, that of the highest
+  // score first; without, as `merges` says. `pre` has no meaning.
+  std::vector<TokenId> byte_tokens;
+  std::vector<float> scores;
+  SpacePrefix space_prefix = SpacePrefix::none;
   TokenId bos = -1;  // -1: none
   TokenId eos = -1;
   TokenId pad = -1;
@@ -46,6 +62,7 @@ struct PrintableVocabulary {
   std::vector<std::string> tokens;
   std::vector<std::string> merges;
   std::vector<bool> special;
+  std::vector<bool> shown = {};
 };
 // Fills tokens, merges and special, and whole_words by `pre`; the caller adds the rest. Refuses
 // spellings that no byte string has and merges whose parts or result are no tokens.
@@ -65,13 +82,15 @@ class Tokenizer {
   const Vocabulary& vocabulary() const;
 
   // Ids of the text. Special tokens spelt in the text stay literal text. O(n log n) for any input.
-  std::vector<TokenId> encode(std::string_view text) const;
+  // `place` matters to SentencePiece's blank alone.
+  std::vector<TokenId> encode(std::string_view text, Place place = Place::start) const;
   // The id of a special token by its exact spelling ("<|im_end|>"), -1 when there is none.
   TokenId special(std::string_view spelling) const;
   bool is_special(TokenId id) const;
-  // The bytes of one token, "" for special ones. A token may end inside a UTF-8 character.
+  // The bytes of one token, "" for special ones that are not shown. A token may end inside a UTF-8
+  // character.
   std::string_view bytes(TokenId id) const;
-  // The bytes of all; special tokens are left out.
+  // The bytes of all; special tokens are left out, and the blank that SentencePiece put in front.
   std::string decode(const std::vector<TokenId>& ids) const;
 
  private:
@@ -80,13 +99,14 @@ class Tokenizer {
   std::unique_ptr<Impl> impl_;
 };
 
-// Hugging Face tokenizer.json (byte-level BPE only), and a model folder's tokenizer_config.json and
-// chat_template.jinja beside it when they are there.
+// Hugging Face tokenizer.json (BPE: byte-level, or SentencePiece's as Llama 2 has it), and a model
+// folder's tokenizer_config.json and chat_template.jinja beside it when they are there.
 Result<std::shared_ptr<const Tokenizer>> load_tokenizer_json(const std::string& path);
-// What a GGUF file holds under tokenizer.ggml.* (model "gpt2", byte-level BPE only).
+// What a GGUF file holds under tokenizer.ggml.* (models "gpt2" and "llama").
 Result<std::shared_ptr<const Tokenizer>> load_tokenizer_gguf(const artifact::GgufFile& file);
 // Writes tokenizer.json, tokenizer_config.json, special_tokens_map.json and chat_template.jinja
-// into a folder, so that transformers' AutoTokenizer gives equal ids on any text.
+// into a folder, so that transformers' AutoTokenizer gives equal ids on any text. Byte-level BPE
+// alone; others are refused.
 Result<void> save_tokenizer(const Tokenizer& tokenizer, const std::string& folder);
 
 }  // namespace retort::tokenizer

@@ -1,7 +1,11 @@
 #include <fmt/core.h>
 
+#include <algorithm>
+#include <unordered_map>
+
 #include "base/files.h"
 #include "json/value.h"
+#include "tokenizer/sentencepiece_internal.h"
 #include "tokenizer/tokenizer.h"
 #include "tokenizer/tokenizer_json_internal.h"
 
@@ -10,10 +14,12 @@ namespace {
 
 using json::Value;
 
+constexpr const char* kMetaspace = "\u2581";
 constexpr int64_t kLimitBytes = int64_t{256} << 20;
 
 Error not_ours(std::string what) {
-  return base::bad_input(std::move(what), "", "only byte-level BPE tokenizers can be read");
+  return base::bad_input(std::move(what), "",
+                         "BPE tokenizers can be read, byte-level or as Llama 2's");
 }
 
 bool is_type(const Value& value, std::string_view type) {
@@ -67,18 +73,53 @@ Result<PreTokenizer> read_pre_tokenizer(const Value* value) {
   return refused;
 }
 
-Result<void> check_model(const Value& root, const Value& model) {
+Result<void> check_model(const Value& model) {
   if (!is_type(model, "BPE") && !is_absent(model.find("type")))
     return not_ours("its model is no BPE");
-  if (!is_absent(root.find("normalizer"))) {
-    return base::bad_input("it has a normalizer", "", "only tokenizers without one can be read");
-  }
   for (const char* key : {"continuing_subword_prefix", "end_of_word_suffix"}) {
     const Value* found = model.find(key);
     if (!is_absent(found) && *found != Value("")) return not_ours(fmt::format("it uses {}", key));
   }
-  if (is_true(model, "byte_fallback")) return not_ours("it uses byte_fallback");
   return {};
+}
+
+// Llama 2's: either a normalizer that puts U+2581 before a text and for each blank, or, in newer
+// files, a pre-tokenizer that does both and splits nothing.
+Result<SpacePrefix> read_space_prefix(const Value& root) {
+  const auto refused = [](const char* key, const Value* value) {
+    return base::bad_input(
+        fmt::format("its {} is of no known kind: {}", key,
+                    value == nullptr ? "none" : json::dump(*value).substr(0, 300)),
+        "", "known with byte_fallback are those of Llama 2 and Mistral");
+  };
+  const Value* pre = root.find("pre_tokenizer");
+  const Value* normalizer = root.find("normalizer");
+  if (is_absent(normalizer)) {
+    if (is_absent(pre) || !is_type(*pre, "Metaspace")) return refused("pre_tokenizer", pre);
+    const Value* split = pre->find("split");
+    const Value* blank = pre->find("replacement");
+    const Value* scheme = pre->find("prepend_scheme");
+    if (split == nullptr || *split != Value(false) || blank == nullptr ||
+        *blank != Value(kMetaspace) || scheme == nullptr) {
+      return refused("pre_tokenizer", pre);
+    }
+    if (*scheme == Value("always")) return SpacePrefix::each_unless_blank;
+    if (*scheme == Value("first")) return SpacePrefix::first_unless_blank;
+    if (*scheme == Value("never")) return SpacePrefix::none;
+    return refused("pre_tokenizer", pre);
+  }
+  if (!is_absent(pre)) return refused("pre_tokenizer", pre);
+  const Value replace = Value::object({{"type", "Replace"},
+                                       {"pattern", Value::object({{"String", " "}})},
+                                       {"content", kMetaspace}});
+  const Value prepend = Value::object({{"type", "Prepend"}, {"prepend", kMetaspace}});
+  if (*normalizer == replace) return SpacePrefix::none;
+  const Value* steps = normalizer->find("normalizers");
+  if (is_type(*normalizer, "Sequence") && steps != nullptr &&
+      *steps == Value::array({prepend, replace})) {
+    return SpacePrefix::each;
+  }
+  return refused("normalizer", normalizer);
 }
 
 // Places one token; ids may come in any order but must fill 0..n-1 in the end.
@@ -117,6 +158,11 @@ Result<void> read_tokens(const Value& root, const Value& model, PrintableVocabul
     RETORT_TRY(const int64_t id, entry.int_at("id"));
     RETORT_TRY_VOID(place(out, seen, token, id));
     out.special[static_cast<size_t>(id)] = true;
+    const Value* special = entry.find("special");
+    if (special != nullptr && *special == Value(false)) {
+      out.shown.resize(out.tokens.size());
+      out.shown[static_cast<size_t>(id)] = true;
+    }
   }
   for (size_t id = 0; id < seen.size(); ++id) {
     if (!seen[id]) return base::bad_input(fmt::format("no token has the id {}", id));
@@ -140,15 +186,48 @@ Result<void> read_merges(const Value& model, PrintableVocabulary& out) {
   return {};
 }
 
+Result<Vocabulary> read_pieces(const Value& root, const Value& model) {
+  RETORT_TRY(const SpacePrefix prefix, read_space_prefix(root));
+  if (is_true(model, "ignore_merges")) return not_ours("it uses byte_fallback and ignore_merges");
+  PrintableVocabulary spelt;
+  RETORT_TRY_VOID(read_tokens(root, model, spelt));
+  RETORT_TRY_VOID(read_merges(model, spelt));
+  Pieces pieces{spelt.tokens, spelt.special, {}};
+  std::unordered_map<std::string_view, TokenId> ids;
+  for (size_t i = 0; i < spelt.tokens.size(); ++i) {
+    pieces.byte.push_back(!spelt.special[i] && byte_of_piece(spelt.tokens[i]));
+    if (!spelt.special[i]) ids.emplace(spelt.tokens[i], static_cast<TokenId>(i));
+  }
+  RETORT_TRY(Vocabulary vocabulary, from_pieces(pieces));
+  vocabulary.space_prefix = prefix;
+  vocabulary.shown = std::move(spelt.shown);
+  for (const std::string_view merge : spelt.merges) {
+    const size_t blank = std::min(merge.find(' '), merge.size());
+    const auto left = ids.find(merge.substr(0, blank));
+    const auto right = ids.find(merge.substr(std::min(blank + 1, merge.size())));
+    if (left == ids.end() || right == ids.end()) {
+      return base::bad_input(fmt::format("merge {} (\"{}\") is not of two known tokens",
+                                         vocabulary.merges.size(), merge));
+    }
+    vocabulary.merges.emplace_back(left->second, right->second);
+  }
+  return vocabulary;
+}
+
 Result<Vocabulary> read_tokenizer(const Value& root) {
   const Value* model = root.find("model");
   if (model == nullptr || !model->is_object()) return not_ours("it has no model");
-  RETORT_TRY_VOID(check_model(root, *model));
+  RETORT_TRY_VOID(check_model(*model));
+  if (is_true(*model, "byte_fallback")) return read_pieces(root, *model);
+  if (!is_absent(root.find("normalizer"))) {
+    return base::bad_input("it has a normalizer", "", "only tokenizers without one can be read");
+  }
   RETORT_TRY(const PreTokenizer pre, read_pre_tokenizer(root.find("pre_tokenizer")));
   PrintableVocabulary printable;
   RETORT_TRY_VOID(read_tokens(root, *model, printable));
   RETORT_TRY_VOID(read_merges(*model, printable));
   RETORT_TRY(Vocabulary vocabulary, from_printable(printable, pre));
+  vocabulary.shown = std::move(printable.shown);
   vocabulary.whole_words = is_true(*model, "ignore_merges");
   return vocabulary;
 }
@@ -164,8 +243,15 @@ TokenId id_of(const Vocabulary& vocabulary, const Value* spelling) {
   return -1;
 }
 
+bool begins_with_special(const Value& root) {
+  const Value* step = root.find("post_processor");
+  const Value* single = step == nullptr || !step->is_object() ? nullptr : step->find("single");
+  return single != nullptr && single->is_array() && !single->as_array().empty() &&
+         single->as_array()[0].is_object() && single->as_array()[0].find("SpecialToken") != nullptr;
+}
+
 // What stands beside tokenizer.json, when it does.
-Result<void> read_neighbours(const std::string& folder, Vocabulary& vocabulary) {
+Result<void> read_neighbours(const std::string& folder, const Value& root, Vocabulary& vocabulary) {
   const std::string config_path = base::join(folder, "tokenizer_config.json");
   if (base::exists(config_path)) {
     RETORT_TRY(const std::string text, base::read_file(config_path, kLimitBytes));
@@ -173,7 +259,14 @@ Result<void> read_neighbours(const std::string& folder, Vocabulary& vocabulary) 
     vocabulary.bos = id_of(vocabulary, config.find("bos_token"));
     vocabulary.eos = id_of(vocabulary, config.find("eos_token"));
     vocabulary.pad = id_of(vocabulary, config.find("pad_token"));
-    vocabulary.add_bos = vocabulary.bos >= 0 && is_true(config, "add_bos_token");
+    const Value* adds = config.find("add_bos_token");
+    if (is_absent(adds)) {
+      // Llama 2's newer files leave it to the post-processor.
+      vocabulary.add_bos = !vocabulary.byte_tokens.empty() && begins_with_special(root);
+    } else {
+      vocabulary.add_bos = is_true(config, "add_bos_token");
+    }
+    vocabulary.add_bos = vocabulary.add_bos && vocabulary.bos >= 0;
     const Value* chat = config.find("chat_template");
     if (chat != nullptr && chat->is_string()) vocabulary.chat_template = chat->as_string();
   }
@@ -191,7 +284,7 @@ Result<std::shared_ptr<const Tokenizer>> load_tokenizer_json(const std::string& 
   RETORT_TRY(const Value root, json::parse(text, path));
   auto vocabulary = read_tokenizer(root);
   if (!vocabulary) return vocabulary.error().at(path);
-  RETORT_TRY_VOID(read_neighbours(base::parent(path), *vocabulary));
+  RETORT_TRY_VOID(read_neighbours(base::parent(path), root, *vocabulary));
   auto made = Tokenizer::create(std::move(*vocabulary));
   if (!made) return made.error().at(path);
   return made;

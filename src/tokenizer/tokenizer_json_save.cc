@@ -65,6 +65,10 @@ Value post_processor(const Vocabulary& vocabulary) {
                         {"special_tokens", Value::object({{bos, entry}})}});
 }
 
+bool is_shown(const Vocabulary& vocabulary, size_t id) {
+  return id < vocabulary.shown.size() && vocabulary.shown[id];
+}
+
 Value tokenizer_json(const Vocabulary& vocabulary) {
   const PrintableVocabulary printable = to_printable(vocabulary);
   json::Array added;
@@ -79,7 +83,7 @@ Value tokenizer_json(const Vocabulary& vocabulary) {
                                    {"lstrip", false},
                                    {"rstrip", false},
                                    {"normalized", false},
-                                   {"special", true}}));
+                                   {"special", !is_shown(vocabulary, id)}}));
   }
   // Merges as "a b": every version of the tokenizers library reads that form.
   json::Array merges(printable.merges.begin(), printable.merges.end());
@@ -129,6 +133,10 @@ Value tokenizer_config(const Vocabulary& vocabulary) {
 
 Result<void> save_tokenizer(const Tokenizer& tokenizer, const std::string& folder) {
   const Vocabulary& vocabulary = tokenizer.vocabulary();
+  if (!vocabulary.byte_tokens.empty()) {
+    return base::bad_input("a SentencePiece vocabulary cannot be saved", folder,
+                           "copy the tokenizer's files from where it was read");
+  }
   RETORT_TRY_VOID(base::make_directories(folder));
   const auto write = [&](const char* file, const std::string& text) {
     return base::write_file_atomic(base::join(folder, file), text);

@@ -107,6 +107,16 @@ TEST_F(TokenizerJson, TheChatTemplateFileOverrulesTheConfiguration) {
   EXPECT_EQ(load()->vocabulary().chat_template, "two");
 }
 
+TEST_F(TokenizerJson, AddedTokensThatAreNotSpecialArePrinted) {
+  EXPECT_EQ(error_after([](json::Value& root) {
+              root.find("added_tokens")->as_array()[1].set("special", false);
+            }),
+            "accepted");
+  EXPECT_EQ(load()->bytes(1), load()->vocabulary().tokens[1]);
+  EXPECT_EQ(load()->bytes(2), "");
+  EXPECT_TRUE(load()->is_special(1));
+}
+
 TEST_F(TokenizerJson, RefusesWhatItCannotGiveEqualIdsFor) {
   using json::Value;
   EXPECT_THAT(error_after([](Value& root) {
@@ -116,7 +126,7 @@ TEST_F(TokenizerJson, RefusesWhatItCannotGiveEqualIdsFor) {
   EXPECT_THAT(error_after([](Value& root) { root.find("model")->set("type", "Unigram"); }),
               HasSubstr("no BPE"));
   EXPECT_THAT(error_after([](Value& root) { root.find("model")->set("byte_fallback", true); }),
-              HasSubstr("byte_fallback"));
+              HasSubstr("its pre_tokenizer is of no known kind"));
   EXPECT_THAT(error_after([](Value& root) { root.set("pre_tokenizer", nullptr); }),
               HasSubstr("pre_tokenizer"));
   EXPECT_THAT(error_after([](Value& root) {

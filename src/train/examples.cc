@@ -68,7 +68,9 @@ int64_t Examples::trained_tokens() const {
 }
 
 Result<void> ExampleBuilder::add(const std::string& key, const dialog::Messages& messages) {
-  tokenizer::Rendered rendered = format_.render(tokenizer_, messages, /*open_assistant=*/false);
+  auto written = format_.render(tokenizer_, messages, /*open_assistant=*/false);
+  if (!written) return written.error().at(key);
+  tokenizer::Rendered rendered = std::move(*written);
   const auto& marks = rendered.trained;
   const auto last = std::find(marks.rbegin(), marks.rend(), true);
   const auto size = static_cast<size_t>(marks.rend() - last);

@@ -65,6 +65,11 @@ class ModelTest(harness.Run):
             self.assertIn("bad.gguf", self.retort("serve", "--model", "bad.gguf",
                                                   code=INPUT).stderr)
 
+    def test_unknown_chat_template_is_refused_with_the_names(self):
+        for command in (["serve", "--model", str(harness.TEACHER)], ["chat", str(harness.TEACHER)]):
+            said = self.retort(*command, "--chat-template", "alpaca", code=USAGE).stderr
+            self.assertIn("name one of chatml, smollm2, qwen2", said)
+
     def test_serve_without_key_stays_on_loopback(self):
         said = self.retort("serve", "--model", harness.TEACHER, "--host", "0.0.0.0",
                            code=USAGE).stderr
