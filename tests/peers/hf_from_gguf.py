@@ -1,6 +1,7 @@
-"""A GGUF's weights, dequantised, as a Hugging Face folder that transformers opens.
+"""SmolLM2's GGUF, dequantised, as a Hugging Face folder that transformers opens; its tokenizer in
+OUT/tokenizer.
 
-    hf_from_gguf.py MODEL.gguf TOKENIZER_FOLDER OUT
+    hf_from_gguf.py MODEL.gguf OUT
 """
 
 import pathlib
@@ -8,6 +9,7 @@ import sys
 
 import gguf
 import numpy
+import tokenizers
 import torch
 import transformers
 
@@ -26,7 +28,25 @@ def unpaired(weight, heads):
             .reshape(rows, width))
 
 
-def convert(model, tokenizer, out):
+def tokenizer_of(reader):
+    """Hugging Face's tokenizer over the file's vocabulary, split as SmolLM2's is."""
+    tokens = reader.fields["tokenizer.ggml.tokens"].contents()
+    merges = reader.fields["tokenizer.ggml.merges"].contents()
+    kinds = reader.fields["tokenizer.ggml.token_type"].contents()
+    tokenizer = tokenizers.Tokenizer(tokenizers.models.BPE(
+        vocab={token: i for i, token in enumerate(tokens)},
+        merges=[tuple(merge.split(" ")) for merge in merges]))
+    split = tokenizers.pre_tokenizers
+    tokenizer.pre_tokenizer = split.Sequence([split.Digits(individual_digits=True),
+                                              split.ByteLevel(add_prefix_space=False)])
+    tokenizer.decoder = tokenizers.decoders.ByteLevel()
+    tokenizer.add_special_tokens([token for token, kind in zip(tokens, kinds)
+                                  if kind == gguf.TokenType.CONTROL])
+    return transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer,
+                                                bos_token="<|im_start|>", eos_token="<|im_end|>")
+
+
+def convert(model, out):
     reader = gguf.GGUFReader(model)
 
     def number(key, otherwise=None):
@@ -58,11 +78,10 @@ def convert(model, tokenizer, out):
     if unknown or [name for name in missing if not (tied and name == "lm_head.weight")]:
         raise SystemExit(f"missing {missing}, unknown {unknown}")
     network.save_pretrained(out)
-    # Named by its class: by the model's type alone transformers would take Llama's own tokenizer.
-    transformers.PreTrainedTokenizerFast(
-        tokenizer_file=str(pathlib.Path(tokenizer) / "tokenizer.json"),
-        eos_token="<|im_end|>", bos_token="<|im_start|>").save_pretrained(out)
+    # In a folder without config.json: beside one of type llama, AutoTokenizer takes Llama's own
+    # way of splitting text whatever tokenizer.json says.
+    tokenizer_of(reader).save_pretrained(pathlib.Path(out) / "tokenizer")
 
 
 if __name__ == "__main__":
-    convert(*sys.argv[1:4])
+    convert(*sys.argv[1:3])
