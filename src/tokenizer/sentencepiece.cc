@@ -12,6 +12,8 @@ namespace retort::tokenizer {
 namespace {
 
 constexpr std::string_view kBlank = "\u2581";
+// Every split of a token is looked up, which costs its length squared; real ones have under 100.
+constexpr size_t kLongestPiece = 4096;
 
 size_t character_size(std::string_view text, size_t at) {
   return character_at(class_table(), text, at).size_bytes;
@@ -135,6 +137,10 @@ Result<void> SentencePieces::merge_by_score(const Vocabulary& vocabulary, const 
       return base::bad_input(fmt::format("the score of token {} is no number", i));
     }
     if (texts.find(vocabulary.tokens[i]) != static_cast<TokenId>(i)) continue;
+    if (vocabulary.tokens[i].size() > kLongestPiece) {
+      return base::bad_input(fmt::format("token {} has {} bytes", i, vocabulary.tokens[i].size()),
+                             "", fmt::format("pieces of up to {} are read", kLongestPiece));
+    }
     order.push_back(i);
     splits += vocabulary.tokens[i].size() - 1;
   }

@@ -4,7 +4,6 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
-#include <chrono>
 #include <functional>
 
 #include "artifact/gguf.h"
@@ -174,9 +173,8 @@ TEST(SentencePiece, ChatTextBehindAControlTokenGetsItsBlank) {
   EXPECT_EQ(std::count(whole->trained.begin(), whole->trained.end(), true), std::ssize(answer) + 1);
 }
 
-// A megabyte that nothing splits.
-TEST(SentencePiece, LongTextsAreFast) {
-  const auto start = std::chrono::steady_clock::now();
+// A megabyte that nothing splits: in quadratic time this test would take hours.
+TEST(SentencePiece, LongTextsEnd) {
   const auto tokenizer = make(small({{"a", 0.f},
                                      {"b", 0.f},
                                      {"▁", 0.f},
@@ -188,8 +186,6 @@ TEST(SentencePiece, LongTextsAreFast) {
   EXPECT_LT(tokenizer->encode(std::string(1 << 20, 'a')).size(), size_t{1} << 19);
   EXPECT_LT(tokenizer->encode(std::string(1 << 20, ' ')).size(), size_t{1} << 20);
   EXPECT_EQ(tokenizer->encode(std::string(1 << 20, '~')).size(), (size_t{1} << 20) + 1);
-  const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - start;
-  EXPECT_LT(spent.count(), 20.0);  // quadratic would be hours
 }
 
 TEST(SentencePiece, RefusesVocabulariesThatCannotWork) {
@@ -202,6 +198,8 @@ TEST(SentencePiece, RefusesVocabulariesThatCannotWork) {
   EXPECT_THAT(error(few), HasSubstr("259 scores for 260 tokens"));
   Vocabulary odd = small({{"a", NAN}});
   EXPECT_THAT(error(odd), HasSubstr("token 259 is no number"));
+  Vocabulary endless = small({{std::string(5000, 'a'), 0.f}});
+  EXPECT_THAT(error(endless), HasSubstr("token 259 has 5000 bytes"));
   Vocabulary twice = small({{"a", 0.f}, {"a", 0.f}});
   EXPECT_THAT(error(twice), HasSubstr("same as token 259"));
   Vocabulary outside = small({{"a", 0.f}});
