@@ -101,8 +101,11 @@ Result<void> converse(const ChatArguments& arguments) {
     if (person) std::fputs("> ", stderr);
     if (!std::getline(std::cin, line) || line == "/quit") break;
     if (line == "/new") restart();
-    if (person && line.starts_with("/") && line != "/new") std::fprintf(stderr, "%s\n", kWords);
-    if (line.empty() || line == "/new" || (person && line.starts_with("/"))) continue;
+    if (line.empty() || line == "/new") continue;
+    if (person && line.starts_with("/")) {
+      std::fprintf(stderr, "%s\n", kWords);
+      continue;
+    }
     messages.push_back({dialog::Role::user, line});
     auto text = answer(*engine, arguments, messages, turn);
     if (!text) return text.error();

@@ -217,7 +217,7 @@ class Collection {
         reasons.empty() ? "" : "the most frequent reason: " + reasons[0].reason);
   }
 
-  // ' ("Write a story ...")', so that a person finds the prompt; "" for one of an earlier run file.
+  // For a person who looks for the prompt; "" for one of an earlier run file.
   std::string prompt_beginning(const std::string& key) const {
     for (const auto& record : requests_.records) {
       if (record.key != key || record.messages.empty()) continue;

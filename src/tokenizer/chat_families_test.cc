@@ -33,15 +33,6 @@ std::shared_ptr<const Tokenizer> vocabulary_for(const std::string& chat_template
   return *made;
 }
 
-std::string shown(const Tokenizer& tokenizer, const std::vector<TokenId>& ids) {
-  std::string out;
-  for (const TokenId id : ids) {
-    out += tokenizer.is_special(id) ? tokenizer.vocabulary().tokens[static_cast<size_t>(id)]
-                                    : std::string(tokenizer.bytes(id));
-  }
-  return out;
-}
-
 struct Golden {
   std::string name;
   ChatStyle style;

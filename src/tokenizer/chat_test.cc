@@ -24,16 +24,6 @@ std::shared_ptr<const Tokenizer> chat_vocabulary(const std::string& chat_templat
   return *made;
 }
 
-// Ids as text, with the special tokens shown.
-std::string shown(const Tokenizer& tokenizer, const std::vector<TokenId>& ids) {
-  std::string out;
-  for (const TokenId id : ids) {
-    out += tokenizer.is_special(id) ? tokenizer.vocabulary().tokens[static_cast<size_t>(id)]
-                                    : std::string(tokenizer.bytes(id));
-  }
-  return out;
-}
-
 TEST(Chat, EqualsJinjaOnStoredConversations) {
   const auto tokenizer = load_tokenizer_json(golden("smollm2/tokenizer.json"));
   ASSERT_TRUE(tokenizer) << tokenizer.error().text();

@@ -46,4 +46,14 @@ inline std::vector<std::string> pieces(const Tokenizer& tokenizer, std::string_v
   return out;
 }
 
+// Ids as text, with the special tokens shown.
+inline std::string shown(const Tokenizer& tokenizer, const std::vector<TokenId>& ids) {
+  std::string out;
+  for (const TokenId id : ids) {
+    out += tokenizer.is_special(id) ? tokenizer.vocabulary().tokens[static_cast<size_t>(id)]
+                                    : std::string(tokenizer.bytes(id));
+  }
+  return out;
+}
+
 }  // namespace retort::tokenizer
