@@ -156,6 +156,8 @@ TEST(ClockTest, DatesRoundTripAndWrongOnesAreRefused) {
 }
 
 TEST(ProgressTest, NumbersReadWell) {
+  EXPECT_EQ(clipped("short", 5), "short");
+  EXPECT_EQ(clipped("caf\u00e9 au lait", 4), "caf\u2026") << "no half character";
   EXPECT_EQ(grouped(1234567), "1,234,567");
   EXPECT_EQ(grouped(-1000), "-1,000");
   EXPECT_EQ(grouped(999), "999");

@@ -37,5 +37,7 @@ class Progress {
 std::string grouped(int64_t value);
 // 98362432 as "93.8 MiB".
 std::string human_bytes(int64_t bytes);
+// The beginning of a text of more than `bytes`, cut between two characters, with "…" behind it.
+std::string clipped(const std::string& text, size_t bytes);
 
 }  // namespace retort::base

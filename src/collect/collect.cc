@@ -15,6 +15,8 @@
 namespace retort::collect {
 namespace {
 
+constexpr size_t kPromptBytesShown = 60;  // enough to know it again
+
 struct Requests {
   std::vector<corpus::Record> records;
   std::set<std::string> keys;
@@ -78,15 +80,6 @@ Spend to_spend(const corpus::Spend& spend) {
           .prompt_tokens = spend.prompt_tokens,
           .answer_tokens = spend.completion_tokens,
           .money = multiply_clamped(spend.cost_micros, kMicroDollar)};
-}
-
-// So much of a text as a person needs to know it again, cut between characters.
-std::string beginning(const std::string& text) {
-  constexpr size_t kShown = 60;
-  if (text.size() <= kShown) return text;
-  size_t end = kShown;
-  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
-  return text.substr(0, end) + "…";
 }
 
 Result<int64_t> count_done(corpus::Gathering& gathering, const std::set<std::string>& keys,
@@ -222,7 +215,8 @@ class Collection {
     for (const auto& record : requests_.records) {
       if (record.key != key || record.messages.empty()) continue;
       const std::string& prompt = record.messages.back().content;
-      return fmt::format(" (the prompt that begins “{}”)", beginning(prompt));
+      return fmt::format(" (the prompt that begins “{}”)",
+                         base::clipped(prompt, kPromptBytesShown));
     }
     return "";
   }

@@ -13,14 +13,6 @@ constexpr size_t kKeysShown = 3;
 constexpr size_t kReasonsLogged = 16;
 constexpr size_t kClauseBytes = 500;
 
-// Cut between two characters.
-std::string clipped(const std::string& text) {
-  if (text.size() <= kClauseBytes) return text;
-  size_t end = kClauseBytes;
-  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;
-  return text.substr(0, end) + "…";
-}
-
 }  // namespace
 
 void Tally::add(const terms::Verdict& verdict) {
@@ -65,7 +57,7 @@ Error Tally::error(terms::Action action, int64_t records) const {
   }
   std::vector<std::string> keys;
   for (const auto* reason : by_frequency()) {
-    out.message += fmt::format("; {}", clipped(reason->finding.sentence()));
+    out.message += fmt::format("; {}", base::clipped(reason->finding.sentence(), kClauseBytes));
     if (reason->records > 0 && reason->records != refused_) {
       out.message += fmt::format(" ({} records)", base::grouped(reason->records));
     }
@@ -89,11 +81,12 @@ json::Value Tally::to_json() const {
     if (out.as_array().size() == kReasonsLogged) break;
     json::Value keys = json::Value::array();
     for (const auto& key : reason->keys) keys.push(key);
-    out.push(json::Value::object({{"decision", terms::name(reason->finding.decision)},
-                                  {"terms", reason->finding.terms_id},
-                                  {"sentence", clipped(reason->finding.sentence())},
-                                  {"records", reason->records},
-                                  {"first_keys", std::move(keys)}}));
+    out.push(
+        json::Value::object({{"decision", terms::name(reason->finding.decision)},
+                             {"terms", reason->finding.terms_id},
+                             {"sentence", base::clipped(reason->finding.sentence(), kClauseBytes)},
+                             {"records", reason->records},
+                             {"first_keys", std::move(keys)}}));
   }
   return out;
 }
