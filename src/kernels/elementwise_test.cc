@@ -9,6 +9,7 @@
 #include "kernels/gradient_check.h"
 #include "kernels/loops_internal.h"
 #include "kernels/rmsnorm.h"
+#include "kernels/runnable_loops_internal.h"
 #include "kernels/swiglu.h"
 
 namespace retort::kernels {
@@ -144,14 +145,6 @@ TEST(EmbeddingTest, GathersAndAddsBack) {
   expect_gradient(table, loss, dtable);
 }
 
-// Every build of the loops that this processor can run.
-std::vector<const Loops*> runnable_loops() {
-  std::vector<const Loops*> all = {loops_portable()};
-  if (base::cpu_features().avx2) all.push_back(loops_avx2());
-  if (base::cpu_features().avx512) all.push_back(loops_avx512());
-  return all;
-}
-
 TEST(LoopsTest, ExponentialStaysWithinItsBound) {
   std::vector<float> x;
   for (float value = -86.99f; value < 88; value += 0.0173f) x.push_back(value);
@@ -171,6 +164,20 @@ TEST(LoopsTest, ExponentialStaysWithinItsBound) {
     EXPECT_EQ(special[3], 1);
     EXPECT_GT(special[4], 1e38f);
     EXPECT_TRUE(std::isnan(special[5])) << loops->name;
+  }
+}
+
+TEST(LoopsTest, LogarithmStaysWithinItsBound) {
+  std::vector<float> x;
+  for (float value = 1.2e-38f; value < 3e38f; value *= 1.0137f) x.push_back(value);
+  for (float value = 0.5f; value < 2; value += 0.00031f) x.push_back(value);
+  std::vector<float> y(x.size());
+  for (const Loops* loops : runnable_loops()) {
+    loops->log(x.data(), y.data(), {0, static_cast<int64_t>(x.size())});
+    for (size_t i = 0; i < x.size(); ++i) {
+      const double exact = std::log(static_cast<double>(x[i]));
+      ASSERT_NEAR(y[i], exact, std::abs(exact) * 2.4e-7 + 1e-10) << loops->name << " log " << x[i];
+    }
   }
 }
 

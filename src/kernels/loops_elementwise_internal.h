@@ -1,4 +1,4 @@
-// Loops over rows and elements: normalisation, activation, loss, optimizer, conversions.
+// Loops over rows and elements: normalisation, activation, optimizer, conversions.
 #pragma once
 #include "kernels/loops_internal.h"
 #include "kernels/simd_internal.h"
@@ -100,50 +100,6 @@ static void swiglu_backward_rows(const SwigluBackward<T>& args, Range rows) {
   }
 }
 
-template <class T>
-static void cross_entropy_rows(const CrossEntropy<T>& args, Range rows) {
-  for (int64_t row = rows.begin; row < rows.end; ++row) {
-    float* logits = args.logits + row * args.vocab;
-    const float chosen = logits[args.targets[row]];
-    V highest = splat(logits[0]);
-    each(args.vocab, [&](int64_t i, auto part) {
-      if constexpr (__is_same(decltype(part), Whole)) {
-        highest = maximum(load(logits + i), highest);
-      } else {
-        for (int64_t j = 0; j < part.count; ++j) {
-          highest[0] = logits[i + j] > highest[0] ? logits[i + j] : highest[0];
-        }
-      }
-    });
-    const float top = maximum(highest);
-    V totals = {};
-    const bool backward = args.dlogits != nullptr;
-    each(args.vocab, [&](int64_t i, auto part) {
-      const V value = exp(load(logits + i, part) - top);
-      if (backward) store(logits + i, value, part);
-      if constexpr (__is_same(decltype(part), Whole)) {
-        totals += value;
-      } else {
-        for (int64_t j = 0; j < part.count; ++j) totals[0] += value[j];
-      }
-    });
-    const float total = sum(totals);
-    args.nll[row] = __builtin_logf(total) + top - chosen;
-    if (!backward) continue;
-    T* to = args.dlogits + row * args.vocab;
-    const float factor = args.scale / total;
-    const int64_t target = args.targets[row];
-    const float at_target = logits[target] * factor - args.scale;
-    each(args.vocab,
-         [&](int64_t i, auto part) { store(to + i, load(logits + i, part) * factor, part); });
-    const int64_t start = target / kLanes * kLanes;
-    const int64_t left = args.vocab - start;
-    V around = load(to + start, Part{left < kLanes ? left : kLanes});
-    around[target - start] = at_target;
-    store(to + start, around, Part{left < kLanes ? left : kLanes});
-  }
-}
-
 static void to_bf16_range(const float* from, Bf16* to, Range range) {
   each(range.end - range.begin, [&](int64_t i, auto part) {
     store(to + range.begin + i, load(from + range.begin + i, part), part);
@@ -159,6 +115,12 @@ static void to_float_range(const Bf16* from, float* to, Range range) {
 static void exp_range(const float* from, float* to, Range range) {
   each(range.end - range.begin, [&](int64_t i, auto part) {
     store(to + range.begin + i, exp(load(from + range.begin + i, part)), part);
+  });
+}
+
+static void log_range(const float* from, float* to, Range range) {
+  each(range.end - range.begin, [&](int64_t i, auto part) {
+    store(to + range.begin + i, log(load(from + range.begin + i, part)), part);
   });
 }
 

@@ -7,7 +7,7 @@
 
 #include "kernels/adamw.h"
 #include "kernels/attention.h"
-#include "kernels/cross_entropy.h"
+#include "kernels/distill.h"
 #include "kernels/matmul.h"
 #include "kernels/rmsnorm.h"
 #include "kernels/swiglu.h"
@@ -48,6 +48,8 @@ struct TypedLoops {
   void (*swiglu)(const Swiglu<T>&, Range rows);
   void (*swiglu_backward)(const SwigluBackward<T>&, Range rows);
   void (*cross_entropy)(const CrossEntropy<T>&, Range rows);
+  void (*distill_dense)(const Distill<T>&, Range rows);
+  void (*distill_sparse)(const Distill<T>&, Range rows);
   void (*attention)(const Attention<T>&, AttentionTask, float* scratch);
   void (*attention_backward)(const AttentionBackward<T>&, AttentionTask, float* scratch);
 };
@@ -59,7 +61,8 @@ struct Loops {
   void (*to_float)(const Bf16*, float*, Range);
   void (*adamw)(const AdamW&, const AdamWState&, Range);
   double (*sum_of_squares)(const float*, Range);
-  void (*exp)(const float*, float*, Range);  // for the test of its bound
+  void (*exp)(const float*, float*, Range);  // for the test of its bound, as log
+  void (*log)(const float*, float*, Range);
   const char* name;
 };
 

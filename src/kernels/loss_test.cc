@@ -37,6 +37,32 @@ TEST(CrossEntropyTest, EqualsReferenceOverOddVocabularies) {
   }
 }
 
+TEST(CrossEntropyTest, SmoothedWeightedAndWithZLossEqualsReference) {
+  for (const int64_t vocab : {1, 7, 19, 1001}) {
+    const int64_t rows = 5;
+    const auto targets = some_targets(rows, vocab);
+    const auto weights = random_floats(rows, 9);
+    auto logits = random_floats(rows * vocab, 1, 3);
+    std::vector<float> nll(rows), loss(rows), expected_loss(rows), expected(logits.size());
+    CrossEntropy<float> args{.rows = rows,
+                             .vocab = vocab,
+                             .logits = logits.data(),
+                             .targets = targets.data(),
+                             .scale = 0.5f,
+                             .nll = nll.data(),
+                             .dlogits = expected.data(),
+                             .hard = {.weight = 2, .label_smoothing = 0.1f, .z_loss = 0.03f},
+                             .row_weights = weights.data(),
+                             .loss = expected_loss.data()};
+    cross_entropy_reference(args);
+    args.dlogits = logits.data();
+    args.loss = loss.data();
+    cross_entropy(args);
+    EXPECT_LT(relative_difference(loss, expected_loss), 2e-6) << vocab;
+    EXPECT_LT(relative_difference(logits, expected), 2e-6) << vocab;
+  }
+}
+
 TEST(CrossEntropyTest, GradientByDifferences) {
   const auto targets = some_targets(3, 21);
   auto logits = random_floats(63, 2);

@@ -1,11 +1,13 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <vector>
 
 #include "base/parallel.h"
 #include "kernels/adamw.h"
 #include "kernels/gradient_check.h"
+#include "kernels/muon.h"
 #include "kernels/norm.h"
 
 namespace retort::kernels {
@@ -46,6 +48,47 @@ TEST(AdamWTest, FirstStepIsTheSignTimesTheRateAndDecayIsDecoupled) {
              {2, weights.data(), gradients.data(), m.data(), v.data()});
   EXPECT_NEAR(weights[0], 1 - 0.1 - 0.05, 1e-5);
   EXPECT_NEAR(weights[1], 1 + 0.1 - 0.05, 1e-5);
+}
+
+TEST(MuonTest, EqualsReferenceOverSteps) {
+  struct Shape {
+    int64_t rows, cols;
+  };
+  for (const auto [rows, cols] : {Shape{1, 5}, {16, 16}, {33, 20}, {24, 70}}) {
+    OptimizerSetup found(rows * cols);
+    OptimizerSetup expected(rows * cols);
+    Muon muon(rows * cols, std::min(rows, cols));
+    for (int step = 0; step < 3; ++step) {
+      const MuonOptions options{.lr = 1e-2f, .weight_decay = 0.1f, .gradient_scale = 0.5f};
+      muon.step(options,
+                {rows, cols, found.weights.data(), found.gradients.data(), found.m.data()});
+      muon_step_reference(options, {rows, cols, expected.weights.data(), expected.gradients.data(),
+                                    expected.m.data()});
+    }
+    EXPECT_LT(relative_difference(found.m, expected.m), 1e-6);
+    EXPECT_LT(relative_difference(found.weights, expected.weights), 2e-3) << rows << " x " << cols;
+  }
+}
+
+// A matrix with known singular values, on its diagonal, keeps its zeros and gets values near one.
+TEST(MuonTest, BringsSingularValuesNearOne) {
+  const int64_t rows = 12, cols = 20;
+  std::vector<float> x(static_cast<size_t>(rows * cols));
+  for (int64_t i = 0; i < rows; ++i) {
+    x[i * cols + i] = (i % 2 == 0 ? 1.0f : -1.0f) * static_cast<float>(1 + i);
+  }
+  Muon muon(rows * cols, rows);
+  muon.orthogonalize(rows, cols, x.data());
+  for (int64_t i = 0; i < rows; ++i) {
+    for (int64_t j = 0; j < cols; ++j) {
+      const float value = x[i * cols + j];
+      if (i != j) {
+        EXPECT_EQ(value, 0);
+      } else {
+        EXPECT_NEAR(i % 2 == 0 ? value : -value, 0.95, 0.3) << i;
+      }
+    }
+  }
 }
 
 TEST(NormTest, SumIsExactEnoughAndIndependentOfThreads) {

@@ -1,6 +1,6 @@
 // Vectors of RETORT_LANES floats by the compiler's own vector types: loads and stores whole or in
-// part, of float and bf16, sums, and an exponential. Included with RETORT_ISA (a namespace) and
-// RETORT_LANES defined; see loops_internal.h for what code here may not do.
+// part, of float and bf16, sums, an exponential and a logarithm. Included with RETORT_ISA (a
+// namespace) and RETORT_LANES defined; see loops_internal.h for what code here may not do.
 #pragma once
 #include <cstdint>
 
@@ -135,6 +135,28 @@ RETORT_INLINE V exp(V x) {
   const I power = ((I)shifted - 0x4b400000) << 23;
   const V scaled = (V)((I)p + power);
   return x < low ? V{} : scaled;
+}
+
+// log(x) within 2 units in the last place for normal x > 0. Reduction to [sqrt(1/2), sqrt(2)) and
+// polynomial of Cephes' logf (Moshier).
+RETORT_INLINE V log(V x) {
+  const I bits = (I)x;
+  V m = (V)((bits & 0x007fffff) | 0x3f000000);  // in [0.5, 1)
+  const I low = m < 0.707106781186547524f;      // -1 where true
+  const I power = ((bits >> 23) & 0xff) - 126 + low;
+  m = (low ? m + m : m) - 1.0f;
+  const V e = __builtin_convertvector(power, V);
+  const V z = m * m;
+  V p = m * 7.0376836292e-2f - 1.1514610310e-1f;
+  p = p * m + 1.1676998740e-1f;
+  p = p * m - 1.2420140846e-1f;
+  p = p * m + 1.4249322787e-1f;
+  p = p * m - 1.6668057665e-1f;
+  p = p * m + 2.0000714765e-1f;
+  p = p * m - 2.4999993993e-1f;
+  p = p * m + 3.3333331174e-1f;
+  p = p * m * z - e * 2.12194440e-4f - 0.5f * z;
+  return m + p + e * 0.693359375f;
 }
 
 }  // namespace retort::kernels::RETORT_ISA
