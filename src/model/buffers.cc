@@ -7,13 +7,14 @@
 #include "kernels/rmsnorm.h"
 
 namespace retort::model {
-namespace {
 
 // Few enough that logits stay in the last-level cache, many enough to keep a product busy.
 int64_t head_rows_for(int64_t vocab, int64_t tokens) {
   constexpr int64_t kLogits = int64_t{4} << 20;
   return std::min(tokens, std::max<int64_t>(kLogits / vocab, 64));
 }
+
+namespace {
 
 template <class T>
 LayerBuffers<T> lay_out_layer(Arena& arena, const Config& c, int64_t tokens) {
@@ -59,6 +60,8 @@ Buffers<T>::Buffers(Arena& arena, const Config& c, int64_t tokens) {
   logits = arena.take<float>(head_rows * c.vocab);
   dhead_in = arena.take<float>(head_rows * c.width);
   nll = arena.take<float>(tokens);
+  loss = arena.take<float>(tokens);
+  divergence = arena.take<float>(tokens);
 
   attention_scratch_size = base::thread_count() * kernels::attention_scratch(c.head_dim, tokens);
   attention_scratch = arena.take<float>(attention_scratch_size);

@@ -70,7 +70,9 @@ struct Buffers {
   float* logits = nullptr;    // [head_rows, V]
   T* dlogits = nullptr;       // itself where T is float
   float* dhead_in = nullptr;  // [head_rows, C]
-  float* nll = nullptr;       // [N], of counted rows in their order
+  float* nll = nullptr;       // [N], of counted rows in their order, as the next two
+  float* loss = nullptr;
+  float* divergence = nullptr;
 
   float* attention_scratch = nullptr;
   int64_t attention_scratch_size = 0;
@@ -78,5 +80,8 @@ struct Buffers {
 
   Buffers(Arena& arena, const Config& config, int64_t tokens);
 };
+
+// Rows of logits at once, for a batch of so many tokens.
+int64_t head_rows_for(int64_t vocab, int64_t tokens);
 
 }  // namespace retort::model

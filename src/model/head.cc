@@ -1,7 +1,8 @@
 #include <algorithm>
 #include <cstring>
 
-#include "kernels/cross_entropy.h"
+#include "base/check.h"
+#include "kernels/distill.h"
 #include "model/pass_internal.h"
 
 namespace retort::model {
@@ -13,40 +14,85 @@ using kernels::Product;
 template <class T>
 LossSum Pass<T>::head(const Batch& batch, float scale, float* gradients) {
   Buffers<T>& b = buffers_;
-  const int64_t width = config_.width;
+  const bool backward = gradients != nullptr;
   counted_.clear();
   targets_.clear();
+  row_weights_.clear();
   for (int64_t i = 0; i < tokens_; ++i) {
     if (batch.targets[i] < 0) continue;
     counted_.push_back(static_cast<int32_t>(i));
     targets_.push_back(batch.targets[i]);
+    if (!batch.weights.empty()) row_weights_.push_back(batch.weights[i]);
   }
-  if (gradients != nullptr) std::fill_n(b.dnormed, tokens_ * width, 0.0f);
+  if (backward) std::fill_n(b.dnormed, tokens_ * config_.width, 0.0f);
+  if (objective_.needs_teacher() && objective_.teacher != nullptr) objective_.teacher->start(batch);
   const auto counted = static_cast<int64_t>(counted_.size());
   for (int64_t first = 0; first < counted; first += b.head_rows) {
     const int64_t rows = std::min(b.head_rows, counted - first);
     const std::span<const int32_t> chosen =
         std::span(counted_).subspan(static_cast<size_t>(first), static_cast<size_t>(rows));
-    for (int64_t i = 0; i < rows; ++i) {
-      std::memcpy(b.head_in + i * width, b.normed_final + chosen[i] * width,
-                  static_cast<size_t>(width) * sizeof(T));
-    }
-    kernels::matmul({.product = Product::nt, .m = rows, .n = config_.vocab, .k = width}, b.head_in,
-                    matrix(offsets_.head), b.logits);
-    kernels::cross_entropy(
-        kernels::CrossEntropy<T>{.rows = rows,
-                                 .vocab = config_.vocab,
-                                 .logits = b.logits,
-                                 .targets = targets_.data() + first,
-                                 .scale = scale,
-                                 .nll = b.nll + first,
-                                 .dlogits = gradients == nullptr ? nullptr : b.dlogits});
-    if (gradients != nullptr) head_gradients(chosen, gradients);
+    gather_head_inputs(chosen);
+    kernels::matmul({.product = Product::nt, .m = rows, .n = config_.vocab, .k = config_.width},
+                    b.head_in, matrix(offsets_.head), b.logits);
+    row_losses(batch, first, rows, scale, backward);
+    if (backward) head_gradients(chosen, gradients);
   }
-  LossSum loss;
-  loss.tokens = counted;
-  for (int64_t i = 0; i < counted; ++i) loss.nll_sum += static_cast<double>(b.nll[i]);
-  return loss;
+  LossSum sum;
+  sum.tokens = counted;
+  for (int64_t i = 0; i < counted; ++i) {
+    sum.nll_sum += static_cast<double>(b.nll[i]);
+    sum.loss_sum += static_cast<double>(b.loss[i]);
+    if (objective_.needs_teacher()) sum.divergence_sum += static_cast<double>(b.divergence[i]);
+  }
+  return sum;
+}
+
+template <class T>
+void Pass<T>::gather_head_inputs(std::span<const int32_t> rows) {
+  const int64_t width = config_.width;
+  for (size_t i = 0; i < rows.size(); ++i) {
+    std::memcpy(buffers_.head_in + static_cast<int64_t>(i) * width,
+                buffers_.normed_final + rows[i] * width, static_cast<size_t>(width) * sizeof(T));
+  }
+}
+
+template <class T>
+void Pass<T>::row_losses(const Batch& batch, int64_t first, int64_t rows, float scale,
+                         bool backward) {
+  Buffers<T>& b = buffers_;
+  const kernels::CrossEntropy<T> hard{
+      .rows = rows,
+      .vocab = config_.vocab,
+      .logits = b.logits,
+      .targets = targets_.data() + first,
+      .scale = scale,
+      .nll = b.nll + first,
+      .dlogits = backward ? b.dlogits : nullptr,
+      .hard = objective_.hard,
+      .row_weights = row_weights_.empty() ? nullptr : row_weights_.data() + first,
+      .loss = b.loss + first};
+  if (!objective_.needs_teacher()) return kernels::cross_entropy(hard);
+  kernels::Distill<T> args{
+      .base = hard, .soft = objective_.soft, .divergence = b.divergence + first};
+  if (objective_.teacher != nullptr) {
+    const auto chosen = std::span<const int32_t>(counted_).subspan(static_cast<size_t>(first),
+                                                                   static_cast<size_t>(rows));
+    objective_.teacher->logits(chosen, teacher_logits_.data());
+    args.teacher = teacher_logits_.data();
+  } else {
+    const tensor::SparseTargets& teacher = batch.teacher;
+    RETORT_CHECK_EQ(teacher.rows(), tokens_);
+    args.sparse = {teacher.starts.data(), teacher.ids.data(), teacher.logprobs.data(),
+                   teacher.tails.data(), counted_.data() + first};
+  }
+  kernels::distill(args);
+}
+
+template <class T>
+void Pass<T>::set_objective(const Objective& objective) {
+  objective_ = objective;
+  const bool asks = objective.needs_teacher() && objective.teacher != nullptr;
+  teacher_logits_ = tensor::Buffer<float>(asks ? buffers_.head_rows * config_.vocab : 0);
 }
 
 template <class T>
@@ -65,14 +111,21 @@ void Pass<T>::head_gradients(std::span<const int32_t> chosen, float* gradients) 
 }
 
 template <class T>
-void Pass<T>::logits(int64_t tokens, float* out) {
-  kernels::matmul({.product = Product::nt, .m = tokens, .n = config_.vocab, .k = config_.width},
-                  buffers_.normed_final, matrix(offsets_.head), out);
+void Pass<T>::logits(std::span<const int32_t> rows, float* out) {
+  const auto count = static_cast<int64_t>(rows.size());
+  for (int64_t first = 0; first < count; first += buffers_.head_rows) {
+    const int64_t some = std::min(buffers_.head_rows, count - first);
+    gather_head_inputs(rows.subspan(static_cast<size_t>(first), static_cast<size_t>(some)));
+    kernels::matmul({.product = Product::nt, .m = some, .n = config_.vocab, .k = config_.width},
+                    buffers_.head_in, matrix(offsets_.head), out + first * config_.vocab);
+  }
 }
 
 template LossSum Pass<float>::head(const Batch&, float, float*);
 template LossSum Pass<Bf16>::head(const Batch&, float, float*);
-template void Pass<float>::logits(int64_t, float*);
-template void Pass<Bf16>::logits(int64_t, float*);
+template void Pass<float>::set_objective(const Objective&);
+template void Pass<Bf16>::set_objective(const Objective&);
+template void Pass<float>::logits(std::span<const int32_t>, float*);
+template void Pass<Bf16>::logits(std::span<const int32_t>, float*);
 
 }  // namespace retort::model

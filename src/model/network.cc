@@ -1,6 +1,7 @@
 #include "model/network.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "base/check.h"
 #include "base/cpu.h"
@@ -23,6 +24,8 @@ void check_batch(const Batch& batch, const Config& config, int64_t max_tokens) {
   RETORT_CHECK(batch.doc_starts.size() >= 2 && batch.doc_starts.front() == 0 &&
                batch.doc_starts.back() == tokens &&
                std::is_sorted(batch.doc_starts.begin(), batch.doc_starts.end()));
+  RETORT_CHECK(batch.weights.empty() || batch.weights.size() == batch.tokens.size());
+  RETORT_CHECK(batch.teacher.rows() == 0 || batch.teacher.rows() == tokens);
   for (int64_t i = 0; i < tokens; ++i) {
     RETORT_CHECK(batch.tokens[i] >= 0 && batch.tokens[i] < config.vocab, "token {} is {}", i,
                  batch.tokens[i]);
@@ -63,6 +66,15 @@ Precision Network::precision() const {
   return impl_->precision;
 }
 
+void Network::set_objective(const Objective& objective) {
+  impl_->runner->set_objective(objective);
+}
+
+int64_t Network::teacher_bytes(const Config& config, int64_t max_tokens) {
+  return head_rows_for(config.vocab, max_tokens) * config.vocab *
+         static_cast<int64_t>(sizeof(float));
+}
+
 void Network::refresh() {
   impl_->runner->refresh();
 }
@@ -90,8 +102,19 @@ std::vector<float> Network::logits(const Batch& batch) {
   check_batch(batch, impl_->config, impl_->max_tokens);
   impl_->runner->forward(batch);
   std::vector<float> out(batch.tokens.size() * static_cast<size_t>(impl_->config.vocab));
-  impl_->runner->logits(static_cast<int64_t>(batch.tokens.size()), out.data());
+  std::vector<int32_t> rows(batch.tokens.size());
+  std::iota(rows.begin(), rows.end(), 0);
+  impl_->runner->logits(rows, out.data());
   return out;
+}
+
+void Network::forward(const Batch& batch) {
+  check_batch(batch, impl_->config, impl_->max_tokens);
+  impl_->runner->forward(batch);
+}
+
+void Network::logits(std::span<const int32_t> rows, float* to) {
+  impl_->runner->logits(rows, to);
 }
 
 }  // namespace retort::model

@@ -9,7 +9,9 @@
 #include <span>
 #include <vector>
 
+#include "model/objective.h"
 #include "model/weights.h"
+#include "tensor/sparse_targets.h"
 
 namespace retort::model {
 
@@ -24,11 +26,27 @@ struct Batch {
   std::vector<int32_t> tokens;      // N inputs
   std::vector<int32_t> targets;     // N: the id to predict after tokens[i]; -1 where no loss counts
   std::vector<int32_t> doc_starts;  // first token of each document, and N at the end
+  std::vector<float> weights = {};  // N: each row's share in the loss, may be negative; empty: 1
+  tensor::SparseTargets teacher = {};  // N rows, where an objective wants them
+  std::vector<uint32_t> sources = {};  // which example each document is, for a LogitSource
 };
 
+// Sums over counted targets, natural logarithms.
 struct LossSum {
-  double nll_sum = 0;  // natural log, summed over counted targets
-  int64_t tokens = 0;  // targets counted
+  double nll_sum = 0;
+  double loss_sum = 0;        // the objective, with the rows' weights
+  double divergence_sum = 0;  // from the teacher
+  int64_t tokens = 0;         // targets counted
+
+  void add(const LossSum& other) {
+    nll_sum += other.nll_sum;
+    loss_sum += other.loss_sum;
+    divergence_sum += other.divergence_sum;
+    tokens += other.tokens;
+  }
+  double nll() const { return nll_sum / static_cast<double>(tokens); }
+  double loss() const { return loss_sum / static_cast<double>(tokens); }
+  double divergence() const { return divergence_sum / static_cast<double>(tokens); }
 };
 
 class Network {
@@ -39,16 +57,23 @@ class Network {
   ~Network();
 
   static int64_t memory_bytes(const Config& config, int64_t max_tokens, Precision precision);
+  // Cross-entropy alone unless told otherwise. A teacher that is asked for logits takes memory for
+  // a chunk of them: teacher_bytes() more than memory_bytes().
+  void set_objective(const Objective& objective);
+  static int64_t teacher_bytes(const Config& config, int64_t max_tokens);
   Precision precision() const;  // what automatic became
 
   void refresh();
-  // Forward and backward of sum(nll) * scale; adds to `gradients`, laid out as Weights::block().
+  // Forward and backward of loss_sum * scale; adds to `gradients`, laid out as Weights::block().
   LossSum forward_backward(const Batch& batch, float scale, std::span<float> gradients);
-  // Forward alone: summed loss, and when `nll` is not empty each target's loss there (N; 0 where
+  // Forward alone: summed loss, and when `nll` is not empty each target's nll there (N; 0 where
   // none).
   LossSum loss(const Batch& batch, std::span<float> nll = {});
   // Logits [N, V] of every position, for tests, scoring and the release gate.
   std::vector<float> logits(const Batch& batch);
+  // Forward alone, after which logits [rows, V] of any rows of the batch may be asked for.
+  void forward(const Batch& batch);
+  void logits(std::span<const int32_t> rows, float* to);
 
  private:
   struct Impl;

@@ -36,8 +36,10 @@ class Runner {
   // After forward. Losses of counted rows stand in nll(); with `gradients` the gradient of the
   // head is added there and that of the last norm's output is left for backward().
   virtual LossSum head(const Batch& batch, float scale, float* gradients) = 0;
+  virtual void set_objective(const Objective& objective) = 0;
   virtual void backward(const Batch& batch, float* gradients) = 0;
-  virtual void logits(int64_t tokens, float* out) = 0;
+  // Of any rows of the batch.
+  virtual void logits(std::span<const int32_t> rows, float* out) = 0;
   virtual const float* nll() const = 0;
 };
 
@@ -51,12 +53,17 @@ class Pass final : public Runner {
   void forward(const Batch& batch) override;
   LossSum head(const Batch& batch, float scale, float* gradients) override;
   void backward(const Batch& batch, float* gradients) override;
-  void logits(int64_t tokens, float* out) override;
+  void set_objective(const Objective& objective) override;
+  void logits(std::span<const int32_t> rows, float* out) override;
   const float* nll() const override { return buffers_.nll; }
 
  private:
   void forward_block(int64_t index, const float* x);
   void backward_block(int64_t index, float* gradients);
+  // The loss of the counted rows [first, first + rows), whose logits stand in the buffer.
+  void row_losses(const Batch& batch, int64_t first, int64_t rows, float scale, bool backward);
+  // The last norm's outputs of these rows side by side.
+  void gather_head_inputs(std::span<const int32_t> rows);
   void head_gradients(std::span<const int32_t> rows, float* gradients);
   // Queries, keys and values as attention reads them; made anew for backward, not kept.
   const float* ready_qkv(int64_t index);
@@ -86,6 +93,9 @@ class Pass final : public Runner {
   std::span<const int32_t> doc_starts_;
   std::vector<int32_t> counted_;  // rows whose target counts, and their targets
   std::vector<int32_t> targets_;
+  std::vector<float> row_weights_;  // empty: all one
+  Objective objective_;
+  tensor::Buffer<float> teacher_logits_;  // [head_rows, V] where a teacher is asked for them
 };
 
 }  // namespace retort::model

@@ -18,10 +18,9 @@ constexpr const char* kMarker = "complete";
 constexpr const char* kState = "state.json";
 constexpr std::string_view kPrefix = "step-";
 
-struct BlockFile {
-  const char* name;
-  std::span<const float> block;
-};
+std::string file_of(const NamedBlock& block) {
+  return block.name + ".safetensors";
+}
 
 // "step-000120" to 120; -1 for any other name.
 int64_t step_of(std::string_view name) {
@@ -70,7 +69,7 @@ json::Value digests_to_json(const Digests& digests) {
   return list;
 }
 
-Result<Digests> digests_from_json(const json::Value& state, const char* file, size_t count) {
+Result<Digests> digests_from_json(const json::Value& state, const std::string& file, size_t count) {
   const json::Value* all = state.find("sha256");
   const json::Value* list = all == nullptr ? nullptr : all->find(file);
   if (list == nullptr || !list->is_array() || list->as_array().size() != count) {
@@ -99,7 +98,7 @@ std::string differences(const json::Value& then, const json::Value& now) {
 }  // namespace
 
 std::string Checkpoints::path(int64_t step) const {
-  return base::join(folder_, fmt::format("{}{:06}", kPrefix, step));
+  return base::join(place_.folder, fmt::format("{}{:06}", kPrefix, step));
 }
 
 void Checkpoints::point(std::string_view name) const {
@@ -108,8 +107,8 @@ void Checkpoints::point(std::string_view name) const {
 
 Result<std::vector<int64_t>> Checkpoints::completed() const {
   std::vector<int64_t> steps;
-  if (!base::is_directory(folder_)) return steps;
-  RETORT_TRY(const auto names, base::list_directory(folder_));
+  if (!base::is_directory(place_.folder)) return steps;
+  RETORT_TRY(const auto names, base::list_directory(place_.folder));
   for (const std::string& name : names) {
     const int64_t step = step_of(name);
     if (step >= 0 && base::exists(base::join(path(step), kMarker))) steps.push_back(step);
@@ -119,15 +118,12 @@ Result<std::vector<int64_t>> Checkpoints::completed() const {
 }
 
 Result<void> Checkpoints::write(const CheckpointView& view, const std::string& folder) const {
-  const BlockFile files[] = {{"model.safetensors", view.weights.block()},
-                             {"adam_first.safetensors", view.first},
-                             {"adam_second.safetensors", view.second}};
   json::Value digests = json::Value::object();
-  for (const BlockFile& file : files) {
-    const auto& tensors = view.weights.tensors();
-    RETORT_TRY_VOID(write_tensor_file(base::join(folder, file.name), tensors, file.block));
-    digests.set(file.name, digests_to_json(tensor_digests(tensors, file.block)));
-    point(file.name);
+  for (const NamedBlock& block : place_.blocks) {
+    const std::string file = file_of(block);
+    RETORT_TRY_VOID(write_tensor_file(base::join(folder, file), place_.tensors, block.values));
+    digests.set(file, digests_to_json(tensor_digests(place_.tensors, block.values)));
+    point(file);
   }
   const json::Value state = json::Value::object({{"schema", kSchema},
                                                  {"loop", loop_to_json(view.loop)},
@@ -139,7 +135,7 @@ Result<void> Checkpoints::write(const CheckpointView& view, const std::string& f
 Result<void> Checkpoints::save(const CheckpointView& view) const {
   const std::string target = path(view.loop.step);
   const std::string temporary = target + ".tmp";
-  RETORT_TRY_VOID(base::make_directories(folder_));
+  RETORT_TRY_VOID(base::make_directories(place_.folder));
   RETORT_TRY_VOID(base::remove_all(temporary));
   RETORT_TRY_VOID(base::make_directories(temporary));
   point("begin");
@@ -156,7 +152,7 @@ Result<void> Checkpoints::save(const CheckpointView& view) const {
   RETORT_TRY_VOID(
       base::write_file_atomic(base::join(target, kMarker), crypto::sha256_hex(state) + "\n"));
   point("marked");
-  if (auto read_back = load(view.loop.step, view.weights.config()); !read_back) {
+  if (auto read_back = load(view.loop.step); !read_back) {
     const Result<void> unmarked = base::remove_all(base::join(target, kMarker));
     return base::storage_error(
         "a checkpoint that was just written does not read back: " + read_back.error().message,
@@ -164,7 +160,7 @@ Result<void> Checkpoints::save(const CheckpointView& view) const {
   }
   point("verified");
   RETORT_TRY_VOID(
-      base::write_file_atomic(base::join(folder_, "latest"), base::base_name(target) + "\n"));
+      base::write_file_atomic(base::join(place_.folder, "latest"), base::base_name(target) + "\n"));
   point("latest");
   return prune(view.loop);
 }
@@ -176,15 +172,15 @@ Result<void> Checkpoints::prune(const LoopState& loop) const {
   RETORT_TRY(const auto steps, completed());
   const auto now = std::upper_bound(steps.begin(), steps.end(), loop.step) - steps.begin();
   for (size_t i = 0; i < steps.size(); ++i) {
-    const bool kept = static_cast<int64_t>(i) < now && static_cast<int64_t>(i) >= now - keep_;
+    const bool kept = static_cast<int64_t>(i) < now && static_cast<int64_t>(i) >= now - place_.keep;
     if (kept || steps[i] == loop.best_step) continue;
     RETORT_TRY_VOID(base::remove_all(base::join(path(steps[i]), kMarker)));
     point("unmarked");
     RETORT_TRY_VOID(base::remove_all(path(steps[i])));
   }
-  RETORT_TRY(const auto names, base::list_directory(folder_));
+  RETORT_TRY(const auto names, base::list_directory(place_.folder));
   for (const std::string& name : names) {
-    const std::string left = base::join(folder_, name);
+    const std::string left = base::join(place_.folder, name);
     const bool ours = name.starts_with(kPrefix) && base::is_directory(left);
     if (ours && !base::exists(base::join(left, kMarker))) RETORT_TRY_VOID(base::remove_all(left));
   }
@@ -208,26 +204,23 @@ Result<json::Value> Checkpoints::read_state(int64_t step) const {
   return state;
 }
 
-Result<Checkpoint> Checkpoints::load(int64_t step, const model::Config& config) const {
+Result<Checkpoint> Checkpoints::load(int64_t step) const {
   RETORT_TRY(const json::Value state, read_state(step));
   const json::Value* loop_json = state.find("loop");
   if (loop_json == nullptr) return base::bad_input("the state has no loop", path(step));
   RETORT_TRY(const LoopState loop, loop_from_json(*loop_json));
-  Checkpoint checkpoint{loop, model::Weights(config), {}, {}, path(step)};
-  const auto& tensors = checkpoint.weights.tensors();
-  const auto read = [&](const char* name) -> Result<std::vector<float>> {
-    RETORT_TRY(const Digests digests, digests_from_json(state, name, tensors.size()));
-    return read_tensor_file(base::join(path(step), name), tensors, digests);
-  };
-  RETORT_TRY(const std::vector<float> weights, read("model.safetensors"));
-  std::copy(weights.begin(), weights.end(), checkpoint.weights.block().begin());
-  RETORT_TRY(checkpoint.first, read("adam_first.safetensors"));
-  RETORT_TRY(checkpoint.second, read("adam_second.safetensors"));
+  Checkpoint checkpoint{loop, {}, path(step)};
+  for (const NamedBlock& block : place_.blocks) {
+    const std::string file = file_of(block);
+    RETORT_TRY(const Digests digests, digests_from_json(state, file, place_.tensors.size()));
+    RETORT_TRY(auto values,
+               read_tensor_file(base::join(path(step), file), place_.tensors, digests));
+    checkpoint.blocks.push_back(std::move(values));
+  }
   return checkpoint;
 }
 
-Result<std::optional<Checkpoint>> Checkpoints::load_newest(const model::Config& config,
-                                                           const json::Value& identity) const {
+Result<std::optional<Checkpoint>> Checkpoints::load_newest(const json::Value& identity) const {
   RETORT_TRY(auto steps, completed());
   std::reverse(steps.begin(), steps.end());
   for (const int64_t step : steps) {
@@ -238,9 +231,9 @@ Result<std::optional<Checkpoint>> Checkpoints::load_newest(const model::Config& 
         return base::usage_error(
             "the training cannot go on: since its checkpoint " +
                 differences(then == nullptr ? json::Value() : *then, identity),
-            path(step), "put it back, or remove " + base::parent(folder_) + " to start anew");
+            path(step), "put it back, or remove " + base::parent(place_.folder) + " to start anew");
       }
-      auto loaded = load(step, config);
+      auto loaded = load(step);
       if (loaded) return std::optional<Checkpoint>(std::move(*loaded));
       base::log_warning("checkpoint {} is passed over: {}", path(step), loaded.error().text());
       continue;
@@ -248,8 +241,8 @@ Result<std::optional<Checkpoint>> Checkpoints::load_newest(const model::Config& 
     base::log_warning("checkpoint {} is passed over: {}", path(step), state.error().text());
   }
   if (steps.empty()) return std::optional<Checkpoint>();
-  return base::storage_error("every checkpoint of this training is damaged", folder_,
-                             "remove " + base::parent(folder_) + " to start anew");
+  return base::storage_error("every checkpoint of this training is damaged", place_.folder,
+                             "remove " + base::parent(place_.folder) + " to start anew");
 }
 
 }  // namespace retort::train

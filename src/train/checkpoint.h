@@ -2,7 +2,8 @@
 // renamed, the marker last; a SHA-256 for every tensor; old ones go only after the new one was read
 // back and verified. A folder without its marker does not exist for the reader.
 //
-//   FOLDER/step-000120/model.safetensors adam_first.safetensors adam_second.safetensors state.json
+//   FOLDER/step-000120/model.safetensors, a file for each block of the optimizer's state,
+//   state.json
 //                      complete            the SHA-256 of state.json, which holds those of the
 //                      tensors
 //   FOLDER/latest                          the name of the newest verified one
@@ -15,7 +16,7 @@
 
 #include "base/result.h"
 #include "json/value.h"
-#include "model/weights.h"
+#include "train/trainable.h"
 
 namespace retort::train {
 
@@ -39,33 +40,36 @@ struct LoopState {
 struct CheckpointView {
   const LoopState& loop;
   const json::Value& identity;  // what a resumed run must have in common: options, data, shape
-  const model::Weights& weights;
-  std::span<const float> first;  // AdamW's moments, laid out as the weights
-  std::span<const float> second;
 };
 
 struct Checkpoint {
   LoopState loop;
-  model::Weights weights;
-  std::vector<float> first, second;
+  std::vector<std::vector<float>> blocks;  // as CheckpointPlace::blocks names them
   std::string path;
+};
+
+// Where checkpoints lie and what they hold.
+struct CheckpointPlace {
+  std::string folder;
+  std::vector<model::TensorInfo> tensors = {};
+  std::vector<NamedBlock> blocks = {};  // what is saved, and after which files are named
+  int64_t keep = 2;
 };
 
 class Checkpoints {
  public:
   // `at_point` is called between the steps of saving; tests end the process there.
   using AtPoint = std::function<void(std::string_view)>;
-  Checkpoints(std::string folder, int64_t keep, AtPoint at_point = nullptr)
-      : folder_(std::move(folder)), keep_(keep), at_point_(std::move(at_point)) {}
+  explicit Checkpoints(CheckpointPlace place, AtPoint at_point = nullptr)
+      : place_(std::move(place)), at_point_(std::move(at_point)) {}
 
-  // A failure leaves earlier checkpoints as they were.
+  // Saves the blocks as they are now. A failure leaves earlier checkpoints as they were.
   Result<void> save(const CheckpointView& view) const;
   // The newest that verifies; damaged ones are named in the log and passed over. Nothing when none
   // was ever completed, a storage error when all are damaged, a usage error when `identity`
   // differs.
-  Result<std::optional<Checkpoint>> load_newest(const model::Config& config,
-                                                const json::Value& identity) const;
-  Result<Checkpoint> load(int64_t step, const model::Config& config) const;
+  Result<std::optional<Checkpoint>> load_newest(const json::Value& identity) const;
+  Result<Checkpoint> load(int64_t step) const;
   // Steps of completed checkpoints, ascending.
   Result<std::vector<int64_t>> completed() const;
 
@@ -76,8 +80,7 @@ class Checkpoints {
   Result<void> prune(const LoopState& loop) const;
   Result<json::Value> read_state(int64_t step) const;
 
-  std::string folder_;
-  int64_t keep_;
+  CheckpointPlace place_;
   AtPoint at_point_;
 };
 

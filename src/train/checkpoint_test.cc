@@ -16,23 +16,27 @@ class CheckpointTest : public ::testing::Test {
  protected:
   void save(int64_t step, int64_t keep = 2, int64_t best = -1) {
     weights_ = model::Weights::random(config_, static_cast<uint64_t>(step));
-    first_.assign(weights_.block().size(), static_cast<float>(step));
-    second_.assign(weights_.block().size(), static_cast<float>(step) + 0.5F);
+    moments_.assign(weights_.block().size(), static_cast<float>(step));
     const LoopState loop{.step = step, .cursor = 3, .seconds = 1.25, .best_step = best};
-    const Checkpoints checkpoints(folder_, keep);
-    const auto saved = checkpoints.save({loop, kIdentity, weights_, first_, second_});
+    const auto saved = Checkpoints(place(keep)).save({loop, kIdentity});
     ASSERT_TRUE(saved) << saved.error().text();
+  }
+  CheckpointPlace place(int64_t keep = 2) {
+    return {.folder = folder_,
+            .tensors = weights_.tensors(),
+            .blocks = {{"model", weights_.block()}, {"moments", moments_}},
+            .keep = keep};
   }
   // The step of the newest one that loads, -1 for none; its content must be what was saved.
   int64_t newest() {
-    auto found = Checkpoints(folder_, 2).load_newest(config_, kIdentity);
+    auto found = Checkpoints(place()).load_newest(kIdentity);
     EXPECT_TRUE(found) << (found ? "" : found.error().text());
     if (!found || !*found) return -1;
     const Checkpoint& loaded = **found;
     const auto seed = static_cast<uint64_t>(loaded.loop.step);
-    EXPECT_TRUE(same_bytes(loaded.weights, model::Weights::random(config_, seed)));
-    EXPECT_EQ(loaded.first.back(), static_cast<float>(loaded.loop.step));
-    EXPECT_EQ(loaded.second.front(), static_cast<float>(loaded.loop.step) + 0.5F);
+    const auto saved = model::Weights::random(config_, seed);
+    EXPECT_TRUE(std::equal(saved.block().begin(), saved.block().end(), loaded.blocks[0].begin()));
+    EXPECT_EQ(loaded.blocks[1].back(), static_cast<float>(loaded.loop.step));
     EXPECT_EQ(loaded.loop.cursor, 3);
     return loaded.loop.step;
   }
@@ -50,7 +54,7 @@ class CheckpointTest : public ::testing::Test {
   model::Config config_ = tiny_config();
   std::string folder_ = fresh_folder("checkpoints");
   model::Weights weights_{config_};
-  std::vector<float> first_, second_;
+  std::vector<float> moments_;
 };
 
 TEST_F(CheckpointTest, NothingThereIsNoError) {
@@ -60,13 +64,13 @@ TEST_F(CheckpointTest, NothingThereIsNoError) {
 TEST_F(CheckpointTest, NewestComesBackAndOldOnesGo) {
   for (const int64_t step : {10, 20, 30}) save(step);
   EXPECT_EQ(newest(), 30);
-  EXPECT_EQ(*Checkpoints(folder_, 2).completed(), (std::vector<int64_t>{20, 30}));
+  EXPECT_EQ(*Checkpoints(place()).completed(), (std::vector<int64_t>{20, 30}));
   EXPECT_EQ(*base::read_file(base::join(folder_, "latest")), "step-000030\n");
 }
 
 TEST_F(CheckpointTest, TheBestOneIsKept) {
   for (const int64_t step : {10, 20, 30, 40}) save(step, 1, 10);
-  EXPECT_EQ(*Checkpoints(folder_, 1).completed(), (std::vector<int64_t>{10, 40}));
+  EXPECT_EQ(*Checkpoints(place(1)).completed(), (std::vector<int64_t>{10, 40}));
 }
 
 TEST_F(CheckpointTest, WithoutItsMarkerAFolderIsIgnored) {
@@ -79,8 +83,7 @@ TEST_F(CheckpointTest, WithoutItsMarkerAFolderIsIgnored) {
 }
 
 TEST_F(CheckpointTest, AnyDamageLeadsToThePreviousOne) {
-  const char* names[] = {"model.safetensors", "adam_first.safetensors", "adam_second.safetensors",
-                         "state.json", "complete"};
+  const char* names[] = {"model.safetensors", "moments.safetensors", "state.json", "complete"};
   for (const char* name : names) {
     for (const bool truncate : {false, true}) {
       folder_ = fresh_folder("damage");
@@ -101,7 +104,7 @@ TEST_F(CheckpointTest, AnyDamageLeadsToThePreviousOne) {
 TEST_F(CheckpointTest, AMissingFileLeadsToThePreviousOne) {
   save(10);
   save(20);
-  std::filesystem::remove(file("step-000020", "adam_second.safetensors"));
+  std::filesystem::remove(file("step-000020", "moments.safetensors"));
   EXPECT_EQ(newest(), 10);
 }
 
@@ -112,13 +115,13 @@ TEST_F(CheckpointTest, ADamagedLaterOneNeverPushesOutTheGoodOne) {
   ASSERT_EQ(newest(), 10);
   save(15, 1);  // what a resumed run writes next
   EXPECT_EQ(newest(), 15);
-  EXPECT_EQ(*Checkpoints(folder_, 1).completed(), (std::vector<int64_t>{15}));
+  EXPECT_EQ(*Checkpoints(place(1)).completed(), (std::vector<int64_t>{15}));
 }
 
 TEST_F(CheckpointTest, AllDamagedIsAnErrorAndNotANewStart) {
   save(10);
   flip_byte(file("step-000010", "model.safetensors"), 4000);
-  const auto found = Checkpoints(folder_, 2).load_newest(config_, kIdentity);
+  const auto found = Checkpoints(place()).load_newest(kIdentity);
   ASSERT_FALSE(found);
   EXPECT_EQ(found.error().code, ErrorCode::storage);
 }
@@ -127,7 +130,7 @@ TEST_F(CheckpointTest, AnotherIdentityIsRefusedByName) {
   save(10);
   json::Value changed = kIdentity;
   changed.set("train.lr", "0.003");
-  const auto found = Checkpoints(folder_, 2).load_newest(config_, changed);
+  const auto found = Checkpoints(place()).load_newest(changed);
   ASSERT_FALSE(found);
   EXPECT_EQ(found.error().code, ErrorCode::usage);
   EXPECT_NE(found.error().message.find("train.lr was \"0.001\" and is \"0.003\""),
@@ -138,13 +141,13 @@ TEST_F(CheckpointTest, AnotherIdentityIsRefusedByName) {
 TEST_F(CheckpointTest, AFailedSaveLeavesTheEarlierOne) {
   save(10);
   // A folder in the way of a file: creating it fails as a full disk does.
-  const Checkpoints checkpoints(folder_, 1, [&](std::string_view point) {
+  const Checkpoints checkpoints(place(1), [&](std::string_view point) {
     if (point == "begin") {
-      std::filesystem::create_directory(file("step-000020.tmp", "adam_first.safetensors"));
+      std::filesystem::create_directory(file("step-000020.tmp", "moments.safetensors"));
     }
   });
   const LoopState loop{.step = 20};
-  const auto saved = checkpoints.save({loop, kIdentity, weights_, first_, second_});
+  const auto saved = checkpoints.save({loop, kIdentity});
   ASSERT_FALSE(saved);
   EXPECT_EQ(saved.error().code, ErrorCode::storage);
   EXPECT_EQ(newest(), 10);

@@ -15,10 +15,6 @@ namespace {
 constexpr uint64_t kRowOrder = 0x70616b00;  // streams of random numbers, plus the epoch
 constexpr uint64_t kBatchOrder = 0x62617400;
 
-int64_t count_trained(const Example& row) {
-  return std::count(row.trained.begin() + 1, row.trained.end(), true);
-}
-
 // Text from outside must not steer the terminal: control characters become "?", also those that
 // are two bytes in UTF-8 (C2 80 to C2 9F).
 void append_harmless(std::string& out, std::string_view text) {
@@ -55,6 +51,10 @@ class Bins {
 
 }  // namespace
 
+int64_t Example::trained_tokens() const {
+  return std::count(trained.begin() + 1, trained.end(), true);
+}
+
 int64_t Examples::tokens() const {
   int64_t sum = 0;
   for (const Example& row : rows) sum += row.inputs();
@@ -63,7 +63,7 @@ int64_t Examples::tokens() const {
 
 int64_t Examples::trained_tokens() const {
   int64_t sum = 0;
-  for (const Example& row : rows) sum += count_trained(row);
+  for (const Example& row : rows) sum += row.trained_tokens();
   return sum;
 }
 

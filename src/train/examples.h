@@ -19,6 +19,7 @@ struct Example {
   std::vector<bool> trained;  // ids[i] is to be predicted from what stands before it
   // Inputs that a batch holds for it: the last id is only predicted.
   int64_t inputs() const { return static_cast<int64_t>(ids.size()) - 1; }
+  int64_t trained_tokens() const;
 };
 
 struct Examples {

@@ -122,6 +122,20 @@ TEST(Schedule, WarmsUpAndFallsToItsShare) {
   EXPECT_DOUBLE_EQ(schedule.at(100), 0.2);
 }
 
+TEST(Schedule, ShapesFallAsTheySay) {
+  Schedule schedule{.shape = Schedule::Shape::linear, .peak = 2, .min_ratio = 0.1, .total = 11};
+  EXPECT_DOUBLE_EQ(schedule.at(5), 2 * 0.55);
+  EXPECT_DOUBLE_EQ(schedule.at(10), 0.2);
+  schedule.shape = Schedule::Shape::constant;
+  EXPECT_DOUBLE_EQ(schedule.at(10), 2);
+  schedule.shape = Schedule::Shape::wsd;
+  schedule.decay = 4;
+  EXPECT_DOUBLE_EQ(schedule.at(6), 2);
+  EXPECT_DOUBLE_EQ(schedule.at(7), 2 * (0.1 + 0.9 * 0.5));  // a quarter done: 1 - sqrt(1/4)
+  EXPECT_DOUBLE_EQ(schedule.at(10), 0.2);
+  EXPECT_FALSE(parse_schedule("exponential"));
+}
+
 TEST(Options, WrongValuesNameTheirKey) {
   TrainOptions options;
   EXPECT_TRUE(validate(options));

@@ -96,6 +96,7 @@ Result<Outcome> fit(const FitInput& input) {
   RETORT_TRY(const LoopOutcome done, run_loop(weights, {.data = data,
                                                         .held_out = held_out,
                                                         .options = input.options,
+                                                        .teacher = nullptr,
                                                         .folder = input.folder,
                                                         .identity = std::move(identity),
                                                         .limit = limit_rate,

@@ -70,6 +70,7 @@ TEST(Kill, DISABLED_Child) {
   const auto outcome = run_loop(weights, {.data = data,
                                           .held_out = held_out,
                                           .options = options,
+                                          .teacher = nullptr,
                                           .folder = folder,
                                           .identity = {},
                                           .limit = nullptr,
@@ -136,7 +137,7 @@ TEST(Kill, AgainAndAgain) {
 TEST(Kill, AFullDiskLeavesTheLastCheckpoint) {
   const std::string folder = fresh_folder("full_disk");
   ASSERT_EQ(run_child({.folder = folder, .full_at_step = "5"}), kStorageFailed);
-  const auto completed = Checkpoints(base::join(folder, "checkpoints"), 2).completed();
+  const auto completed = Checkpoints({.folder = base::join(folder, "checkpoints")}).completed();
   ASSERT_TRUE(completed);
   EXPECT_EQ(completed->back(), 4);
   expect_same_end(folder);

@@ -11,11 +11,12 @@
 #include "base/log.h"
 #include "base/parallel.h"
 #include "base/progress.h"
-#include "kernels/adamw.h"
 #include "kernels/norm.h"
 #include "model/network.h"
 #include "train/loop_internal.h"
 #include "train/metrics.h"
+#include "train/objective.h"
+#include "train/optimizer.h"
 #include "train/schedule.h"
 
 namespace retort::train {
@@ -45,15 +46,21 @@ json::Value identity_of(const LoopInput& input, const model::Config& config) {
 class Loop {
  public:
   Loop(model::Weights& weights, const LoopInput& input, model::Precision precision)
-      : weights_(weights),
-        input_(input),
+      : input_(input),
         options_(input.options),
         identity_(identity_of(input, weights.config())),
-        checkpoints_(base::join(input.folder, "checkpoints"), options_.keep, input.at_save_point),
+        trained_{&weights.tensors(), weights.block()},
         network_(weights, options_.batch_tokens, precision),
-        gradients_(weights.block().size()),
-        first_(weights.block().size()),
-        second_(weights.block().size()) {
+        optimizer_(trained_, options_),
+        gradients_(trained_.block.size()),
+        average_(options_.average > 0 ? trained_.block.size() : 0),
+        checkpoints_({.folder = base::join(input.folder, "checkpoints"),
+                      .tensors = *trained_.tensors,
+                      .blocks = blocks(),
+                      .keep = options_.keep},
+                     input.at_save_point) {
+    std::copy_n(trained_.block.begin(), average_.size(), average_.begin());
+    network_.set_objective(objective_of(options_, input.teacher));
     outcome_.precision = network_.precision();
     identity_.set("precision", outcome_.precision == model::Precision::bf16 ? "bf16" : "fp32");
   }
@@ -61,25 +68,31 @@ class Loop {
   Result<LoopOutcome> run();
 
  private:
+  std::vector<NamedBlock> blocks();
   Result<void> resume();
   void plan_steps();
   Result<void> train_epoch();
-  Result<void> take_step(std::span<const uint32_t> rows);
-  Result<void> refuse_step(std::span<const uint32_t> rows, const char* what);
+  Result<void> take_step(std::span<const std::vector<uint32_t>> batches);
+  model::LossSum forward_backward(std::span<const std::vector<uint32_t>> batches);
+  Result<void> refuse_step(std::span<const std::vector<uint32_t>> batches, const char* what);
   void update(double norm);
+  void move_average();
+  void swap_average();
   Result<void> end_epoch(bool& improved);
-  double held_out_loss();
+  model::LossSum held_out_loss();
   Result<void> save();
-  Result<void> restore_best();
+  Result<void> choose_weights();
   void show_progress(double tokens_per_second);
 
-  model::Weights& weights_;
   const LoopInput& input_;
   const TrainOptions& options_;
   json::Value identity_;
-  Checkpoints checkpoints_;
+  Trainable trained_;
   model::Network network_;
-  std::vector<float> gradients_, first_, second_;
+  Optimizer optimizer_;
+  std::vector<float> gradients_;
+  std::vector<float> average_;  // of what is trained, where one is wanted
+  Checkpoints checkpoints_;
   Schedule schedule_;
   LoopState state_;
   LoopOutcome outcome_;
@@ -91,28 +104,39 @@ class Loop {
   bool stop_ = false;
 };
 
+std::vector<NamedBlock> Loop::blocks() {
+  std::vector<NamedBlock> all = {{"model", trained_.block}};
+  for (NamedBlock& state : optimizer_.state()) all.push_back(std::move(state));
+  if (!average_.empty()) all.push_back({"average", average_});
+  return all;
+}
+
 void Loop::plan_steps() {
   int64_t total = 0;
   for (int64_t epoch = 0; epoch < options_.epochs; ++epoch) {
-    total += static_cast<int64_t>(plan_epoch(input_.data.rows, options_.batch_tokens,
-                                             static_cast<uint64_t>(options_.seed), epoch)
-                                      .size());
+    const auto batches =
+        static_cast<int64_t>(plan_epoch(input_.data.rows, options_.batch_tokens,
+                                        static_cast<uint64_t>(options_.seed), epoch)
+                                 .size());
+    total += (batches + options_.accumulate - 1) / options_.accumulate;
   }
   const auto share = static_cast<int64_t>(options_.warmup_share * static_cast<double>(total));
-  schedule_ = {.peak = options_.lr,
+  schedule_ = {.shape = *parse_schedule(options_.schedule),
+               .peak = options_.lr,
                .min_ratio = options_.min_lr_ratio,
                .warmup = options_.warmup_steps >= 0 ? options_.warmup_steps : share,
+               .decay = static_cast<int64_t>(options_.decay_share * static_cast<double>(total)),
                .total = total};
   outcome_.total_steps = total;
 }
 
 Result<void> Loop::resume() {
-  RETORT_TRY(auto found, checkpoints_.load_newest(weights_.config(), identity_));
+  RETORT_TRY(const auto found, checkpoints_.load_newest(identity_));
   if (found) {
-    std::copy(found->weights.block().begin(), found->weights.block().end(),
-              weights_.block().begin());
-    first_ = std::move(found->first);
-    second_ = std::move(found->second);
+    const auto into = blocks();
+    for (size_t i = 0; i < into.size(); ++i) {
+      std::copy(found->blocks[i].begin(), found->blocks[i].end(), into[i].values.begin());
+    }
     state_ = found->loop;
     saved_step_ = outcome_.resumed_step = state_.step;
     network_.refresh();
@@ -135,7 +159,7 @@ Result<LoopOutcome> Loop::run() {
   started_s_ = base::monotonic_seconds() - state_.seconds;
   while (state_.epoch < options_.epochs && !stop_) RETORT_TRY_VOID(train_epoch());
   if (saved_step_ != state_.step) RETORT_TRY_VOID(save());
-  if (options_.patience > 0 && state_.best_step >= 0) RETORT_TRY_VOID(restore_best());
+  RETORT_TRY_VOID(choose_weights());
   outcome_.state = state_;
   outcome_.stopped_early = stop_;
   progress_->finish(fmt::format("{} steps, loss {:.3f}, {} tokens in {}", state_.step,
@@ -153,9 +177,12 @@ Result<void> Loop::train_epoch() {
       if (saved_step_ != state_.step) RETORT_TRY_VOID(save());
       return base::cancelled_error("train");
     }
-    RETORT_TRY_VOID(take_step(plan[static_cast<size_t>(state_.cursor)]));
+    const int64_t count = std::min(options_.accumulate, batches - state_.cursor);
+    RETORT_TRY_VOID(take_step(
+        std::span(plan).subspan(static_cast<size_t>(state_.cursor), static_cast<size_t>(count))));
     bool improved = false;
-    if (++state_.cursor == batches) RETORT_TRY_VOID(end_epoch(improved));
+    state_.cursor += count;
+    if (state_.cursor == batches) RETORT_TRY_VOID(end_epoch(improved));
     if (input_.on_step) input_.on_step(state_);
     const bool due = state_.step % options_.checkpoint_every == 0;
     if (due || (improved && options_.patience > 0)) RETORT_TRY_VOID(save());
@@ -164,21 +191,32 @@ Result<void> Loop::train_epoch() {
   return {};
 }
 
-Result<void> Loop::take_step(std::span<const uint32_t> rows) {
-  const double began_s = base::monotonic_seconds();
-  const model::Batch batch = make_batch(input_.data.rows, rows);
-  const auto counted = std::count_if(batch.targets.begin(), batch.targets.end(),
-                                     [](int32_t target) { return target >= 0; });
+// Every counted token weighs the same, in whichever batch of the step it stands.
+model::LossSum Loop::forward_backward(std::span<const std::vector<uint32_t>> batches) {
+  int64_t counted = 0;
+  for (const auto& rows : batches) {
+    for (const uint32_t row : rows) counted += input_.data.rows[row].trained_tokens();
+  }
   std::fill(gradients_.begin(), gradients_.end(), 0.0F);
-  const model::LossSum sum =
-      network_.forward_backward(batch, 1.0F / static_cast<float>(counted), gradients_);
-  const double loss = sum.nll_sum / static_cast<double>(sum.tokens);
+  model::LossSum sum;
+  for (const auto& rows : batches) {
+    const model::Batch batch = make_batch(input_.data.rows, rows);
+    sum.add(network_.forward_backward(batch, 1.0F / static_cast<float>(counted), gradients_));
+    state_.tokens += static_cast<int64_t>(batch.tokens.size());
+  }
+  return sum;
+}
+
+Result<void> Loop::take_step(std::span<const std::vector<uint32_t>> batches) {
+  const double began_s = base::monotonic_seconds();
+  const int64_t tokens_before = state_.tokens;
+  const model::LossSum sum = forward_backward(batches);
+  const double loss = sum.loss();
   const double norm = std::sqrt(kernels::sum_of_squares(gradients_));
   const double lr = schedule_.at(state_.step++);
-  const auto tokens = static_cast<int64_t>(batch.tokens.size());
-  state_.tokens += tokens;
-  if (!std::isfinite(loss)) return refuse_step(rows, "loss");
-  if (!std::isfinite(norm)) return refuse_step(rows, "gradient");
+  const int64_t tokens = state_.tokens - tokens_before;
+  if (!std::isfinite(loss)) return refuse_step(batches, "loss");
+  if (!std::isfinite(norm)) return refuse_step(batches, "gradient");
   state_.refused_in_row = 0;
   state_.last_loss = loss;
   ++state_.updates;
@@ -190,6 +228,8 @@ Result<void> Loop::take_step(std::span<const uint32_t> rows) {
   return metrics_->add({.step = state_.step,
                         .epoch = state_.epoch,
                         .loss = loss,
+                        .nll = sum.nll(),
+                        .divergence = sum.divergence(),
                         .lr = lr,
                         .grad_norm = norm,
                         .tokens = tokens,
@@ -198,31 +238,34 @@ Result<void> Loop::take_step(std::span<const uint32_t> rows) {
 }
 
 void Loop::update(double norm) {
-  kernels::AdamW step{.lr = static_cast<float>(schedule_.at(state_.step - 1)),
-                      .beta1 = static_cast<float>(options_.beta1),
-                      .beta2 = static_cast<float>(options_.beta2),
-                      .eps = static_cast<float>(options_.eps),
-                      .step = state_.updates};
-  if (options_.clip_norm > 0 && norm > options_.clip_norm) {
-    step.gradient_scale = static_cast<float>(options_.clip_norm / norm);
-  }
-  for (const model::TensorInfo& tensor : weights_.tensors()) {
-    step.weight_decay = tensor.is_vector ? 0 : static_cast<float>(options_.weight_decay);
-    kernels::adamw_step(step, {.size = tensor.size(),
-                               .weights = weights_.block().data() + tensor.offset,
-                               .gradients = gradients_.data() + tensor.offset,
-                               .m = first_.data() + tensor.offset,
-                               .v = second_.data() + tensor.offset});
-  }
+  const bool clips = options_.clip_norm > 0 && norm > options_.clip_norm;
+  optimizer_.step(gradients_, {.lr = schedule_.at(state_.step - 1),
+                               .gradient_scale = clips ? options_.clip_norm / norm : 1,
+                               .number = state_.updates});
+  if (!average_.empty()) move_average();
   network_.refresh();
 }
 
+// The first updates count more, or the mean would long be that of the first weights.
+void Loop::move_average() {
+  const auto updates = static_cast<double>(state_.updates);
+  const auto decay = static_cast<float>(std::min(options_.average, (1 + updates) / (10 + updates)));
+  const float* now = trained_.block.data();
+  base::parallel_for(static_cast<int64_t>(average_.size()), 1 << 14,
+                     [&](int64_t begin, int64_t end) {
+                       for (int64_t i = begin; i < end; ++i)
+                         average_[i] += (1 - decay) * (now[i] - average_[i]);
+                     });
+}
+
 // The weights stay as they are; the step counts, so that data and schedule go on.
-Result<void> Loop::refuse_step(std::span<const uint32_t> rows, const char* what) {
+Result<void> Loop::refuse_step(std::span<const std::vector<uint32_t>> batches, const char* what) {
   ++state_.refused_in_row;
   ++outcome_.refused_steps;
   std::vector<std::string> keys;
-  for (const uint32_t row : rows) keys.push_back(input_.data.rows[row].key);
+  for (const auto& rows : batches) {
+    for (const uint32_t row : rows) keys.push_back(input_.data.rows[row].key);
+  }
   const size_t shown = std::min<size_t>(keys.size(), 8);
   base::log_warning(
       "step {} is refused: its {} is not finite; {} records, the first: {}", state_.step, what,
@@ -238,7 +281,8 @@ Result<void> Loop::end_epoch(bool& improved) {
   ++state_.epoch;
   state_.cursor = 0;
   if (input_.held_out.rows.empty()) return {};
-  const double loss = held_out_loss();
+  const model::LossSum sum = held_out_loss();
+  const double loss = sum.loss();
   state_.held_out_loss = loss;
   improved = std::isfinite(loss) && (state_.best_step < 0 || loss < state_.best_loss);
   if (improved) {
@@ -247,33 +291,50 @@ Result<void> Loop::end_epoch(bool& improved) {
   }
   state_.worse_epochs = improved ? 0 : state_.worse_epochs + 1;
   stop_ = options_.patience > 0 && state_.worse_epochs >= options_.patience;
-  return metrics_->add_held_out(state_.step, loss, input_.held_out.trained_tokens());
+  return metrics_->add_held_out({.step = state_.step,
+                                 .loss = loss,
+                                 .nll = sum.nll(),
+                                 .divergence = sum.divergence(),
+                                 .tokens = sum.tokens});
 }
 
-double Loop::held_out_loss() {
+model::LossSum Loop::held_out_loss() {
   model::LossSum sum;
+  swap_average();
   for (const auto& rows : plan_in_order(input_.held_out.rows, options_.batch_tokens)) {
-    const model::LossSum part = network_.loss(make_batch(input_.held_out.rows, rows));
-    sum.nll_sum += part.nll_sum;
-    sum.tokens += part.tokens;
+    sum.add(network_.loss(make_batch(input_.held_out.rows, rows)));
   }
-  return sum.nll_sum / static_cast<double>(sum.tokens);
+  swap_average();
+  return sum;
+}
+
+// What the network sees; swapped again it is as it was.
+void Loop::swap_average() {
+  if (average_.empty()) return;
+  std::swap_ranges(average_.begin(), average_.end(), trained_.block.begin());
+  network_.refresh();
 }
 
 Result<void> Loop::save() {
   RETORT_TRY_VOID(metrics_->sync());
-  RETORT_TRY_VOID(checkpoints_.save({state_, identity_, weights_, first_, second_}));
+  RETORT_TRY_VOID(checkpoints_.save({state_, identity_}));
   saved_step_ = state_.step;
   return {};
 }
 
-Result<void> Loop::restore_best() {
-  outcome_.restored_best = true;
-  if (state_.best_step == state_.step) return {};
-  RETORT_TRY(const Checkpoint best, checkpoints_.load(state_.best_step, weights_.config()));
-  std::copy(best.weights.block().begin(), best.weights.block().end(), weights_.block().begin());
-  base::log_info("the weights are those of step {}, whose held-out loss was lowest",
-                 state_.best_step);
+// The last weights or their mean, of the last step or of the best one.
+Result<void> Loop::choose_weights() {
+  const bool best = options_.patience > 0 && state_.best_step >= 0;
+  outcome_.restored_best = best;
+  if (best && state_.best_step != state_.step) {
+    RETORT_TRY(const Checkpoint checkpoint, checkpoints_.load(state_.best_step));
+    const auto& block = average_.empty() ? checkpoint.blocks.front() : checkpoint.blocks.back();
+    std::copy(block.begin(), block.end(), trained_.block.begin());
+    base::log_info("the weights are those of step {}, whose held-out loss was lowest",
+                   state_.best_step);
+    return {};
+  }
+  std::copy(average_.begin(), average_.end(), trained_.block.begin());
   return {};
 }
 

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "json/value.h"
+#include "model/objective.h"
 #include "model/weights.h"
 #include "train/checkpoint.h"
 #include "train/examples.h"
@@ -16,7 +17,8 @@ struct LoopInput {
   const Examples& data;
   const Examples& held_out;  // empty: nothing is measured, patience has no effect
   TrainOptions options;
-  std::string folder;    // gets metrics.jsonl and checkpoints/
+  model::LogitSource* teacher = nullptr;  // where the objective asks one for logits
+  std::string folder;                     // gets metrics.jsonl and checkpoints/
   json::Value identity;  // beyond options, shape and data, which the loop adds itself
   // Tokens a second that the matrix products alone would reach at what `automatic` became; asked
   // once, 0 when unknown.

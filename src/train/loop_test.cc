@@ -28,6 +28,7 @@ struct Training {
     return run_loop(weights, {.data = data,
                               .held_out = held_out,
                               .options = options,
+                              .teacher = nullptr,
                               .folder = folder,
                               .identity = {},
                               .limit = nullptr,
@@ -83,16 +84,18 @@ TEST(Loop, LossDoesNotDependOnPacking) {
 
 // Interrupted after every `stride`-th step, also in the middle of an epoch, and continued: the same
 // bytes.
-void expect_bitwise_resume(int threads, int64_t stride) {
+void expect_bitwise_resume(int threads, int64_t stride, const TrainOptions& options) {
   Training whole;
   whole.threads = threads;
+  whole.options = options;
   whole.folder = fresh_folder("whole");
   const auto reference = whole.go();
   ASSERT_TRUE(reference) << reference.error().text();
-  ASSERT_GE(reference->total_steps, 9);
+  ASSERT_GE(reference->total_steps, 6);
   for (int64_t k = 1; k < reference->total_steps; k += stride) {
     Training first;
     first.threads = threads;
+    first.options = options;
     first.folder = fresh_folder("resumed");
     first.on_step = [&](const LoopState& state) {
       if (state.step == k) base::request_cancel();
@@ -103,6 +106,7 @@ void expect_bitwise_resume(int threads, int64_t stride) {
     ASSERT_EQ(stopped.error().code, ErrorCode::interrupted);
     Training second;
     second.threads = threads;
+    second.options = options;
     second.folder = first.folder;
     const auto outcome = second.go();
     ASSERT_TRUE(outcome) << outcome.error().text();
@@ -117,10 +121,88 @@ void expect_bitwise_resume(int threads, int64_t stride) {
 }
 
 TEST(Loop, ResumeIsBitwiseFromEveryStep) {
-  expect_bitwise_resume(1, 1);
+  expect_bitwise_resume(1, 1, quick_options());
 }
 TEST(Loop, ResumeIsBitwiseOnTwoThreads) {
-  expect_bitwise_resume(2, 4);
+  expect_bitwise_resume(2, 4, quick_options());
+}
+TEST(Loop, ResumeIsBitwiseWithMuonAnAverageAndAccumulation) {
+  TrainOptions options = quick_options();
+  options.optimizer = "muon";
+  options.average = 0.9;
+  options.accumulate = 2;
+  options.schedule = "wsd";
+  expect_bitwise_resume(1, 1, options);
+}
+
+// Batches of a step that are computed one after another are the same step as one large batch.
+TEST(Loop, AccumulatedBatchesAreOneLargeBatch) {
+  Training large;
+  large.folder = fresh_folder("large");
+  large.options.batch_tokens = 1000;
+  large.options.epochs = 4;
+  Training small = large;
+  small.folder = fresh_folder("small");
+  small.options.batch_tokens = 20;
+  small.options.accumulate = 50;
+  const auto one = large.go();
+  const auto many = small.go();
+  ASSERT_TRUE(one && many);
+  ASSERT_EQ(one->total_steps, 4);
+  ASSERT_EQ(many->total_steps, 4);
+  EXPECT_NEAR(one->state.last_loss, many->state.last_loss, 1e-5);
+  for (size_t i = 0; i < large.weights.block().size(); ++i) {
+    ASSERT_NEAR(large.weights.block()[i], small.weights.block()[i], 1e-4) << i;
+  }
+}
+
+TEST(Loop, MuonLearnsTheMapping) {
+  Training run;
+  run.data = mapping_rows(200, 1);
+  run.folder = fresh_folder("muon");
+  run.options.epochs = 20;
+  run.options.batch_tokens = 256;
+  run.options.optimizer = "muon";
+  run.options.lr = 1e-2;
+  run.options.checkpoint_every = 1000;
+  const auto outcome = run.go();
+  ASSERT_TRUE(outcome) << outcome.error().text();
+  EXPECT_LT(outcome->state.last_loss, 0.1);
+}
+
+// The weights that are left are the mean's, and the held-out loss is theirs.
+TEST(Loop, TheAverageIsWhatIsMeasuredAndKept) {
+  Training plain;
+  plain.folder = fresh_folder("plain");
+  plain.options.epochs = 6;
+  Training mean = plain;
+  mean.held_out = mapping_rows(20, 2);
+  mean.folder = fresh_folder("mean");
+  mean.options.average = 0.95;
+  ASSERT_TRUE(plain.go());
+  const auto outcome = mean.go();
+  ASSERT_TRUE(outcome) << outcome.error().text();
+  EXPECT_FALSE(same_bytes(plain.weights, mean.weights));
+  model::Network network(mean.weights, 1000, model::Precision::fp32);
+  const auto loss =
+      network.loss(make_batch(mean.held_out.rows, plan_in_order(mean.held_out.rows, 1000)[0]));
+  EXPECT_NEAR(loss.nll(), outcome->state.held_out_loss, 1e-5);
+  Training finished = mean;  // and again when nothing is left to do
+  finished.weights = model::Weights::random(tiny_config(), 5);
+  ASSERT_TRUE(finished.go());
+  EXPECT_TRUE(same_bytes(finished.weights, mean.weights));
+}
+
+TEST(Loop, SmoothingAndZLossAreInTheLossAndTheNllStandsBesideIt) {
+  Training run;
+  run.folder = fresh_folder("smooth");
+  run.options.label_smoothing = 0.1;
+  run.options.z_loss = 1e-2;
+  ASSERT_TRUE(run.go());
+  for (const json::Value& line : metrics_of(run.folder)) {
+    ASSERT_NE(line.find("nll"), nullptr);
+    EXPECT_GT(line.find("loss")->as_number(), line.find("nll")->as_number());
+  }
 }
 
 TEST(Loop, AFinishedRunIsNotTrainedAgain) {

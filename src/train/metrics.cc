@@ -25,6 +25,12 @@ std::string kept_lines(const std::string& text, int64_t last_step) {
   return kept;
 }
 
+// Of what the loss is made, where it is more than the targets' own.
+void add_parts(json::Value& line, const auto& m) {
+  if (m.nll != m.loss) line.set("nll", m.nll);
+  if (m.divergence != 0) line.set("divergence", m.divergence);
+}
+
 }  // namespace
 
 Result<Metrics> Metrics::open(const std::string& path, int64_t last_step) {
@@ -40,19 +46,23 @@ Result<Metrics> Metrics::open(const std::string& path, int64_t last_step) {
 }
 
 Result<void> Metrics::add(const StepMetrics& m) {
-  return write_line(json::dump(json::Value::object({{"step", m.step},
-                                                    {"epoch", m.epoch},
-                                                    {"loss", m.loss},
-                                                    {"lr", m.lr},
-                                                    {"grad_norm", m.grad_norm},
-                                                    {"tokens", m.tokens},
-                                                    {"tokens_per_second", m.tokens_per_second},
-                                                    {"seconds", m.seconds}})));
+  json::Value line = json::Value::object({{"step", m.step},
+                                          {"epoch", m.epoch},
+                                          {"loss", m.loss},
+                                          {"lr", m.lr},
+                                          {"grad_norm", m.grad_norm},
+                                          {"tokens", m.tokens},
+                                          {"tokens_per_second", m.tokens_per_second},
+                                          {"seconds", m.seconds}});
+  add_parts(line, m);
+  return write_line(json::dump(line));
 }
 
-Result<void> Metrics::add_held_out(int64_t step, double loss, int64_t tokens) {
-  return write_line(json::dump(
-      json::Value::object({{"step", step}, {"held_out_loss", loss}, {"held_out_tokens", tokens}})));
+Result<void> Metrics::add_held_out(const HeldOutMetrics& m) {
+  json::Value line = json::Value::object(
+      {{"step", m.step}, {"held_out_loss", m.loss}, {"held_out_tokens", m.tokens}});
+  add_parts(line, m);
+  return write_line(json::dump(line));
 }
 
 Result<void> Metrics::add_refused(int64_t step, const std::string& what,

@@ -4,6 +4,9 @@
 
 #include <algorithm>
 
+#include "train/objective.h"
+#include "train/schedule.h"
+
 namespace retort::train {
 namespace {
 
@@ -28,18 +31,36 @@ int64_t default_ffn(int64_t width) {
 
 void describe(base::Options& table, TrainOptions& o) {
   table.add("objective", &o.objective,
-            "what is learnt: sequence_kd, the teacher's answers as text");
+            "what is learnt: sequence_kd (the teacher's answers as text), or its distributions by "
+            "forward_kl, reverse_kl, jsd, skew_kl, skew_reverse_kl");
+  table.add("teacher", &o.teacher,
+            "distributions: online, from the weights in teacher.serve; or recorded by "
+            "collect.top_logprobs");
+  table.add("soft_share", &o.soft_share, "share of the divergence; the rest is cross-entropy");
+  table.add("beta", &o.beta, "jsd: the teacher's share of the mixture");
+  table.add("skew", &o.skew, "skew_kl, skew_reverse_kl: share that is mixed in");
+  table.add("temperature", &o.temperature, "of teacher and student, for the divergence");
   table.add("epochs", &o.epochs, "passes over the data");
-  table.add("batch_tokens", &o.batch_tokens, "tokens of one step, at most");
+  table.add("batch_tokens", &o.batch_tokens, "tokens computed at once, at most");
+  table.add("accumulate", &o.accumulate, "batches of one step, whose gradients are added up");
+  table.add("optimizer", &o.optimizer, "adamw, or muon (matrices; AdamW for the rest)");
   table.add("lr", &o.lr, "peak learning rate");
+  table.add("schedule", &o.schedule, "learning rate after warm-up: cosine, linear, constant, wsd");
   table.add("min_lr_ratio", &o.min_lr_ratio, "learning rate at the end, as a share of lr");
+  table.add("decay_share", &o.decay_share, "share of all steps that fall at the end, of wsd");
   table.add("warmup_steps", &o.warmup_steps, "steps of linear warm-up; -1: by warmup_share");
   table.add("warmup_share", &o.warmup_share, "share of all steps that warm up");
   table.add("weight_decay", &o.weight_decay, "AdamW's decay of matrices (vectors have none)");
   table.add("beta1", &o.beta1, "AdamW's decay of the first moment");
   table.add("beta2", &o.beta2, "AdamW's decay of the second moment");
   table.add("eps", &o.eps, "AdamW's epsilon");
+  table.add("muon_momentum", &o.muon_momentum, "Muon's momentum");
   table.add("clip_norm", &o.clip_norm, "largest norm of all gradients together; 0: no clipping");
+  table.add("label_smoothing", &o.label_smoothing, "share of a target spread over the vocabulary");
+  table.add("z_loss", &o.z_loss, "weight of the squared log-normaliser, such as 1e-4; 0: none");
+  table.add("average", &o.average,
+            "decay a step of a running mean of the weights, which is then what is measured and "
+            "kept, such as 0.999; 0: none");
   table.add("seed", &o.seed, "first weights and order of the data");
   table.add("precision", &o.precision, "matrix products: auto, fp32 or bf16");
   table.add("checkpoint_every", &o.checkpoint_every, "steps between checkpoints");
@@ -50,13 +71,23 @@ void describe(base::Options& table, TrainOptions& o) {
 }
 
 Result<void> validate(const TrainOptions& o) {
-  if (o.objective != "sequence_kd") {
-    return base::usage_error(fmt::format("there is no objective \"{}\"", o.objective),
-                             "train.objective", "this version has sequence_kd");
-  }
+  RETORT_TRY_VOID(validate_objective(o));
   RETORT_TRY_VOID(require(o.epochs >= 1 && o.epochs <= 100000, "train.epochs", "1 to 100000"));
   RETORT_TRY_VOID(require(o.batch_tokens >= 2 && o.batch_tokens <= int64_t{1} << 24,
                           "train.batch_tokens", "2 to 16777216"));
+  RETORT_TRY_VOID(
+      require(o.accumulate >= 1 && o.accumulate <= 100000, "train.accumulate", "1 to 100000"));
+  RETORT_TRY_VOID(
+      require(o.optimizer == "adamw" || o.optimizer == "muon", "train.optimizer", "adamw or muon"));
+  if (auto shape = parse_schedule(o.schedule); !shape) return shape.error();
+  RETORT_TRY_VOID(
+      require(o.decay_share > 0 && o.decay_share <= 1, "train.decay_share", "above 0 and up to 1"));
+  RETORT_TRY_VOID(require(o.muon_momentum >= 0 && o.muon_momentum < 1, "train.muon_momentum",
+                          "from 0 to below 1"));
+  RETORT_TRY_VOID(require(o.label_smoothing >= 0 && o.label_smoothing < 1, "train.label_smoothing",
+                          "from 0 to below 1"));
+  RETORT_TRY_VOID(require(o.z_loss >= 0 && o.z_loss <= 1, "train.z_loss", "between 0 and 1"));
+  RETORT_TRY_VOID(require(o.average >= 0 && o.average < 1, "train.average", "from 0 to below 1"));
   RETORT_TRY_VOID(require(o.lr > 0 && o.lr <= 10, "train.lr", "above 0 and at most 10"));
   RETORT_TRY_VOID(
       require(o.min_lr_ratio >= 0 && o.min_lr_ratio <= 1, "train.min_lr_ratio", "between 0 and 1"));

@@ -11,18 +11,31 @@
 namespace retort::train {
 
 struct TrainOptions {
-  std::string objective = "sequence_kd";
+  std::string objective = "sequence_kd";  // objective.h has all
+  std::string teacher = "online";         // where distributions come from: its weights, or recorded
+  double soft_share = 1;                  // of the divergence; the rest is cross-entropy
+  double beta = 0.5;                      // jsd
+  double skew = 0.1;                      // skew_kl, skew_reverse_kl
+  double temperature = 1;                 // of teacher and student
   int64_t epochs = 6;
-  int64_t batch_tokens = 4096;  // inputs of one step, at most
+  int64_t batch_tokens = 4096;  // inputs at once, at most
+  int64_t accumulate = 1;       // such batches of one step: their gradients are added up
+  std::string optimizer = "adamw";
   double lr = 1e-3;
+  std::string schedule = "cosine";
   double min_lr_ratio = 0.1;
+  double decay_share = 0.2;   // of all steps, at the end: wsd
   int64_t warmup_steps = -1;  // -1: warmup_share of all steps
   double warmup_share = 0.05;
   double weight_decay = 0.1;
   double beta1 = 0.9;
   double beta2 = 0.95;
   double eps = 1e-8;
+  double muon_momentum = 0.95;
   double clip_norm = 1.0;  // 0: no clipping
+  double label_smoothing = 0;
+  double z_loss = 0;
+  double average = 0;  // decay a step of the weights' running mean; 0: none is kept
   int64_t seed = 1;
   std::string precision = "auto";
   int64_t checkpoint_every = 200;  // steps; one is written at the end in any case

@@ -8,6 +8,7 @@
 #include "kernels/convert.h"
 #include "kernels/matmul.h"
 #include "model/weights.h"
+#include "train/optimizer.h"
 
 namespace retort::train {
 namespace {
@@ -141,13 +142,15 @@ Result<Estimate> estimate(const model::Config& config, const Workload& workload,
   }
   Estimate out;
   const int64_t per_row = std::min(workload.tokens_per_row, options.batch_tokens);
-  const int64_t rows_a_batch = options.batch_tokens / per_row;
-  out.steps = options.epochs * ((workload.rows + rows_a_batch - 1) / rows_a_batch);
+  const int64_t rows_a_step = options.accumulate * (options.batch_tokens / per_row);
+  out.steps = options.epochs * ((workload.rows + rows_a_step - 1) / rows_a_step);
   out.tokens = options.epochs * workload.rows * per_row;
   const int64_t block_bytes = config.parameters() * static_cast<int64_t>(sizeof(float));
-  out.memory_bytes =
-      4 * block_bytes + model::Network::memory_bytes(config, options.batch_tokens, precision);
-  out.checkpoint_bytes = 3 * block_bytes;
+  const int64_t averages = options.average > 0 ? block_bytes : 0;
+  out.memory_bytes = 2 * block_bytes + averages +
+                     Optimizer::memory_bytes(model::tensor_list(config), options) +
+                     model::Network::memory_bytes(config, options.batch_tokens, precision);
+  out.checkpoint_bytes = 3 * block_bytes + averages;
   out.tokens_per_second = tokens_per_second > 0
                               ? tokens_per_second
                               : step_tokens_per_second(config, per_row, precision);

@@ -1,0 +1,77 @@
+#include "train/objective.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <array>
+
+namespace retort::train {
+namespace {
+
+using kernels::Divergence;
+
+struct Named {
+  const char* name;
+  Divergence divergence;
+};
+constexpr std::array kDivergences = {
+    Named{"forward_kl", Divergence::forward_kl}, Named{"reverse_kl", Divergence::reverse_kl},
+    Named{"jsd", Divergence::jsd}, Named{"skew_kl", Divergence::skew_kl},
+    Named{"skew_reverse_kl", Divergence::skew_reverse_kl}};
+
+const Named* find(const std::string& objective) {
+  const auto* found = std::find_if(kDivergences.begin(), kDivergences.end(),
+                                   [&](const Named& named) { return objective == named.name; });
+  return found == kDivergences.end() ? nullptr : found;
+}
+
+Result<void> require(bool holds, const char* key, const std::string& expected) {
+  if (holds) return {};
+  return base::usage_error(fmt::format("{} must be {}", key, expected), key);
+}
+
+}  // namespace
+
+bool needs_teacher(const TrainOptions& options) {
+  return find(options.objective) != nullptr;
+}
+
+model::Objective objective_of(const TrainOptions& options, model::LogitSource* teacher) {
+  model::Objective out;
+  out.hard.label_smoothing = static_cast<float>(options.label_smoothing);
+  out.hard.z_loss = static_cast<float>(options.z_loss);
+  const Named* named = find(options.objective);
+  if (named == nullptr) return out;
+  const bool jsd = named->divergence == Divergence::jsd;
+  out.hard.weight = static_cast<float>(1 - options.soft_share);
+  out.soft = {.weight = static_cast<float>(options.soft_share),
+              .divergence = named->divergence,
+              .mix = static_cast<float>(jsd ? options.beta : options.skew),
+              .temperature = static_cast<float>(options.temperature)};
+  out.teacher = teacher;
+  return out;
+}
+
+Result<void> validate_objective(const TrainOptions& o) {
+  if (o.objective != "sequence_kd" && find(o.objective) == nullptr) {
+    return base::usage_error(fmt::format("there is no objective \"{}\"", o.objective),
+                             "train.objective",
+                             "sequence_kd, forward_kl, reverse_kl, jsd, skew_kl, skew_reverse_kl");
+  }
+  RETORT_TRY_VOID(require(o.teacher == "online" || o.teacher == "recorded", "train.teacher",
+                          "online or recorded"));
+  RETORT_TRY_VOID(
+      require(o.soft_share > 0 && o.soft_share <= 1, "train.soft_share", "above 0 and up to 1"));
+  RETORT_TRY_VOID(require(o.beta > 0 && o.beta < 1, "train.beta",
+                          "between 0 and 1; forward_kl and reverse_kl are its ends"));
+  RETORT_TRY_VOID(require(o.skew > 0 && o.skew < 1, "train.skew", "between 0 and 1"));
+  RETORT_TRY_VOID(require(o.temperature > 0 && o.temperature <= 100, "train.temperature",
+                          "above 0 and up to 100"));
+  if (o.temperature != 1 && o.teacher == "recorded" && needs_teacher(o)) {
+    return base::usage_error("recorded log-probabilities are known at temperature 1 alone",
+                             "train.temperature", "leave it at 1, or use teacher = \"online\"");
+  }
+  return {};
+}
+
+}  // namespace retort::train

@@ -1,0 +1,24 @@
+// From [train] objective to what a network counts as its loss.
+//
+//   sequence_kd       cross-entropy on the teacher's answers as text (Kim and Rush 2016)
+//   forward_kl, reverse_kl, jsd, skew_kl, skew_reverse_kl
+//                     the divergence of kernels/distill.h from the teacher's distribution at each
+//                     trained token, mixed with cross-entropy by soft_share
+#pragma once
+#include "base/result.h"
+#include "model/objective.h"
+#include "train/options.h"
+
+namespace retort::train {
+
+// Whether the teacher's distributions are needed beside its text.
+bool needs_teacher(const TrainOptions& options);
+
+// Options as validated. `teacher` is asked for logits; none: batches bring the teacher's recorded
+// log-probabilities.
+model::Objective objective_of(const TrainOptions& options, model::LogitSource* teacher);
+
+// Values that cannot work together are usage errors that name the key.
+Result<void> validate_objective(const TrainOptions& options);
+
+}  // namespace retort::train
