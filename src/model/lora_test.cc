@@ -8,7 +8,7 @@
 #include <filesystem>
 
 #include "kernels/gradient_check.h"
-#include "model/golden_internal.h"
+#include "model/testing_internal.h"
 
 namespace retort::model {
 namespace {
@@ -16,8 +16,7 @@ namespace {
 using kernels::relative_difference;
 using testing::HasSubstr;
 
-const Config kBase = {
-    .vocab = 29, .width = 12, .layers = 2, .heads = 4, .kv_heads = 2, .head_dim = 6, .ffn = 20};
+const Config kBase = tiny(true);
 
 TEST(LoraTest, FirstValuesAreThoseOfPeft) {
   const Adapter adapter = Adapter::random(kBase, {.rank = 4}, 1);

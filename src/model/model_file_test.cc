@@ -9,7 +9,7 @@
 #include "base/files.h"
 #include "json/value.h"
 #include "kernels/gradient_check.h"
-#include "model/golden_internal.h"
+#include "model/testing_internal.h"
 
 namespace retort::model {
 namespace {

@@ -9,6 +9,7 @@
 #include <span>
 #include <vector>
 
+#include "model/lora.h"
 #include "model/weights.h"
 
 namespace retort::model {
@@ -33,16 +34,22 @@ struct LossSum {
 
 class Network {
  public:
-  // Keeps a reference to `weights`; call refresh() after they change. Buffers for up to max_tokens
-  // tokens are allocated here; memory_bytes() says how much before.
-  Network(const Weights& weights, int64_t max_tokens, Precision precision);
+  // Keeps references to `weights` and to the adapter where one is given; call refresh() after
+  // they change. Buffers for up to max_tokens tokens are allocated here; memory_bytes() says how
+  // much before.
+  Network(const Weights& weights, int64_t max_tokens, Precision precision,
+          const Adapter* adapter = nullptr);
   ~Network();
 
-  static int64_t memory_bytes(const Config& config, int64_t max_tokens, Precision precision);
+  static int64_t memory_bytes(const Config& config, int64_t max_tokens, Precision precision,
+                              const LoraConfig* lora = nullptr);
   Precision precision() const;  // what automatic became
 
+  // With an adapter it alone may change: the weights are frozen.
   void refresh();
-  // Forward and backward of sum(nll) * scale; adds to `gradients`, laid out as Weights::block().
+  // Forward and backward of sum(nll) * scale; adds to `gradients`, laid out as Weights::block(), or
+  // with an adapter as Adapter::block(): then no other gradient is computed, and that of the
+  // activations no further down than the lowest target.
   LossSum forward_backward(const Batch& batch, float scale, std::span<float> gradients);
   // Forward alone: summed loss, and when `nll` is not empty each target's loss there (N; 0 where
   // none).
