@@ -62,6 +62,17 @@ TEST(RmsnormTest, EqualsReferenceOverOddWidths) {
   }
 }
 
+TEST(RmsnormTest, WithoutTheWeightsGradientDxIsTheSame) {
+  NormSetup whole(70, 37), frozen(70, 37);
+  rmsnorm(whole.forward());
+  rmsnorm(frozen.forward());
+  rmsnorm_backward(whole.backward());
+  RmsnormBackward<float> args = frozen.backward();
+  args.dweight = args.scratch = nullptr;
+  rmsnorm_backward(args);
+  EXPECT_EQ(whole.dx, frozen.dx);
+}
+
 TEST(RmsnormTest, GradientByDifferences) {
   NormSetup s(4, 19);
   rmsnorm(s.forward());

@@ -33,7 +33,7 @@ void one_head_backward(const HeadNormBackward<T>& args, const float* x, float rs
   float dot = 0;
   for (int64_t i = 0; i < args.head_dim; ++i) {
     const float product = tensor::to_float(dy[i]) * x[i] * rstd;
-    dweight[i] += product;
+    if (dweight != nullptr) dweight[i] += product;
     dot += product * args.weight[i];
   }
   const float mean = dot / static_cast<float>(args.head_dim);
@@ -47,7 +47,8 @@ template <class T>
 void backward(const HeadNormBackward<T>& args) {
   const int64_t each = rmsnorm_scratch(1, args.head_dim);
   const int64_t blocks = rmsnorm_scratch(args.rows, args.head_dim) / each;
-  std::fill_n(args.scratch, blocks * each, 0.0f);
+  const bool sums = args.dweight != nullptr;
+  if (sums) std::fill_n(args.scratch, blocks * each, 0.0f);
   base::parallel_for(blocks, 1, [&](int64_t begin, int64_t end) {
     for (int64_t block = begin; block < end; ++block) {
       const int64_t last = args.rows * (block + 1) / blocks;
@@ -55,12 +56,12 @@ void backward(const HeadNormBackward<T>& args) {
         for (int64_t h = 0; h < args.heads; ++h) {
           const int64_t at = r * args.stride + h * args.head_dim;
           one_head_backward(args, args.x + at, args.rstd[r * args.heads + h], args.dy + at,
-                            args.scratch + block * each);
+                            sums ? args.scratch + block * each : nullptr);
         }
       }
     }
   });
-  for (int64_t block = 0; block < blocks; ++block) {
+  for (int64_t block = 0; sums && block < blocks; ++block) {
     for (int64_t i = 0; i < args.head_dim; ++i) {
       args.dweight[i] += args.scratch[block * each + i];
     }

@@ -40,7 +40,7 @@ struct HeadNormBackward {
   const float* weight = nullptr;
   const float* rstd = nullptr;
   T* dy = nullptr;           // becomes dx
-  float* dweight = nullptr;  // [head_dim], added to
+  float* dweight = nullptr;  // [head_dim], added to, or none
   float* scratch = nullptr;  // rmsnorm_scratch(rows, head_dim) floats
 };
 void head_norm_backward(const HeadNormBackward<float>& args);

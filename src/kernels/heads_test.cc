@@ -73,6 +73,17 @@ TEST(HeadNormTest, GradientByDifferences) {
   expect_gradient(s.weight, loss, s.dweight);
 }
 
+TEST(HeadNormTest, WithoutTheWeightsGradientDxIsTheSame) {
+  Case s;
+  head_norm(s.forward());
+  auto whole = s.dy, frozen = s.dy;
+  head_norm_backward(s.backward(whole.data()));
+  HeadNormBackward<float> args = s.backward(frozen.data());
+  args.dweight = args.scratch = nullptr;
+  head_norm_backward(args);
+  EXPECT_EQ(whole, frozen);
+}
+
 TEST(HeadNormTest, Bf16GradientsAreTheRoundedOnes) {
   Case exact, rounded;
   head_norm(exact.forward());

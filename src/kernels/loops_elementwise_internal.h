@@ -49,7 +49,7 @@ static void rmsnorm_backward_rows(const RmsnormBackward<T>& args, Range rows, fl
     each(width, [&](int64_t i, auto part) {
       const V product = load(dy + i, part) * load(x + i, part);
       dots += product * load(args.weight + i, part);
-      store(dweight + i, load(dweight + i, part) + product * rstd, part);
+      if (dweight != nullptr) store(dweight + i, load(dweight + i, part) + product * rstd, part);
     });
     const float shift = sum(dots) * rstd * rstd * rstd / static_cast<float>(width);
     each(width, [&](int64_t i, auto part) {

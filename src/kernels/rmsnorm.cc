@@ -22,15 +22,17 @@ void forward(const Rmsnorm<T>& args) {
 template <class T>
 void backward(const RmsnormBackward<T>& args) {
   const int64_t blocks = std::min(kBlocks, args.rows);
-  std::fill_n(args.scratch, blocks * args.width, 0.0f);
+  const bool sums = args.dweight != nullptr;
+  if (sums) std::fill_n(args.scratch, blocks * args.width, 0.0f);
   base::parallel_for(blocks, 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       const Range rows = {args.rows * i / blocks, args.rows * (i + 1) / blocks};
       const T* type = nullptr;
-      typed_loops(type).rmsnorm_backward(args, rows, args.scratch + i * args.width);
+      typed_loops(type).rmsnorm_backward(args, rows,
+                                         sums ? args.scratch + i * args.width : nullptr);
     }
   });
-  for (int64_t i = 0; i < blocks; ++i) {
+  for (int64_t i = 0; sums && i < blocks; ++i) {
     const float* part = args.scratch + i * args.width;
     for (int64_t c = 0; c < args.width; ++c) args.dweight[c] += part[c];
   }

@@ -35,7 +35,7 @@ struct RmsnormBackward {
   const float* dy = nullptr;  // [rows, width]
   float* dx = nullptr;        // [rows, width], added to: the residual's own gradient
   T* dx_copy = nullptr;       // [rows, width], dx again for the next product, or none
-  float* dweight = nullptr;   // [width], added to
+  float* dweight = nullptr;   // [width], added to, or none
   float* scratch = nullptr;   // rmsnorm_scratch() floats
 };
 

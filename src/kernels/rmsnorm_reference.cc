@@ -39,7 +39,7 @@ void rmsnorm_backward_reference(const RmsnormBackward<float>& args) {
       const double xhat = x[c] * rstd;
       const double g = static_cast<double>(dy[c]) * args.weight[c];
       args.dx[row * width + c] += static_cast<float>(rstd * (g - xhat * mean));
-      args.dweight[c] += static_cast<float>(dy[c] * xhat);
+      if (args.dweight != nullptr) args.dweight[c] += static_cast<float>(dy[c] * xhat);
     }
   }
 }

@@ -102,9 +102,10 @@ void Pass<T>::head_gradients(std::span<const int32_t> chosen, float* gradients) 
   const auto rows = static_cast<int64_t>(chosen.size());
   kernels::matmul({.product = Product::nn, .m = rows, .n = width, .k = config_.vocab}, b.dlogits,
                   matrix(offsets_.head), b.dhead_in);
-  kernels::matmul(
-      {.product = Product::tn, .m = config_.vocab, .n = width, .k = rows, .accumulate = true},
-      b.dlogits, b.head_in, gradients + offsets_.head);
+  if (!adapter_)
+    kernels::matmul(
+        {.product = Product::tn, .m = config_.vocab, .n = width, .k = rows, .accumulate = true},
+        b.dlogits, b.head_in, gradients + offsets_.head);
   for (int64_t i = 0; i < rows; ++i) {
     std::copy_n(b.dhead_in + i * width, width, b.dnormed + chosen[i] * width);
   }

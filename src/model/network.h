@@ -9,6 +9,7 @@
 #include <span>
 #include <vector>
 
+#include "model/lora.h"
 #include "model/objective.h"
 #include "model/weights.h"
 #include "tensor/sparse_targets.h"
@@ -51,20 +52,26 @@ struct LossSum {
 
 class Network {
  public:
-  // Keeps a reference to `weights`; call refresh() after they change. Buffers for up to max_tokens
-  // tokens are allocated here; memory_bytes() says how much before.
-  Network(const Weights& weights, int64_t max_tokens, Precision precision);
+  // Keeps references to `weights` and to the adapter where one is given; call refresh() after
+  // they change. Buffers for up to max_tokens tokens are allocated here; memory_bytes() says how
+  // much before.
+  Network(const Weights& weights, int64_t max_tokens, Precision precision,
+          const Adapter* adapter = nullptr);
   ~Network();
 
-  static int64_t memory_bytes(const Config& config, int64_t max_tokens, Precision precision);
+  static int64_t memory_bytes(const Config& config, int64_t max_tokens, Precision precision,
+                              const LoraConfig* lora = nullptr);
   // Cross-entropy alone unless told otherwise. A teacher that is asked for logits takes memory for
   // a chunk of them: teacher_bytes() more than memory_bytes().
   void set_objective(const Objective& objective);
   static int64_t teacher_bytes(const Config& config, int64_t max_tokens);
   Precision precision() const;  // what automatic became
 
+  // With an adapter it alone may change: the weights are frozen.
   void refresh();
-  // Forward and backward of loss_sum * scale; adds to `gradients`, laid out as Weights::block().
+  // Forward and backward of loss_sum * scale; adds to `gradients`, laid out as Weights::block(), or
+  // with an adapter as Adapter::block(): then no other gradient is computed, and that of the
+  // activations no further down than the lowest target.
   LossSum forward_backward(const Batch& batch, float scale, std::span<float> gradients);
   // Forward alone: summed loss, and when `nll` is not empty each target's nll there (N; 0 where
   // none).

@@ -5,9 +5,9 @@
 #include <cmath>
 #include <vector>
 
-#include "base/random.h"
 #include "kernels/gradient_check.h"
 #include "model/network.h"
+#include "model/testing_internal.h"
 
 namespace retort::model {
 namespace {
@@ -16,35 +16,11 @@ using kernels::relative_difference;
 
 constexpr int64_t kVocab = 29;
 
-Config small() {
-  return {.vocab = kVocab,
-          .width = 12,
-          .layers = 2,
-          .heads = 4,
-          .kv_heads = 2,
-          .head_dim = 6,
-          .ffn = 20};
-}
-
-Weights lively(uint64_t seed) {
-  Weights weights = Weights::random(small(), seed);
-  base::Random random(seed);
-  for (float& w : weights.block()) w += static_cast<float>(0.2 * random.normal());
-  return weights;
-}
-
 Batch some_batch() {
-  Batch batch;
-  base::Random random(1);
-  for (const int length : {7, 4, 6}) {
-    batch.doc_starts.push_back(static_cast<int32_t>(batch.tokens.size()));
-    for (int i = 0; i < length; ++i) {
-      batch.tokens.push_back(static_cast<int32_t>(random.below(kVocab)));
-      batch.targets.push_back(i < 2 ? -1 : static_cast<int32_t>(random.below(kVocab)));
-    }
-  }
-  batch.doc_starts.push_back(static_cast<int32_t>(batch.tokens.size()));
-  return batch;
+  return make_batch({7, 4, 6}, kVocab, 1);
+}
+Weights some_weights(uint64_t seed) {
+  return lively(tiny(true), seed);
 }
 
 // Another network as the teacher.
@@ -93,7 +69,7 @@ Learnt learn(const Weights& weights, const Objective& objective, const Batch& ba
 }
 
 void expect_numeric_gradient(const Objective& objective, const Batch& batch) {
-  Weights weights = lively(3);
+  Weights weights = some_weights(3);
   const Learnt found = learn(weights, objective, batch);
   Network network(weights, 100, Precision::fp32);
   network.set_objective(objective);
@@ -102,7 +78,7 @@ void expect_numeric_gradient(const Objective& objective, const Batch& batch) {
 }
 
 TEST(Objective, GradientWithATeacherInTheSameProcess) {
-  const Weights teacher = lively(4);
+  const Weights teacher = some_weights(4);
   for (const auto divergence : {kernels::Divergence::forward_kl, kernels::Divergence::reverse_kl,
                                 kernels::Divergence::jsd}) {
     OtherNetwork source(teacher);
@@ -118,13 +94,13 @@ TEST(Objective, GradientWithATeacherInTheSameProcess) {
 
 TEST(Objective, GradientWithSparseTargets) {
   Batch batch = some_batch();
-  batch.teacher = cut(lively(4), batch, 5);
+  batch.teacher = cut(some_weights(4), batch, 5);
   expect_numeric_gradient({.hard = {.weight = 0}, .soft = {.weight = 1}}, batch);
 }
 
 // All ids kept is the dense teacher.
 TEST(Objective, SparseTargetsOfAllIdsEqualTheTeacher) {
-  const Weights weights = lively(3), teacher = lively(4);
+  const Weights weights = some_weights(3), teacher = some_weights(4);
   OtherNetwork source(teacher);
   Batch batch = some_batch();
   const kernels::SoftTerm soft{.weight = 1, .divergence = kernels::Divergence::reverse_kl};
@@ -136,7 +112,7 @@ TEST(Objective, SparseTargetsOfAllIdsEqualTheTeacher) {
 }
 
 TEST(Objective, AnEqualTeacherTeachesNothing) {
-  const Weights weights = lively(3);
+  const Weights weights = some_weights(3);
   OtherNetwork source(weights);
   const Learnt found = learn(
       weights, {.hard = {.weight = 0}, .soft = {.weight = 1}, .teacher = &source}, some_batch());
@@ -145,7 +121,7 @@ TEST(Objective, AnEqualTeacherTeachesNothing) {
 }
 
 TEST(Objective, DoesNotDependOnPacking) {
-  const Weights weights = lively(3), teacher = lively(4);
+  const Weights weights = some_weights(3), teacher = some_weights(4);
   OtherNetwork source(teacher);
   const Objective objective{.soft = {.weight = 1}, .teacher = &source};
   const Batch batch = some_batch();
@@ -167,7 +143,7 @@ TEST(Objective, DoesNotDependOnPacking) {
 }
 
 TEST(Objective, Bf16StaysNearFp32) {
-  const Weights weights = lively(3), teacher = lively(4);
+  const Weights weights = some_weights(3), teacher = some_weights(4);
   OtherNetwork source(teacher);
   const Objective objective{.soft = {.weight = 1}, .teacher = &source};
   const Learnt exact = learn(weights, objective, some_batch());

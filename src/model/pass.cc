@@ -43,37 +43,86 @@ Offsets offsets_of(const Config& config) {
   return offsets;
 }
 
+namespace {
+
+// The network's memory: its own buffers, then the adapter's.
 template <class T>
-Pass<T>::Pass(const Weights& weights, int64_t max_tokens)
+void lay_out(Arena& arena, const Config& config, int64_t tokens, const LoraConfig* lora) {
+  Buffers<T>(arena, config, tokens);
+  if (lora != nullptr) AdapterBuffers<T>(arena, config, *lora, tokens);
+}
+
+}  // namespace
+
+template <class T>
+Pass<T>::Pass(const Weights& weights, int64_t max_tokens, const Adapter* adapter)
     : weights_(weights),
       config_(weights.config()),
       offsets_(offsets_of(config_)),
       rope_(max_tokens, config_.head_dim, config_.rope_theta, config_.rope_divisors),
       memory_([&] {
         Arena counting(nullptr);
-        Buffers<T>(counting, config_, max_tokens);
+        lay_out<T>(counting, config_, max_tokens, adapter == nullptr ? nullptr : &adapter->lora());
         return counting.bytes();
       }()),
       arena_(memory_.data()),
       buffers_(arena_, config_, max_tokens) {
+  if (adapter != nullptr) adapter_.emplace(arena_, *adapter, max_tokens);
   counted_.reserve(static_cast<size_t>(max_tokens));
   targets_.reserve(static_cast<size_t>(max_tokens));
-  refresh();
+  round_weights();
+  find_matrices();
+  form_matrices();
 }
 
 template <class T>
-int64_t Pass<T>::memory_bytes(const Config& config, int64_t max_tokens) {
+int64_t Pass<T>::memory_bytes(const Config& config, int64_t max_tokens, const LoraConfig* lora) {
   Arena counting(nullptr);
-  Buffers<T>(counting, config, max_tokens);
+  lay_out<T>(counting, config, max_tokens, lora);
   return counting.bytes() + kernels::RopeTable::memory_bytes(max_tokens, config.head_dim) +
          2 * max_tokens * static_cast<int64_t>(sizeof(int32_t));
 }
 
 template <class T>
 void Pass<T>::refresh() {
+  if (adapter_) return form_matrices();
+  round_weights();
+}
+
+template <class T>
+void Pass<T>::round_weights() {
   if constexpr (Buffers<T>::kRounded) {
     const std::span<const float> block = weights_.block();
     kernels::to_bf16(block.data(), buffers_.weights, static_cast<int64_t>(block.size()));
+  }
+}
+
+template <class T>
+void Pass<T>::find_matrices() {
+  for (int64_t layer = 0; layer < config_.layers; ++layer) {
+    const LayerOffsets& offsets = offsets_.layers[layer];
+    auto& found = matrices_.emplace_back();
+    for (const Fused fused : kAllFused) {
+      const int64_t each[] = {offsets.qkv, offsets.out, offsets.gate_up, offsets.down};
+      Matrix& m = found[fused];
+      m = {{layer, fused}, shape_of(config_, fused), each[fused], matrix(each[fused])};
+      if (!adapter_ || adapter_->targets(m.place).columns == 0) continue;
+      if (lowest_ < 0) lowest_ = m.offset;
+      if constexpr (!Buffers<T>::kRounded) m.weights = adapter_->whole(m.place);
+    }
+  }
+}
+
+template <class T>
+void Pass<T>::form_matrices() {
+  if (!adapter_) return;
+  for (const auto& layer : matrices_) {
+    for (const Matrix& m : layer) {
+      if (adapter_->targets(m.place).columns == 0) continue;
+      T* rounded = nullptr;
+      if constexpr (Buffers<T>::kRounded) rounded = buffers_.weights + m.offset;
+      adapter_->form(m.place, vector(m.offset), rounded);
+    }
   }
 }
 
@@ -96,16 +145,26 @@ std::span<float> Pass<T>::attention_scratch() const {
 }
 
 template <class T>
-void Pass<T>::linear(const T* x, int64_t out, int64_t in, int64_t offset, float* y) {
-  kernels::matmul({.product = Product::nt, .m = tokens_, .n = out, .k = in}, x, matrix(offset), y);
+void Pass<T>::linear(const Matrix& m, const T* x, float* y) {
+  kernels::matmul({.product = Product::nt, .m = tokens_, .n = m.shape.out, .k = m.shape.in}, x,
+                  m.weights, y);
 }
 
 template <class T>
-void Pass<T>::linear_backward(const Linear& l, float* gradients) {
-  kernels::matmul({.product = Product::nn, .m = tokens_, .n = l.in, .k = l.out}, l.dy,
-                  matrix(l.offset), l.dx);
-  kernels::matmul({.product = Product::tn, .m = l.out, .n = l.in, .k = tokens_, .accumulate = true},
-                  l.dy, l.x, gradients + l.offset);
+void Pass<T>::input_gradient(const Matrix& m, const T* dy, float* dx) {
+  kernels::matmul({.product = Product::nn, .m = tokens_, .n = m.shape.in, .k = m.shape.out}, dy,
+                  m.weights, dx);
+}
+
+template <class T>
+void Pass<T>::weight_gradient(const Matrix& m, const T* x, const T* dy, float* gradients) {
+  if (adapter_) {
+    if (adapter_->targets(m.place).columns == 0) return;
+    return adapter_->backward(m.place, tokens_, x, dy, gradients);
+  }
+  const auto [out, in] = m.shape;
+  kernels::matmul({.product = Product::tn, .m = out, .n = in, .k = tokens_, .accumulate = true}, dy,
+                  x, gradients + m.offset);
 }
 
 template <class T>
@@ -134,7 +193,7 @@ template <class T>
 void Pass<T>::forward_block(int64_t index, const float* x) {
   Buffers<T>& b = buffers_;
   const LayerBuffers<T>& l = b.layers[index];
-  const LayerOffsets& at = offsets_.layers[index];
+  const LayerOffsets& offsets = offsets_.layers[index];
   const Config& c = config_;
   const auto eps = static_cast<float>(c.norm_eps);
   kernels::rmsnorm(kernels::Rmsnorm<T>{.rows = tokens_,
@@ -142,31 +201,31 @@ void Pass<T>::forward_block(int64_t index, const float* x) {
                                        .eps = eps,
                                        .x = x == nullptr ? l.x_in : x,
                                        .delta = x == nullptr ? nullptr : b.delta,
-                                       .weight = vector(at.norm_in),
+                                       .weight = vector(offsets.norm_in),
                                        .sum = l.x_in,
                                        .y = l.normed_in,
                                        .rstd = l.rstd_in});
-  linear(l.normed_in, c.qkv_width(), c.width, at.qkv, l.qkv);
-  if (c.qkv_bias) kernels::add_bias(tokens_, c.qkv_width(), vector(at.qkv_bias), l.qkv);
+  linear(at(index, kQkv), l.normed_in, l.qkv);
+  if (c.qkv_bias) kernels::add_bias(tokens_, c.qkv_width(), vector(offsets.qkv_bias), l.qkv);
   kernels::attention(kernels::Attention<T>{.shape = attention_shape(),
                                            .qkv = ready_qkv(index),
                                            .out = l.attended,
                                            .lse = l.lse,
                                            .scratch = attention_scratch()});
-  linear(l.attended, c.width, c.q_width(), at.out, b.delta);
+  linear(at(index, kOut), l.attended, b.delta);
   kernels::rmsnorm(kernels::Rmsnorm<T>{.rows = tokens_,
                                        .width = c.width,
                                        .eps = eps,
                                        .x = l.x_in,
                                        .delta = b.delta,
-                                       .weight = vector(at.norm_mid),
+                                       .weight = vector(offsets.norm_mid),
                                        .sum = l.x_mid,
                                        .y = l.normed_mid,
                                        .rstd = l.rstd_mid});
-  linear(l.normed_mid, 2 * c.ffn, c.width, at.gate_up, l.gate_up);
+  linear(at(index, kGateUp), l.normed_mid, l.gate_up);
   kernels::swiglu(
       kernels::Swiglu<T>{.rows = tokens_, .inner = c.ffn, .gate_up = l.gate_up, .act = b.act});
-  linear(b.act, c.width, c.ffn, at.down, b.delta);
+  linear(at(index, kDown), b.act, b.delta);
 }
 
 template <class T>
@@ -174,14 +233,14 @@ const float* Pass<T>::ready_qkv(int64_t index) {
   Buffers<T>& b = buffers_;
   const float* qkv = b.layers[index].qkv;
   if (!config_.qk_norm) return qkv;
-  const LayerOffsets& at = offsets_.layers[index];
+  const LayerOffsets& offsets = offsets_.layers[index];
   const int64_t row = config_.qkv_width(), q_width = config_.q_width();
   const auto eps = static_cast<float>(config_.norm_eps);
   std::memcpy(b.qkv_normed, qkv, static_cast<size_t>(tokens_ * row) * sizeof(float));
-  kernels::head_norm({tokens_, row, config_.heads, config_.head_dim, eps, qkv, vector(at.q_norm),
-                      b.qkv_normed, b.rstd_q});
+  kernels::head_norm({tokens_, row, config_.heads, config_.head_dim, eps, qkv,
+                      vector(offsets.q_norm), b.qkv_normed, b.rstd_q});
   kernels::head_norm({tokens_, row, config_.kv_heads, config_.head_dim, eps, qkv + q_width,
-                      vector(at.k_norm), b.qkv_normed + q_width, b.rstd_k});
+                      vector(offsets.k_norm), b.qkv_normed + q_width, b.rstd_k});
   return b.qkv_normed;
 }
 
@@ -189,18 +248,19 @@ const float* Pass<T>::ready_qkv(int64_t index) {
 template <class T>
 void Pass<T>::ready_qkv_backward(int64_t index, float* gradients) {
   Buffers<T>& b = buffers_;
-  const LayerOffsets& at = offsets_.layers[index];
+  const LayerOffsets& offsets = offsets_.layers[index];
   const int64_t row = config_.qkv_width(), q_width = config_.q_width();
   if (config_.qk_norm) {
     const float* qkv = b.layers[index].qkv;
     kernels::head_norm_backward(kernels::HeadNormBackward<T>{
-        tokens_, row, config_.heads, config_.head_dim, qkv, vector(at.q_norm), b.rstd_q, b.dqkv,
-        gradients + at.q_norm, b.norm_scratch});
+        tokens_, row, config_.heads, config_.head_dim, qkv, vector(offsets.q_norm), b.rstd_q,
+        b.dqkv, vector_gradient(gradients, offsets.q_norm), b.norm_scratch});
     kernels::head_norm_backward(kernels::HeadNormBackward<T>{
-        tokens_, row, config_.kv_heads, config_.head_dim, qkv + q_width, vector(at.k_norm),
-        b.rstd_k, b.dqkv + q_width, gradients + at.k_norm, b.norm_scratch});
+        tokens_, row, config_.kv_heads, config_.head_dim, qkv + q_width, vector(offsets.k_norm),
+        b.rstd_k, b.dqkv + q_width, vector_gradient(gradients, offsets.k_norm), b.norm_scratch});
   }
-  if (config_.qkv_bias) kernels::bias_backward(tokens_, row, b.dqkv, gradients + at.qkv_bias);
+  if (config_.qkv_bias && !adapter_)
+    kernels::bias_backward(tokens_, row, b.dqkv, gradients + offsets.qkv_bias);
 }
 
 // After head(), which left the gradient of the last norm's output in dnormed.
@@ -208,18 +268,9 @@ template <class T>
 void Pass<T>::backward(const Batch& batch, float* gradients) {
   Buffers<T>& b = buffers_;
   std::fill_n(b.dresidual, tokens_ * config_.width, 0.0f);
-  kernels::rmsnorm_backward(
-      kernels::RmsnormBackward<T>{.rows = tokens_,
-                                  .width = config_.width,
-                                  .x = b.x_final,
-                                  .weight = vector(offsets_.final_norm),
-                                  .rstd = b.rstd_final,
-                                  .dy = b.dnormed,
-                                  .dx = b.dresidual,
-                                  .dx_copy = Buffers<T>::kRounded ? b.dresidual_t : nullptr,
-                                  .dweight = gradients + offsets_.final_norm,
-                                  .scratch = b.norm_scratch});
+  norm_backward({b.x_final, b.rstd_final, offsets_.final_norm}, gradients);
   for (int64_t i = config_.layers - 1; i >= 0; --i) backward_block(i, gradients);
+  if (adapter_) return;
   kernels::embedding_backward(batch.tokens, config_.width, b.dresidual,
                               gradients + offsets_.embedding);
 }
@@ -228,40 +279,42 @@ template <class T>
 void Pass<T>::backward_block(int64_t index, float* gradients) {
   Buffers<T>& b = buffers_;
   const LayerBuffers<T>& l = b.layers[index];
-  const LayerOffsets& at = offsets_.layers[index];
-  const Config& c = config_;
-  T* dx_copy = nullptr;
+  const Matrix &down = at(index, kDown), &gate_up = at(index, kGateUp);
   T* dgate_up = nullptr;
   if constexpr (Buffers<T>::kRounded) {
-    dx_copy = b.dresidual_t;
     dgate_up = b.dgate_up;
   } else {
     dgate_up = l.gate_up;
   }
-  kernels::matmul({.product = Product::nn, .m = tokens_, .n = c.ffn, .k = c.width}, b.dresidual_t,
-                  matrix(at.down), b.dact);
+  if (is_lowest(down)) {
+    kernels::swiglu(kernels::Swiglu<T>{
+        .rows = tokens_, .inner = config_.ffn, .gate_up = l.gate_up, .act = b.act});
+    return weight_gradient(down, b.act, b.dresidual_t, gradients);
+  }
+  input_gradient(down, b.dresidual_t, b.dact);
   kernels::swiglu_backward(kernels::SwigluBackward<T>{.rows = tokens_,
-                                                      .inner = c.ffn,
+                                                      .inner = config_.ffn,
                                                       .gate_up = l.gate_up,
                                                       .dact = b.dact,
                                                       .dgate_up = dgate_up,
                                                       .act = b.act});
-  kernels::matmul(
-      {.product = Product::tn, .m = c.width, .n = c.ffn, .k = tokens_, .accumulate = true},
-      b.dresidual_t, b.act, gradients + at.down);
-  linear_backward({2 * c.ffn, c.width, at.gate_up, l.normed_mid, dgate_up, b.dnormed}, gradients);
-  kernels::rmsnorm_backward(kernels::RmsnormBackward<T>{.rows = tokens_,
-                                                        .width = c.width,
-                                                        .x = l.x_mid,
-                                                        .weight = vector(at.norm_mid),
-                                                        .rstd = l.rstd_mid,
-                                                        .dy = b.dnormed,
-                                                        .dx = b.dresidual,
-                                                        .dx_copy = dx_copy,
-                                                        .dweight = gradients + at.norm_mid,
-                                                        .scratch = b.norm_scratch});
-  linear_backward({c.width, c.q_width(), at.out, l.attended, b.dresidual_t, b.dattended},
-                  gradients);
+  weight_gradient(down, b.act, b.dresidual_t, gradients);
+  weight_gradient(gate_up, l.normed_mid, dgate_up, gradients);
+  if (is_lowest(gate_up)) return;
+  input_gradient(gate_up, dgate_up, b.dnormed);
+  const LayerOffsets& offsets = offsets_.layers[index];
+  norm_backward({l.x_mid, l.rstd_mid, offsets.norm_mid}, gradients);
+  backward_attention(index, gradients);
+}
+
+template <class T>
+void Pass<T>::backward_attention(int64_t index, float* gradients) {
+  Buffers<T>& b = buffers_;
+  const LayerBuffers<T>& l = b.layers[index];
+  const Matrix &out = at(index, kOut), &qkv = at(index, kQkv);
+  weight_gradient(out, l.attended, b.dresidual_t, gradients);
+  if (is_lowest(out)) return;
+  input_gradient(out, b.dresidual_t, b.dattended);
   kernels::attention_backward(kernels::AttentionBackward<T>{.shape = attention_shape(),
                                                             .qkv = ready_qkv(index),
                                                             .lse = l.lse,
@@ -269,17 +322,28 @@ void Pass<T>::backward_block(int64_t index, float* gradients) {
                                                             .dqkv = b.dqkv,
                                                             .scratch = attention_scratch()});
   ready_qkv_backward(index, gradients);
-  linear_backward({c.qkv_width(), c.width, at.qkv, l.normed_in, b.dqkv, b.dnormed}, gradients);
-  kernels::rmsnorm_backward(kernels::RmsnormBackward<T>{.rows = tokens_,
-                                                        .width = c.width,
-                                                        .x = l.x_in,
-                                                        .weight = vector(at.norm_in),
-                                                        .rstd = l.rstd_in,
-                                                        .dy = b.dnormed,
-                                                        .dx = b.dresidual,
-                                                        .dx_copy = dx_copy,
-                                                        .dweight = gradients + at.norm_in,
-                                                        .scratch = b.norm_scratch});
+  weight_gradient(qkv, l.normed_in, b.dqkv, gradients);
+  if (is_lowest(qkv)) return;
+  input_gradient(qkv, b.dqkv, b.dnormed);
+  const LayerOffsets& offsets = offsets_.layers[index];
+  norm_backward({l.x_in, l.rstd_in, offsets.norm_in}, gradients);
+}
+
+// From dnormed to dresidual.
+template <class T>
+void Pass<T>::norm_backward(const Normed& normed, float* gradients) {
+  Buffers<T>& b = buffers_;
+  kernels::rmsnorm_backward(
+      kernels::RmsnormBackward<T>{.rows = tokens_,
+                                  .width = config_.width,
+                                  .x = normed.x,
+                                  .weight = vector(normed.offset),
+                                  .rstd = normed.rstd,
+                                  .dy = b.dnormed,
+                                  .dx = b.dresidual,
+                                  .dx_copy = Buffers<T>::kRounded ? b.dresidual_t : nullptr,
+                                  .dweight = vector_gradient(gradients, normed.offset),
+                                  .scratch = b.norm_scratch});
 }
 
 template class Pass<float>;

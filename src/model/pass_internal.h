@@ -1,11 +1,14 @@
 // The forward and backward passes for one type of product operands. Each is a list of calls:
 // pass.cc holds the blocks, head.cc the logits and the loss.
 #pragma once
+#include <array>
+#include <optional>
 #include <span>
 #include <vector>
 
 #include "kernels/attention.h"
 #include "kernels/rope.h"
+#include "model/adapter_pass_internal.h"
 #include "model/buffers_internal.h"
 #include "model/network.h"
 #include "tensor/buffer.h"
@@ -46,8 +49,8 @@ class Runner {
 template <class T>
 class Pass final : public Runner {
  public:
-  Pass(const Weights& weights, int64_t max_tokens);
-  static int64_t memory_bytes(const Config& config, int64_t max_tokens);
+  Pass(const Weights& weights, int64_t max_tokens, const Adapter* adapter);
+  static int64_t memory_bytes(const Config& config, int64_t max_tokens, const LoraConfig* lora);
 
   void refresh() override;
   void forward(const Batch& batch) override;
@@ -58,12 +61,16 @@ class Pass final : public Runner {
   const float* nll() const override { return buffers_.nll; }
 
  private:
+  void round_weights();
+  void find_matrices();
+  void form_matrices();
   void forward_block(int64_t index, const float* x);
   void backward_block(int64_t index, float* gradients);
   // The loss of the counted rows [first, first + rows), whose logits stand in the buffer.
   void row_losses(const Batch& batch, int64_t first, int64_t rows, float scale, bool backward);
   // The last norm's outputs of these rows side by side.
   void gather_head_inputs(std::span<const int32_t> rows);
+  void backward_attention(int64_t index, float* gradients);
   void head_gradients(std::span<const int32_t> rows, float* gradients);
   // Queries, keys and values as attention reads them; made anew for backward, not kept.
   const float* ready_qkv(int64_t index);
@@ -72,23 +79,42 @@ class Pass final : public Runner {
   std::span<float> attention_scratch() const;
   const float* vector(int64_t offset) const { return weights_.block().data() + offset; }
   const T* matrix(int64_t offset) const;
-  // dx = dy W and dW += dy^T x for one product of the forward pass, y = x W^T.
-  struct Linear {
-    int64_t out, in, offset;
-    const T* x;
-    const T* dy;
-    float* dx;
+  // Where the gradient of a vector of the weights goes; null where the weights are frozen.
+  float* vector_gradient(float* gradients, int64_t offset) const {
+    return adapter_ ? nullptr : gradients + offset;
+  }
+  // One product of the forward pass, y = x W^T.
+  struct Matrix {
+    typename AdapterPass<T>::Place place;
+    FusedShape shape;
+    int64_t offset = 0;
+    const T* weights = nullptr;  // with what an adapter adds
   };
-  void linear(const T* x, int64_t out, int64_t in, int64_t offset, float* y);
-  void linear_backward(const Linear& l, float* gradients);
+  const Matrix& at(int64_t layer, Fused fused) const { return matrices_[layer][fused]; }
+  void linear(const Matrix& m, const T* x, float* y);
+  // dx = dy W
+  void input_gradient(const Matrix& m, const T* dy, float* dx);
+  // dW += dy^T x, or what of it the adapter trains.
+  void weight_gradient(const Matrix& m, const T* x, const T* dy, float* gradients);
+  struct Normed {
+    const float* x;
+    const float* rstd;
+    int64_t offset;  // of the norm's weight
+  };
+  void norm_backward(const Normed& normed, float* gradients);
+  // Whether no gradient is asked for of what is computed before this matrix.
+  bool is_lowest(const Matrix& m) const { return adapter_ && m.offset == lowest_; }
 
   const Weights& weights_;
   const Config config_;
   const Offsets offsets_;
+  std::vector<std::array<Matrix, std::size(kAllFused)>> matrices_;
+  int64_t lowest_ = -1;  // the offset of the first matrix that is a target
   kernels::RopeTable rope_;
   tensor::Buffer<uint8_t> memory_;
   Arena arena_;
   Buffers<T> buffers_;
+  std::optional<AdapterPass<T>> adapter_;
   int64_t tokens_ = 0;  // of the batch in hand
   std::span<const int32_t> doc_starts_;
   std::vector<int32_t> counted_;  // rows whose target counts, and their targets
