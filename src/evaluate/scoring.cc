@@ -54,7 +54,7 @@ Result<std::vector<double>> student_bits(const model::Weights& weights,
   int64_t longest = 1;
   for (const Scored& text : texts) longest = std::max(longest, inputs(text));
   const int64_t capacity = std::max(kBatchTokens, longest);
-  model::Network network(weights, capacity, model::Precision::fp32);
+  model::Network network(weights, capacity, model::Precision::fp32, nullptr, model::Use::inference);
   std::vector<double> bits(texts.size());
   std::vector<float> nll;
   for (size_t begin = 0; begin < texts.size();) {

@@ -35,8 +35,11 @@ LayerBuffers<T> lay_out_layer(Arena& arena, const Config& c, int64_t tokens) {
 }  // namespace
 
 template <class T>
-Buffers<T>::Buffers(Arena& arena, const Config& c, int64_t tokens) {
-  for (int64_t i = 0; i < c.layers; ++i) layers.push_back(lay_out_layer<T>(arena, c, tokens));
+Buffers<T>::Buffers(Arena& arena, const Config& c, int64_t tokens, Use use) {
+  const bool training = use == Use::training;
+  for (int64_t i = 0; i < c.layers; ++i) {
+    layers.push_back(i > 0 && !training ? layers.front() : lay_out_layer<T>(arena, c, tokens));
+  }
   x_final = arena.take<float>(tokens * c.width);
   rstd_final = arena.take<float>(tokens);
   normed_final = arena.take<T>(tokens * c.width);
@@ -47,29 +50,31 @@ Buffers<T>::Buffers(Arena& arena, const Config& c, int64_t tokens) {
     rstd_q = arena.take<float>(tokens * c.heads);
     rstd_k = arena.take<float>(tokens * c.kv_heads);
   }
+  head_rows = head_rows_for(c.vocab, tokens);
+  head_in = arena.take<T>(head_rows * c.width);
+  logits = arena.take<float>(head_rows * c.vocab);
+  nll = arena.take<float>(tokens);
+  loss = arena.take<float>(tokens);
+  divergence = arena.take<float>(tokens);
+  attention_scratch_size = base::thread_count() * kernels::attention_scratch(c.head_dim, tokens);
+  attention_scratch = arena.take<float>(attention_scratch_size);
+  if constexpr (kRounded) weights = arena.take<T>(c.parameters());
+  if (training) lay_out_backward(arena, c, tokens);
+}
 
+template <class T>
+void Buffers<T>::lay_out_backward(Arena& arena, const Config& c, int64_t tokens) {
   dresidual = arena.take<float>(tokens * c.width);
   dnormed = arena.take<float>(tokens * c.width);
   dact = arena.take<float>(tokens * c.ffn);
   dattended = arena.take<float>(tokens * c.q_width());
   dqkv = arena.take<T>(tokens * c.qkv_width());
   norm_scratch = arena.take<float>(kernels::rmsnorm_scratch(tokens, std::max(c.width, c.head_dim)));
-
-  head_rows = head_rows_for(c.vocab, tokens);
-  head_in = arena.take<T>(head_rows * c.width);
-  logits = arena.take<float>(head_rows * c.vocab);
   dhead_in = arena.take<float>(head_rows * c.width);
-  nll = arena.take<float>(tokens);
-  loss = arena.take<float>(tokens);
-  divergence = arena.take<float>(tokens);
-
-  attention_scratch_size = base::thread_count() * kernels::attention_scratch(c.head_dim, tokens);
-  attention_scratch = arena.take<float>(attention_scratch_size);
   if constexpr (kRounded) {
     dresidual_t = arena.take<T>(tokens * c.width);
     dgate_up = arena.take<T>(tokens * 2 * c.ffn);
     dlogits = arena.take<T>(head_rows * c.vocab);
-    weights = arena.take<T>(c.parameters());
   } else {
     dresidual_t = dresidual;
     dlogits = logits;

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "kernels/matmul.h"
-#include "model/config.h"
+#include "model/network.h"
 
 namespace retort::model {
 
@@ -46,8 +46,8 @@ template <class T>
 struct Buffers {
   static constexpr bool kRounded = !std::is_same_v<T, float>;
 
-  std::vector<LayerBuffers<T>> layers;
-  float* x_final = nullptr;  // [N, C]
+  std::vector<LayerBuffers<T>> layers;  // all the same memory where nothing is kept for backward
+  float* x_final = nullptr;             // [N, C]
   float* rstd_final = nullptr;
   T* normed_final = nullptr;  // [N, C]
   float* delta = nullptr;     // [N, C] what a half block adds to the residual stream
@@ -78,7 +78,10 @@ struct Buffers {
   int64_t attention_scratch_size = 0;
   T* weights = nullptr;  // all weights rounded; null where T is float
 
-  Buffers(Arena& arena, const Config& config, int64_t tokens);
+  Buffers(Arena& arena, const Config& config, int64_t tokens, Use use);
+
+ private:
+  void lay_out_backward(Arena& arena, const Config& config, int64_t tokens);
 };
 
 // Rows of logits at once, for a batch of so many tokens.

@@ -41,31 +41,32 @@ struct Network::Impl {
   int64_t max_tokens;
   Precision precision;
   int64_t trained;  // elements of a gradient
+  Use use;
   std::unique_ptr<Runner> runner;
 };
 
 Network::Network(const Weights& weights, int64_t max_tokens, Precision precision,
-                 const Adapter* adapter)
+                 const Adapter* adapter, Use use)
     : impl_(new Impl{weights.config(), max_tokens, settle(precision),
                      static_cast<int64_t>(adapter == nullptr ? weights.block().size()
                                                              : adapter->block().size()),
-                     nullptr}) {
+                     use, nullptr}) {
   RETORT_CHECK(max_tokens > 0, "max_tokens {}", max_tokens);
   RETORT_CHECK(adapter == nullptr || adapter->base() == weights.config());
   if (impl_->precision == Precision::bf16) {
-    impl_->runner = std::make_unique<Pass<kernels::Bf16>>(weights, max_tokens, adapter);
+    impl_->runner = std::make_unique<Pass<kernels::Bf16>>(weights, max_tokens, adapter, use);
   } else {
-    impl_->runner = std::make_unique<Pass<float>>(weights, max_tokens, adapter);
+    impl_->runner = std::make_unique<Pass<float>>(weights, max_tokens, adapter, use);
   }
 }
 
 Network::~Network() = default;
 
 int64_t Network::memory_bytes(const Config& config, int64_t max_tokens, Precision precision,
-                              const LoraConfig* lora) {
+                              const LoraConfig* lora, Use use) {
   const int64_t buffers = settle(precision) == Precision::bf16
-                              ? Pass<kernels::Bf16>::memory_bytes(config, max_tokens, lora)
-                              : Pass<float>::memory_bytes(config, max_tokens, lora);
+                              ? Pass<kernels::Bf16>::memory_bytes(config, max_tokens, lora, use)
+                              : Pass<float>::memory_bytes(config, max_tokens, lora, use);
   return buffers + base::thread_count() * kernels::matmul_scratch_bytes();
 }
 
@@ -89,6 +90,7 @@ void Network::refresh() {
 LossSum Network::forward_backward(const Batch& batch, float scale, std::span<float> gradients) {
   check_batch(batch, impl_->config, impl_->max_tokens);
   RETORT_CHECK_EQ(static_cast<int64_t>(gradients.size()), impl_->trained);
+  RETORT_CHECK(impl_->use == Use::training);
   impl_->runner->forward(batch);
   const LossSum loss = impl_->runner->head(batch, scale, gradients.data());
   impl_->runner->backward(batch, gradients.data());

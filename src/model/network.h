@@ -22,6 +22,10 @@ enum class Precision {
   bf16,  // products of bf16 inputs summed in fp32; emulated where the processor has none
 };
 
+// A network that is only asked, never trained, keeps no activations of its layers: a thirtieth of
+// the memory for thirty layers. forward_backward() is then a programmer's mistake.
+enum class Use { training, inference };
+
 // Documents laid one after another. Attention never crosses a document; positions restart at 0.
 struct Batch {
   std::vector<int32_t> tokens;      // N inputs
@@ -56,11 +60,11 @@ class Network {
   // they change. Buffers for up to max_tokens tokens are allocated here; memory_bytes() says how
   // much before.
   Network(const Weights& weights, int64_t max_tokens, Precision precision,
-          const Adapter* adapter = nullptr);
+          const Adapter* adapter = nullptr, Use use = Use::training);
   ~Network();
 
   static int64_t memory_bytes(const Config& config, int64_t max_tokens, Precision precision,
-                              const LoraConfig* lora = nullptr);
+                              const LoraConfig* lora = nullptr, Use use = Use::training);
   // Cross-entropy alone unless told otherwise. A teacher that is asked for logits takes memory for
   // a chunk of them: teacher_bytes() more than memory_bytes().
   void set_objective(const Objective& objective);

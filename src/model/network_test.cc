@@ -224,5 +224,21 @@ TEST(NetworkTest, MemoryIsKnownBefore) {
   EXPECT_LT(bf16, fp32);
 }
 
+TEST_P(Family, ANetworkForInferenceGivesTheSameInLessMemory) {
+  const Config config = family(GetParam());
+  const Weights weights = lively(config, 3);
+  const Batch batch = make_batch({7, 1, 9}, 29, 4);
+  for (const Precision precision : {Precision::fp32, Precision::bf16}) {
+    Network training(weights, 17, precision);
+    Network inference(weights, 17, precision, nullptr, Use::inference);
+    EXPECT_EQ(inference.logits(batch), training.logits(batch));
+    EXPECT_EQ(inference.loss(batch).nll_sum, training.loss(batch).nll_sum);
+    Config deep = config;
+    deep.layers = 30;
+    EXPECT_LT(4 * Network::memory_bytes(deep, 1000, precision, nullptr, Use::inference),
+              Network::memory_bytes(deep, 1000, precision));
+  }
+}
+
 }  // namespace
 }  // namespace retort::model

@@ -26,7 +26,8 @@ Weights some_weights(uint64_t seed) {
 // Another network as the teacher.
 class OtherNetwork : public LogitSource {
  public:
-  explicit OtherNetwork(const Weights& weights) : network_(weights, 100, Precision::fp32) {}
+  explicit OtherNetwork(const Weights& weights)
+      : network_(weights, 100, Precision::fp32, nullptr, Use::inference) {}
   void start(const Batch& batch) override { network_.forward(batch); }
   void logits(std::span<const int32_t> rows, float* to) override { network_.logits(rows, to); }
 

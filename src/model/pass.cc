@@ -47,26 +47,27 @@ namespace {
 
 // The network's memory: its own buffers, then the adapter's.
 template <class T>
-void lay_out(Arena& arena, const Config& config, int64_t tokens, const LoraConfig* lora) {
-  Buffers<T>(arena, config, tokens);
+void lay_out(Arena& arena, const Config& config, int64_t tokens, const LoraConfig* lora, Use use) {
+  Buffers<T>(arena, config, tokens, use);
   if (lora != nullptr) AdapterBuffers<T>(arena, config, *lora, tokens);
 }
 
 }  // namespace
 
 template <class T>
-Pass<T>::Pass(const Weights& weights, int64_t max_tokens, const Adapter* adapter)
+Pass<T>::Pass(const Weights& weights, int64_t max_tokens, const Adapter* adapter, Use use)
     : weights_(weights),
       config_(weights.config()),
       offsets_(offsets_of(config_)),
       rope_(max_tokens, config_.head_dim, config_.rope_theta, config_.rope_divisors),
       memory_([&] {
         Arena counting(nullptr);
-        lay_out<T>(counting, config_, max_tokens, adapter == nullptr ? nullptr : &adapter->lora());
+        lay_out<T>(counting, config_, max_tokens, adapter == nullptr ? nullptr : &adapter->lora(),
+                   use);
         return counting.bytes();
       }()),
       arena_(memory_.data()),
-      buffers_(arena_, config_, max_tokens) {
+      buffers_(arena_, config_, max_tokens, use) {
   if (adapter != nullptr) adapter_.emplace(arena_, *adapter, max_tokens);
   counted_.reserve(static_cast<size_t>(max_tokens));
   targets_.reserve(static_cast<size_t>(max_tokens));
@@ -76,9 +77,10 @@ Pass<T>::Pass(const Weights& weights, int64_t max_tokens, const Adapter* adapter
 }
 
 template <class T>
-int64_t Pass<T>::memory_bytes(const Config& config, int64_t max_tokens, const LoraConfig* lora) {
+int64_t Pass<T>::memory_bytes(const Config& config, int64_t max_tokens, const LoraConfig* lora,
+                              Use use) {
   Arena counting(nullptr);
-  lay_out<T>(counting, config, max_tokens, lora);
+  lay_out<T>(counting, config, max_tokens, lora, use);
   return counting.bytes() + kernels::RopeTable::memory_bytes(max_tokens, config.head_dim) +
          2 * max_tokens * static_cast<int64_t>(sizeof(int32_t));
 }

@@ -49,8 +49,9 @@ class Runner {
 template <class T>
 class Pass final : public Runner {
  public:
-  Pass(const Weights& weights, int64_t max_tokens, const Adapter* adapter);
-  static int64_t memory_bytes(const Config& config, int64_t max_tokens, const LoraConfig* lora);
+  Pass(const Weights& weights, int64_t max_tokens, const Adapter* adapter, Use use);
+  static int64_t memory_bytes(const Config& config, int64_t max_tokens, const LoraConfig* lora,
+                              Use use);
 
   void refresh() override;
   void forward(const Batch& batch) override;
