@@ -13,7 +13,6 @@
 #include <cstdio>
 #include <iostream>
 
-#include "artifact/gguf.h"
 #include "base/files.h"
 #include "json/value.h"
 #include "tokenizer/bpe_trainer_internal.h"
@@ -30,14 +29,6 @@ void print_ids(const std::vector<tokenizer::TokenId>& ids) {
   std::string line = "[";
   for (const auto id : ids) line += fmt::format("{}{}", line.size() > 1 ? "," : "", id);
   fmt::print("{}]\n", line);
-}
-
-Result<std::shared_ptr<const Tokenizer>> load(const std::string& path) {
-  if (!path.ends_with(".gguf")) {
-    return tokenizer::load_tokenizer_json(base::join(path, "tokenizer.json"));
-  }
-  RETORT_TRY(const auto file, artifact::GgufFile::open(path));
-  return tokenizer::load_tokenizer_gguf(file);
 }
 
 Result<void> decode_lines(const Tokenizer& tokenizer) {
@@ -136,7 +127,7 @@ Result<void> run(const std::vector<std::string>& arguments) {
   }
   if (arguments[0] == "split") return split_lines(arguments[1]);
   if (arguments[0] == "template") return name_template(arguments[1]);
-  RETORT_TRY(const auto tokenizer, load(arguments[1]));
+  RETORT_TRY(const auto tokenizer, tokenizer::load_tokenizer(arguments[1]));
   if (arguments[0] == "decode") return decode_lines(*tokenizer);
   if (arguments[0] == "encode") return encode_lines(*tokenizer);
   if (arguments.size() < 3) return base::usage_error("one more argument is needed");
