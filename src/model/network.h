@@ -5,6 +5,7 @@
 // Letters: N tokens in the batch, C width, H heads, D head size, F inner width, V vocabulary.
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <vector>
@@ -31,6 +32,19 @@ struct LossSum {
   int64_t tokens = 0;  // targets counted
 };
 
+// What a forward pass shows of one block, a row for each token of the batch, in fp32. The last view
+// of a pass, numbered one past the last block, has `input` and `normed_in` alone: the output of all
+// blocks and what the head reads of it.
+struct BlockView {
+  int64_t block = 0;
+  std::span<const float> input;       // [N, C] residual stream at the block's start
+  std::span<const float> normed_in;   // [N, C] what attention reads
+  std::span<const float> attended;    // [N, H D] the heads' outputs side by side
+  std::span<const float> normed_mid;  // [N, C] what the inner layer reads
+  std::span<const float> inner;       // [N, F] silu(gate) * up
+};
+using Observer = std::function<void(const BlockView&)>;
+
 class Network {
  public:
   // Keeps a reference to `weights`; call refresh() after they change. Buffers for up to max_tokens
@@ -42,6 +56,9 @@ class Network {
   Precision precision() const;  // what automatic became
 
   void refresh();
+  // Called block by block in every later forward pass; the views end with the call. nullptr: no one
+  // looks, which costs nothing.
+  void observe(Observer observer);
   // Forward and backward of sum(nll) * scale; adds to `gradients`, laid out as Weights::block().
   LossSum forward_backward(const Batch& batch, float scale, std::span<float> gradients);
   // Forward alone: summed loss, and when `nll` is not empty each target's loss there (N; 0 where

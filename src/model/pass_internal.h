@@ -32,6 +32,7 @@ class Runner {
  public:
   virtual ~Runner() = default;
   virtual void refresh() = 0;
+  virtual void observe(Observer observer) = 0;
   virtual void forward(const Batch& batch) = 0;
   // After forward. Losses of counted rows stand in nll(); with `gradients` the gradient of the
   // head is added there and that of the last norm's output is left for backward().
@@ -48,6 +49,7 @@ class Pass final : public Runner {
   static int64_t memory_bytes(const Config& config, int64_t max_tokens);
 
   void refresh() override;
+  void observe(Observer observer) override { observer_ = std::move(observer); }
   void forward(const Batch& batch) override;
   LossSum head(const Batch& batch, float scale, float* gradients) override;
   void backward(const Batch& batch, float* gradients) override;
@@ -57,6 +59,9 @@ class Pass final : public Runner {
  private:
   void forward_block(int64_t index, const float* x);
   void backward_block(int64_t index, float* gradients);
+  // What the observer sees once a block is done, and once all are.
+  void show_block(int64_t index);
+  void show_end();
   void head_gradients(std::span<const int32_t> rows, float* gradients);
   // Queries, keys and values as attention reads them; made anew for backward, not kept.
   const float* ready_qkv(int64_t index);
@@ -86,6 +91,7 @@ class Pass final : public Runner {
   std::span<const int32_t> doc_starts_;
   std::vector<int32_t> counted_;  // rows whose target counts, and their targets
   std::vector<int32_t> targets_;
+  Observer observer_;
 };
 
 }  // namespace retort::model
