@@ -87,6 +87,10 @@ void Network::refresh() {
   impl_->runner->refresh();
 }
 
+void Network::observe(Observer observer) {
+  impl_->runner->observe(std::move(observer));
+}
+
 LossSum Network::forward_backward(const Batch& batch, float scale, std::span<float> gradients) {
   check_batch(batch, impl_->config, impl_->max_tokens);
   RETORT_CHECK_EQ(static_cast<int64_t>(gradients.size()), impl_->trained);

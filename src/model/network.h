@@ -5,6 +5,7 @@
 // Letters: N tokens in the batch, C width, H heads, D head size, F inner width, V vocabulary.
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <vector>
@@ -54,6 +55,19 @@ struct LossSum {
   double divergence() const { return divergence_sum / static_cast<double>(tokens); }
 };
 
+// What a forward pass shows of one block, a row for each token of the batch, in fp32. The last view
+// of a pass, numbered one past the last block, has `input` and `normed_in` alone: the output of all
+// blocks and what the head reads of it.
+struct BlockView {
+  int64_t block = 0;
+  std::span<const float> input;       // [N, C] residual stream at the block's start
+  std::span<const float> normed_in;   // [N, C] what attention reads
+  std::span<const float> attended;    // [N, H D] the heads' outputs side by side
+  std::span<const float> normed_mid;  // [N, C] what the inner layer reads
+  std::span<const float> inner;       // [N, F] silu(gate) * up
+};
+using Observer = std::function<void(const BlockView&)>;
+
 class Network {
  public:
   // Keeps references to `weights` and to the adapter where one is given; call refresh() after
@@ -73,6 +87,9 @@ class Network {
 
   // With an adapter it alone may change: the weights are frozen.
   void refresh();
+  // Called block by block in every later forward pass; the views end with the call. nullptr: no one
+  // looks, which costs nothing.
+  void observe(Observer observer);
   // Forward and backward of loss_sum * scale; adds to `gradients`, laid out as Weights::block(), or
   // with an adapter as Adapter::block(): then no other gradient is computed, and that of the
   // activations no further down than the lowest target.

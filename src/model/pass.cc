@@ -187,6 +187,7 @@ void Pass<T>::forward(const Batch& batch) {
                                        .sum = b.x_final,
                                        .y = b.normed_final,
                                        .rstd = b.rstd_final});
+  if (observer_) show_end();
 }
 
 // `x` and delta, the two halves of the block before, become x_in; null for the first block, whose
@@ -228,6 +229,7 @@ void Pass<T>::forward_block(int64_t index, const float* x) {
   kernels::swiglu(
       kernels::Swiglu<T>{.rows = tokens_, .inner = c.ffn, .gate_up = l.gate_up, .act = b.act});
   linear(at(index, kDown), b.act, b.delta);
+  if (observer_) show_block(index);
 }
 
 template <class T>

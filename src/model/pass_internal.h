@@ -35,6 +35,7 @@ class Runner {
  public:
   virtual ~Runner() = default;
   virtual void refresh() = 0;
+  virtual void observe(Observer observer) = 0;
   virtual void forward(const Batch& batch) = 0;
   // After forward. Losses of counted rows stand in nll(); with `gradients` the gradient of the
   // head is added there and that of the last norm's output is left for backward().
@@ -54,6 +55,7 @@ class Pass final : public Runner {
                               Use use);
 
   void refresh() override;
+  void observe(Observer observer) override { observer_ = std::move(observer); }
   void forward(const Batch& batch) override;
   LossSum head(const Batch& batch, float scale, float* gradients) override;
   void backward(const Batch& batch, float* gradients) override;
@@ -72,6 +74,9 @@ class Pass final : public Runner {
   // The last norm's outputs of these rows side by side.
   void gather_head_inputs(std::span<const int32_t> rows);
   void backward_attention(int64_t index, float* gradients);
+  // What the observer sees once a block is done, and once all are.
+  void show_block(int64_t index);
+  void show_end();
   void head_gradients(std::span<const int32_t> rows, float* gradients);
   // Queries, keys and values as attention reads them; made anew for backward, not kept.
   const float* ready_qkv(int64_t index);
@@ -123,6 +128,7 @@ class Pass final : public Runner {
   std::vector<float> row_weights_;  // empty: all one
   Objective objective_;
   tensor::Buffer<float> teacher_logits_;  // [head_rows, V] where a teacher is asked for them
+  Observer observer_;
 };
 
 }  // namespace retort::model

@@ -153,7 +153,8 @@ Result<std::vector<std::pair<std::string, std::string>>> option_file_digests(
     paths.push_back(options.collect.prompts);
     paths.push_back(options.own_data);
   }
-  if (stage == "train" && options.student.from != "scratch") paths.push_back(options.student.from);
+  const bool reads_base = stage == "tokenizer" || stage == "train";
+  if (reads_base && options.student.from != "scratch") paths.push_back(options.student.from);
   std::vector<std::pair<std::string, std::string>> out;
   for (const auto& path : paths) {
     if (path.empty()) continue;

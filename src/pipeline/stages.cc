@@ -16,10 +16,12 @@
 #include "pipeline/student_files.h"
 #include "tokenizer/bpe_trainer.h"
 #include "train/fit.h"
+#include "train/start.h"
 
 namespace retort::pipeline {
 namespace {
 
+using corpus::Cleared;
 using terms::Evaluate;
 using terms::TrainGenerative;
 
@@ -129,19 +131,32 @@ corpus::Selection selection(const RunContext& context, const char* split, const 
   return {.folder = context.path("curated"), .split = split, .path_label = label};
 }
 
-Result<void> run_tokenizer(RunContext& context, Summary& summary) {
-  RETORT_TRY(auto permission, Permission::open(context.options, context.ledger));
-  RETORT_TRY(const auto cleared, permission.clearance->clear<TrainGenerative>(
-                                     selection(context, "train", "tokenizer trainer")));
-  RETORT_TRY_VOID(permission.write(context.options.out));
-  tokenizer::BpeTrainerOptions options;
-  options.vocab_size = context.options.vocab_size;
-  RETORT_TRY(const auto trained, tokenizer::train_bpe(corpus::Clearance::text(cleared), options));
+// The weights that the student starts from, where it does not start from scratch.
+Result<std::optional<corpus::ClearedWeights<TrainGenerative>>> clear_base_weights(
+    const RunContext& context, corpus::Clearance& clearance) {
+  const auto& options = context.options;
+  if (options.student.from == "scratch") {
+    return std::optional<corpus::ClearedWeights<TrainGenerative>>{};
+  }
+  RETORT_TRY(auto cleared, clearance.clear_weights<TrainGenerative>(
+                               options.student.from, options.student_model, options.student_terms));
+  return std::optional(std::move(cleared));
+}
+
+Result<void> save_tokenizer(const RunContext& context, const tokenizer::Tokenizer& tokenizer) {
   const std::string writing = context.path("tokenizer.writing");
   RETORT_TRY_VOID(base::remove_all(writing));
   RETORT_TRY_VOID(base::make_directories(writing));
-  RETORT_TRY_VOID(tokenizer::save_tokenizer(*trained.tokenizer, writing));
-  RETORT_TRY_VOID(base::publish_directory(writing, context.path("tokenizer")));
+  RETORT_TRY_VOID(tokenizer::save_tokenizer(tokenizer, writing));
+  return base::publish_directory(writing, context.path("tokenizer"));
+}
+
+Result<void> learn_tokenizer(const RunContext& context, const Cleared<TrainGenerative>& data,
+                             Summary& summary) {
+  tokenizer::BpeTrainerOptions options;
+  options.vocab_size = context.options.vocab_size;
+  RETORT_TRY(const auto trained, tokenizer::train_bpe(corpus::Clearance::text(data), options));
+  RETORT_TRY_VOID(save_tokenizer(context, *trained.tokenizer));
   count(summary, "tokens", trained.tokenizer->size());
   count(summary, "corpus_bytes", trained.corpus_bytes);
   count(summary, "distinct_words", trained.distinct_words);
@@ -153,20 +168,23 @@ Result<void> run_tokenizer(RunContext& context, Summary& summary) {
   return {};
 }
 
-Result<std::shared_ptr<const tokenizer::Tokenizer>> student_tokenizer(const RunContext& context) {
-  return tokenizer::load_tokenizer_json(context.path("tokenizer/tokenizer.json"));
+// Learnt from the answers, or that of the weights that the student starts from.
+Result<void> run_tokenizer(RunContext& context, Summary& summary) {
+  RETORT_TRY(auto permission, Permission::open(context.options, context.ledger));
+  auto& clearance = *permission.clearance;
+  RETORT_TRY(const auto data,
+             clearance.clear<TrainGenerative>(selection(context, "train", "tokenizer trainer")));
+  RETORT_TRY(const auto base_weights, clear_base_weights(context, clearance));
+  RETORT_TRY_VOID(permission.write(context.options.out));
+  if (!base_weights) return learn_tokenizer(context, data, summary);
+  RETORT_TRY(const auto tokenizer, train::base_tokenizer(*base_weights));
+  RETORT_TRY_VOID(save_tokenizer(context, *tokenizer));
+  count(summary, "tokens", tokenizer->size());
+  return {};
 }
 
-// The weights that the student starts from, where it does not start from scratch.
-Result<std::optional<corpus::ClearedWeights<TrainGenerative>>> clear_base_weights(
-    const RunContext& context, corpus::Clearance& clearance) {
-  const auto& options = context.options;
-  if (options.student.from == "scratch") {
-    return std::optional<corpus::ClearedWeights<TrainGenerative>>{};
-  }
-  RETORT_TRY(auto cleared, clearance.clear_weights<TrainGenerative>(
-                               options.student.from, options.student_model, options.student_terms));
-  return std::optional(std::move(cleared));
+Result<std::shared_ptr<const tokenizer::Tokenizer>> student_tokenizer(const RunContext& context) {
+  return tokenizer::load_tokenizer_json(context.path("tokenizer/tokenizer.json"));
 }
 
 Result<void> run_train(RunContext& context, Summary& summary) {
@@ -344,7 +362,7 @@ std::vector<Stage> stages() {
        .outputs = {"curated"},
        .run = run_curate},
       {.name = "tokenizer",
-       .tables = {"tokenizer", "purpose"},
+       .tables = {"tokenizer", "student", "purpose"},
        .inputs = {"curated"},
        .outputs = {"tokenizer"},
        .run = run_tokenizer},

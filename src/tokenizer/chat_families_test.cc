@@ -13,26 +13,6 @@ using dialog::Messages;
 using dialog::Role;
 using testing::HasSubstr;
 
-// Every byte, and the control tokens of all families.
-std::shared_ptr<const Tokenizer> vocabulary_for(const std::string& chat_template,
-                                                bool add_bos = false) {
-  Vocabulary vocabulary = byte_vocabulary();
-  vocabulary.special.resize(256);
-  for (const char* token :
-       {"<s>", "</s>", "<|im_start|>", "<|im_end|>", "<|start_header_id|>", "<|end_header_id|>",
-        "<|eot_id|>", "<start_of_turn>", "<end_of_turn>", "<think>", "</think>"}) {
-    vocabulary.tokens.emplace_back(token);
-    vocabulary.special.push_back(true);
-  }
-  vocabulary.bos = 256;
-  vocabulary.eos = 257;
-  vocabulary.add_bos = add_bos;
-  vocabulary.chat_template = chat_template;
-  auto made = Tokenizer::create(std::move(vocabulary));
-  EXPECT_TRUE(made);
-  return *made;
-}
-
 struct Golden {
   std::string name;
   ChatStyle style;

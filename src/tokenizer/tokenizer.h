@@ -104,6 +104,8 @@ class Tokenizer {
 Result<std::shared_ptr<const Tokenizer>> load_tokenizer_json(const std::string& path);
 // What a GGUF file holds under tokenizer.ggml.* (models "gpt2" and "llama").
 Result<std::shared_ptr<const Tokenizer>> load_tokenizer_gguf(const artifact::GgufFile& file);
+// That of a model on disk: a Hugging Face folder or a GGUF file.
+Result<std::shared_ptr<const Tokenizer>> load_tokenizer(const std::string& model_path);
 // Writes tokenizer.json, tokenizer_config.json, special_tokens_map.json and chat_template.jinja
 // into a folder, so that transformers' AutoTokenizer gives equal ids on any text. Byte-level BPE
 // alone; others are refused.

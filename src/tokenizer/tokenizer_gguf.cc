@@ -1,4 +1,5 @@
 #include "artifact/gguf.h"
+#include "base/files.h"
 #include "tokenizer/sentencepiece_internal.h"
 #include "tokenizer/tokenizer.h"
 
@@ -86,6 +87,14 @@ Result<std::shared_ptr<const Tokenizer>> load_tokenizer_gguf(const artifact::Ggu
   auto made = Tokenizer::create(std::move(*vocabulary));
   if (!made) return made.error().at(file.where());
   return made;
+}
+
+Result<std::shared_ptr<const Tokenizer>> load_tokenizer(const std::string& model_path) {
+  if (base::is_directory(model_path)) {
+    return load_tokenizer_json(base::join(model_path, "tokenizer.json"));
+  }
+  RETORT_TRY(const auto file, artifact::GgufFile::open(model_path));
+  return load_tokenizer_gguf(file);
 }
 
 }  // namespace retort::tokenizer

@@ -67,7 +67,7 @@ int64_t Examples::trained_tokens() const {
   return sum;
 }
 
-Result<void> ExampleBuilder::add(const std::string& key, const dialog::Messages& messages) {
+Result<Example*> ExampleBuilder::add(const std::string& key, const dialog::Messages& messages) {
   auto written = format_.render(tokenizer_, messages, /*open_assistant=*/false);
   if (!written) return written.error().at(key);
   tokenizer::Rendered rendered = std::move(*written);
@@ -82,10 +82,10 @@ Result<void> ExampleBuilder::add(const std::string& key, const dialog::Messages&
   rendered.trained.resize(size);
   if (static_cast<int64_t>(size) - 1 > limit_) {
     ++examples_.too_long;
-    return {};
+    return nullptr;
   }
   examples_.rows.push_back({key, std::move(rendered.ids), std::move(rendered.trained)});
-  return {};
+  return &examples_.rows.back();
 }
 
 std::string digest(const Examples& examples) {
@@ -131,6 +131,7 @@ model::Batch make_batch(const std::vector<Example>& rows, std::span<const uint32
   for (const uint32_t index : chosen) {
     const Example& row = rows[index];
     batch.doc_starts.push_back(static_cast<int32_t>(batch.tokens.size()));
+    batch.sources.push_back(row.source);
     for (size_t i = 0; i + 1 < row.ids.size(); ++i) {
       batch.tokens.push_back(row.ids[i]);
       batch.targets.push_back(row.trained[i + 1] ? row.ids[i + 1] : -1);

@@ -17,6 +17,7 @@ struct Example {
   std::string key;  // of the record
   std::vector<int32_t> ids;
   std::vector<bool> trained;  // ids[i] is to be predicted from what stands before it
+  uint32_t source = 0;        // the teacher's view of it, where there is one
   // Inputs that a batch holds for it: the last id is only predicted.
   int64_t inputs() const { return static_cast<int64_t>(ids.size()) - 1; }
   int64_t trained_tokens() const;
@@ -36,7 +37,8 @@ class ExampleBuilder {
   ExampleBuilder(const tokenizer::Tokenizer& tokenizer, const tokenizer::ChatFormat& format,
                  int64_t limit)
       : tokenizer_(tokenizer), format_(format), limit_(limit) {}
-  Result<void> add(const std::string& key, const dialog::Messages& messages);
+  // The new row, until the next one is added; nullptr when it is too long and left out.
+  Result<Example*> add(const std::string& key, const dialog::Messages& messages);
   Examples take() { return std::move(examples_); }
 
  private:

@@ -12,10 +12,16 @@
 #include "tokenizer/chat.h"
 #include "train/examples.h"
 #include "train/loop_internal.h"
+#include "train/objective.h"
+#include "train/online_teacher_internal.h"
 #include "train/probe.h"
 
 namespace retort::train {
 namespace {
+
+Result<model::Weights> load_weights(const std::string& path) {
+  return base::is_directory(path) ? model::load_hf_weights(path) : model::load_gguf_weights(path);
+}
 
 Result<model::Weights> first_weights(const FitInput& input) {
   const std::string& from = input.student.from;
@@ -28,8 +34,7 @@ Result<model::Weights> first_weights(const FitInput& input) {
     return model::Weights::random(config, static_cast<uint64_t>(input.options.seed));
   }
   const std::string& path = input.base_weights->path();
-  RETORT_TRY(model::Weights weights, base::is_directory(path) ? model::load_hf_weights(path)
-                                                              : model::load_gguf_weights(path));
+  RETORT_TRY(model::Weights weights, load_weights(path));
   if (weights.config().vocab < input.tokenizer->size()) {
     return base::bad_input(fmt::format("the weights know {} tokens, the tokenizer has {}",
                                        weights.config().vocab, input.tokenizer->size()),
@@ -38,15 +43,37 @@ Result<model::Weights> first_weights(const FitInput& input) {
   return weights;
 }
 
+// The teacher that the objective asks for logits; none where it needs no teacher.
+Result<std::unique_ptr<OnlineTeacher>> open_teacher(const FitInput& input, int64_t student_vocab) {
+  if (!needs_teacher(input.options)) return std::unique_ptr<OnlineTeacher>();
+  if (input.teacher == nullptr) {
+    return base::usage_error(
+        fmt::format("the objective {} needs the teacher's weights", input.options.objective),
+        "train.objective", "name their file as teacher.serve, or use objective = \"sequence_kd\"");
+  }
+  const std::string& path = input.teacher->path();
+  RETORT_TRY(model::Weights weights, load_weights(path));
+  RETORT_TRY(auto its_tokenizer, tokenizer::load_tokenizer(path));
+  return OnlineTeacher::create(std::move(weights), std::move(its_tokenizer), *input.tokenizer,
+                               student_vocab, path);
+}
+
+struct Reading {
+  const tokenizer::Tokenizer& tokenizer;
+  const tokenizer::ChatFormat& format;
+  int64_t limit;           // inputs of a row
+  OnlineTeacher* teacher;  // reads along; may be null
+};
+
 template <class ActionTag>
-Result<Examples> examples_of(const corpus::Cleared<ActionTag>& cleared,
-                             const tokenizer::Tokenizer& tokenizer,
-                             const tokenizer::ChatFormat& format, int64_t limit) {
-  ExampleBuilder builder(tokenizer, format, limit);
+Result<Examples> examples_of(const corpus::Cleared<ActionTag>& cleared, const Reading& reading) {
+  ExampleBuilder builder(reading.tokenizer, reading.format, reading.limit);
   for (const corpus::Record& record : cleared.records()) {
     dialog::Messages messages = record.messages;
     messages.push_back({dialog::Role::assistant, record.answer});
-    RETORT_TRY_VOID(builder.add(record.key, messages));
+    RETORT_TRY(Example* const row, builder.add(record.key, messages));
+    if (row == nullptr || reading.teacher == nullptr) continue;
+    RETORT_TRY(row->source, reading.teacher->add(record.key, messages, *row));
   }
   return builder.take();
 }
@@ -77,16 +104,23 @@ Result<Outcome> fit(const FitInput& input) {
   RETORT_TRY(model::Weights weights, first_weights(input));
   const model::Config config = weights.config();
   const int64_t limit = std::min(input.options.batch_tokens, config.max_positions);
-  RETORT_TRY(const Examples data, examples_of(input.data, *input.tokenizer, format, limit));
+  RETORT_TRY(const auto teacher, open_teacher(input, config.vocab));
+  const Reading reading{*input.tokenizer, format, limit, teacher.get()};
+  RETORT_TRY(const Examples data, examples_of(input.data, reading));
   Examples held_out;
   if (input.held_out != nullptr) {
-    RETORT_TRY(held_out, examples_of(*input.held_out, *input.tokenizer, format, limit));
+    RETORT_TRY(held_out, examples_of(*input.held_out, reading));
+  }
+  if (teacher) {
+    RETORT_TRY(const model::Precision precision, parse_precision(input.options.precision));
+    teacher->prepare(input.options.batch_tokens, precision);
   }
   show_first(data, *input.tokenizer);
   tell_sizes(config, data);
 
   json::Value identity = json::Value::object({{"student.from", input.student.from}});
   if (input.base_weights != nullptr) identity.set("base weights", input.base_weights->digest());
+  if (teacher) identity.set("teacher's weights", input.teacher->digest());
   const double trained_share = static_cast<double>(data.trained_tokens()) /
                                static_cast<double>(std::max<int64_t>(data.tokens(), 1));
   const auto limit_rate = [&](model::Precision precision) {
@@ -96,7 +130,7 @@ Result<Outcome> fit(const FitInput& input) {
   RETORT_TRY(const LoopOutcome done, run_loop(weights, {.data = data,
                                                         .held_out = held_out,
                                                         .options = input.options,
-                                                        .teacher = nullptr,
+                                                        .teacher = teacher.get(),
                                                         .folder = input.folder,
                                                         .identity = std::move(identity),
                                                         .limit = limit_rate,

@@ -1,6 +1,6 @@
-// Trains a student on records that were cleared for it: sequence-level distillation (Kim and Rush
-// 2016), cross-entropy on the teacher's answers as text, with the prompt as context and the stop
-// token learnt. Only cleared records and cleared weights can get in.
+// Trains a student on records that were cleared for it, by the objectives of objective.h: on the
+// teacher's answers as text, with the prompt as context and the stop token learnt, or on its
+// distributions at their tokens. Only cleared records and cleared weights can get in.
 //
 // Repeatable bit for bit for a seed, a number of threads and a processor; killed at any time, the
 // same call goes on from the last checkpoint and ends with the same bytes. One compute thread team;
@@ -25,6 +25,8 @@ struct FitInput {
   const corpus::Cleared<terms::TrainGenerative>& data;
   // Measures the held-out loss after each epoch; nullptr: not measured, and patience has no effect.
   const corpus::Cleared<terms::Evaluate>* held_out = nullptr;
+  // The teacher's weights, where the objective asks for its distributions online; else nullptr.
+  const corpus::ClearedWeights<terms::TrainGenerative>* teacher = nullptr;
   // What the student starts from; needed when student.from is not "scratch", else nullptr.
   const corpus::ClearedWeights<terms::TrainGenerative>* base_weights = nullptr;
   std::shared_ptr<const tokenizer::Tokenizer> tokenizer;  // the student's own

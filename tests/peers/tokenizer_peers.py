@@ -2,13 +2,13 @@
 """Compares a saved tokenizer's ids with transformers' (and llama.cpp's), text by text.
 
     tests/peers/tokenizer_peers.py FOLDER [--tool build/dev/tests/peers/retort_tokenizer_tool]
-        [--llama | --gguf MODEL.gguf] [--chat chatml] [--count 4000] [--seed 1]
+        [--trim] [--llama | --gguf MODEL.gguf] [--chat chatml] [--count 4000] [--seed 1]
 
 FOLDER holds tokenizer.json and its neighbours. Needs transformers; --llama and --gguf need
 llama-cpp-python. --llama writes the vocabulary into a GGUF file of its own (as llama.cpp's
 converter would, pre-tokenizer smollm); --gguf takes a model file with the same vocabulary, where
 bytes without a token differ: llama.cpp keeps them as borders between merges, Hugging Face's
-library does not. Exits 1 at a difference, 77 when a peer is missing.
+library does not. --trim compares a vocabulary trimmed to half of the texts. Exits 1 at a difference, 77 when a peer is missing.
 """
 
 import argparse
@@ -71,6 +71,19 @@ def ours(tool, arguments, inputs):
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
+def trimmed(tool, folder, corpus):
+    out = pathlib.Path(tempfile.mkdtemp())
+    before = ours(tool, ["encode", str(folder)], corpus)
+    ours(tool, ["trim", str(folder), str(out)], corpus)
+    after = ours(tool, ["encode", str(out)], corpus)
+    sizes = [len(json.loads((one / "tokenizer.json").read_text())["model"]["vocab"])
+             for one in (folder, out)]
+    if list(map(len, before)) != list(map(len, after)) or sizes[1] >= sizes[0]:
+        sys.exit("the trimmed vocabulary splits its own texts otherwise, or is not smaller")
+    print(f"trimmed to {sizes[1]} of {sizes[0]} tokens")
+    return out
+
+
 def compare(peer, inputs, mine, theirs):
     differing = [(t, m, p) for t, m, p in zip(inputs, mine, theirs) if m != p]
     for text, a, b in differing[:5]:
@@ -122,6 +135,7 @@ def main():
     parser.add_argument("--tool", default="build/dev/tests/peers/retort_tokenizer_tool")
     parser.add_argument("--gguf")
     parser.add_argument("--llama", action="store_true")
+    parser.add_argument("--trim", action="store_true")
     parser.add_argument("--chat", help="compare chat rendering; a template's name, or auto")
     parser.add_argument("--count", type=int, default=4000)
     parser.add_argument("--seed", type=int, default=1)
@@ -131,8 +145,10 @@ def main():
     except ImportError:
         print("skipped: transformers is not installed")
         return 77
-    tokenizer = AutoTokenizer.from_pretrained(options.folder)
     inputs = texts(options.count, options.seed)
+    if options.trim:
+        options.folder = trimmed(options.tool, options.folder, inputs[::2])
+    tokenizer = AutoTokenizer.from_pretrained(options.folder)
     mine = ours(options.tool, ["encode", str(options.folder)], inputs)
     theirs = [tokenizer.encode(text, split_special_tokens=True, add_special_tokens=False)
               for text in inputs]

@@ -3,6 +3,7 @@
 //   decode FOLDER          each line a list of ids; their text as a JSON string
 //   chat FOLDER TEMPLATE   each line a list of {"role", "content"}; ids with an open answer
 //   save FOLDER OUT        reads FOLDER/tokenizer.json, writes OUT
+//   trim FOLDER OUT        the vocabulary of the texts alone, written to OUT
 //   time FOLDER FILE       seconds to encode a text file, best of nine
 //   split PRE              sizes in bytes of each text's words under a pre-tokenizer, by its name
 //   template FILE          the digest that a chat template is known by, and its name or the refusal
@@ -13,13 +14,13 @@
 #include <cstdio>
 #include <iostream>
 
-#include "artifact/gguf.h"
 #include "base/files.h"
 #include "json/value.h"
 #include "tokenizer/bpe_trainer_internal.h"
 #include "tokenizer/chat_style_internal.h"
 #include "tokenizer/split_internal.h"
 #include "tokenizer/tokenizer.h"
+#include "tokenizer/trim.h"
 
 namespace retort {
 namespace {
@@ -30,14 +31,6 @@ void print_ids(const std::vector<tokenizer::TokenId>& ids) {
   std::string line = "[";
   for (const auto id : ids) line += fmt::format("{}{}", line.size() > 1 ? "," : "", id);
   fmt::print("{}]\n", line);
-}
-
-Result<std::shared_ptr<const Tokenizer>> load(const std::string& path) {
-  if (!path.ends_with(".gguf")) {
-    return tokenizer::load_tokenizer_json(base::join(path, "tokenizer.json"));
-  }
-  RETORT_TRY(const auto file, artifact::GgufFile::open(path));
-  return tokenizer::load_tokenizer_gguf(file);
 }
 
 Result<void> decode_lines(const Tokenizer& tokenizer) {
@@ -58,6 +51,18 @@ Result<void> encode_lines(const Tokenizer& tokenizer) {
     print_ids(tokenizer.encode(text.as_string()));
   }
   return {};
+}
+
+// The vocabulary of the texts on standard input, saved to a folder.
+Result<void> trim_to_lines(const Tokenizer& tokenizer, const std::string& out) {
+  std::vector<tokenizer::TokenId> used;
+  for (std::string line; std::getline(std::cin, line);) {
+    RETORT_TRY(const auto text, json::parse(line, "standard input"));
+    const auto ids = tokenizer.encode(text.as_string());
+    used.insert(used.end(), ids.begin(), ids.end());
+  }
+  RETORT_TRY(const auto trimmed, tokenizer::trim(tokenizer, used));
+  return tokenizer::save_tokenizer(*trimmed.tokenizer, out);
 }
 
 Result<void> chat_lines(const Tokenizer& tokenizer, const std::string& forced) {
@@ -130,17 +135,18 @@ Result<void> train_file(const std::string& out, const std::string& path, int64_t
 
 Result<void> run(const std::vector<std::string>& arguments) {
   if (arguments.size() < 2)
-    return base::usage_error("encode|decode|chat|save|split|template|time|train FOLDER [...]");
+    return base::usage_error("encode|decode|chat|save|trim|split|template|time|train FOLDER [...]");
   if (arguments[0] == "train" && arguments.size() == 4) {
     return train_file(arguments[1], arguments[2], std::stoll(arguments[3]));
   }
   if (arguments[0] == "split") return split_lines(arguments[1]);
   if (arguments[0] == "template") return name_template(arguments[1]);
-  RETORT_TRY(const auto tokenizer, load(arguments[1]));
+  RETORT_TRY(const auto tokenizer, tokenizer::load_tokenizer(arguments[1]));
   if (arguments[0] == "decode") return decode_lines(*tokenizer);
   if (arguments[0] == "encode") return encode_lines(*tokenizer);
   if (arguments.size() < 3) return base::usage_error("one more argument is needed");
   if (arguments[0] == "chat") return chat_lines(*tokenizer, arguments[2]);
+  if (arguments[0] == "trim") return trim_to_lines(*tokenizer, arguments[2]);
   if (arguments[0] == "save") return tokenizer::save_tokenizer(*tokenizer, arguments[2]);
   if (arguments[0] == "time") return time_file(*tokenizer, arguments[2]);
   return base::usage_error("unknown command " + arguments[0]);

@@ -1,0 +1,157 @@
+#include <fmt/core.h>
+
+#include <algorithm>
+
+#include "base/check.h"
+#include "tokenizer/match.h"
+#include "train/online_teacher_internal.h"
+
+namespace retort::train {
+namespace {
+
+constexpr float kRuledOut = -1e30F;  // the logit of an id that the teacher has no token for
+
+std::vector<int32_t> trained_ids(const Example& row) {
+  std::vector<int32_t> ids;
+  for (size_t i = 1; i < row.ids.size(); ++i) {
+    if (row.trained[i]) ids.push_back(row.ids[i]);
+  }
+  return ids;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<OnlineTeacher>> OnlineTeacher::create(
+    model::Weights weights, std::shared_ptr<const tokenizer::Tokenizer> its_tokenizer,
+    const tokenizer::Tokenizer& student, int64_t student_vocab, const std::string& source) {
+  RETORT_TRY(auto format, tokenizer::ChatFormat::detect(*its_tokenizer));
+  if (weights.config().vocab < its_tokenizer->size()) {
+    return base::bad_input(fmt::format("the teacher's weights know {} tokens, its tokenizer has {}",
+                                       weights.config().vocab, its_tokenizer->size()),
+                           source);
+  }
+  auto ids = tokenizer::match(student, *its_tokenizer);
+  if (!ids) {
+    return base::bad_input(
+        "the student's vocabulary is not the teacher's or a part of it: " + ids.error().message,
+        source, "use objective = \"sequence_kd\", or start the student from the teacher's weights");
+  }
+  std::unique_ptr<OnlineTeacher> made(
+      new OnlineTeacher(std::move(weights), std::move(its_tokenizer), std::move(format)));
+  made->source_ = source;
+  made->ids_ = std::move(*ids);
+  made->student_vocab_ = student_vocab;
+  bool in_order = student_vocab == made->weights_.config().vocab;
+  for (size_t i = 0; i < made->ids_.size(); ++i) {
+    in_order = in_order && made->ids_[i] == static_cast<tokenizer::TokenId>(i);
+  }
+  made->same_ids_ = in_order;
+  return made;
+}
+
+Result<uint32_t> OnlineTeacher::add(const std::string& key, const dialog::Messages& messages,
+                                    const Example& student_row) {
+  const int64_t context = weights_.config().max_positions;
+  ExampleBuilder builder(*tokenizer_, format_, context);
+  RETORT_TRY_VOID(builder.add(key, messages));
+  Examples built = builder.take();
+  if (built.rows.empty()) {
+    return base::bad_input(
+        fmt::format("the record is longer than the teacher's context of {} tokens", context), key,
+        "leave it out of the training data");
+  }
+  std::vector<int32_t> expected = trained_ids(student_row);
+  for (int32_t& id : expected) id = ids_[static_cast<size_t>(id)];
+  if (trained_ids(built.rows.front()) != expected) {
+    return base::bad_input("the student's tokenizer cuts the answer otherwise than the teacher's",
+                           key, "use objective = \"sequence_kd\"");
+  }
+  longest_ = std::max(longest_, built.rows.front().inputs());
+  rows_.rows.push_back(std::move(built.rows.front()));
+  return static_cast<uint32_t>(rows_.rows.size() - 1);
+}
+
+int64_t OnlineTeacher::capacity(int64_t batch_tokens) const {
+  return std::max(batch_tokens, longest_);
+}
+
+int64_t OnlineTeacher::memory_bytes(int64_t batch_tokens, model::Precision precision) const {
+  return static_cast<int64_t>(weights_.block().size_bytes()) +
+         model::Network::memory_bytes(weights_.config(), capacity(batch_tokens), precision, nullptr,
+                                      model::Use::inference);
+}
+
+void OnlineTeacher::prepare(int64_t batch_tokens, model::Precision precision) {
+  room_ = capacity(batch_tokens);
+  network_.emplace(weights_, room_, precision, nullptr, model::Use::inference);
+}
+
+void OnlineTeacher::start(const model::Batch& batch) {
+  RETORT_CHECK_EQ(batch.sources.size() + 1, batch.doc_starts.size());
+  sources_ = batch.sources;
+  doc_of_.assign(batch.tokens.size(), -1);
+  nth_of_.assign(batch.tokens.size(), -1);
+  for (size_t doc = 0; doc + 1 < batch.doc_starts.size(); ++doc) {
+    int32_t nth = 0;
+    for (int32_t row = batch.doc_starts[doc]; row < batch.doc_starts[doc + 1]; ++row) {
+      if (batch.targets[row] < 0) continue;
+      doc_of_[row] = static_cast<int32_t>(doc);
+      nth_of_[row] = nth++;
+    }
+  }
+  first_doc_ = end_doc_ = 0;
+}
+
+void OnlineTeacher::run_from(size_t first) {
+  first_doc_ = end_doc_ = first;
+  int64_t tokens = 0;
+  while (end_doc_ < sources_.size()) {
+    tokens += rows_.rows[sources_[end_doc_]].inputs();
+    if (tokens > room_) break;
+    ++end_doc_;
+  }
+  const model::Batch batch =
+      make_batch(rows_.rows, std::span<const uint32_t>(sources_).subspan(first, end_doc_ - first));
+  trained_rows_.assign(end_doc_ - first, {});
+  for (size_t doc = 0; doc < trained_rows_.size(); ++doc) {
+    for (int32_t row = batch.doc_starts[doc]; row < batch.doc_starts[doc + 1]; ++row) {
+      if (batch.targets[row] >= 0) trained_rows_[doc].push_back(row);
+    }
+  }
+  network_->forward(batch);
+}
+
+// In the student's ids.
+void OnlineTeacher::renamed_logits(std::span<const int32_t> theirs, float* to) {
+  const int64_t vocab = weights_.config().vocab;
+  logits_.resize(theirs.size() * static_cast<size_t>(vocab));
+  network_->logits(theirs, logits_.data());
+  for (size_t i = 0; i < theirs.size(); ++i) {
+    const float* from = logits_.data() + static_cast<int64_t>(i) * vocab;
+    float* row = to + static_cast<int64_t>(i) * student_vocab_;
+    std::fill(row + ids_.size(), row + student_vocab_, kRuledOut);
+    for (size_t id = 0; id < ids_.size(); ++id) row[id] = from[ids_[id]];
+  }
+}
+
+void OnlineTeacher::logits(std::span<const int32_t> rows, float* to) {
+  const auto doc_of = [&](int32_t row) { return static_cast<size_t>(doc_of_[row]); };
+  std::vector<int32_t> theirs;
+  for (size_t done = 0; done < rows.size();) {
+    if (doc_of(rows[done]) >= end_doc_) run_from(doc_of(rows[done]));
+    theirs.clear();
+    for (size_t i = done; i < rows.size() && doc_of(rows[i]) < end_doc_; ++i) {
+      RETORT_CHECK(doc_of(rows[i]) >= first_doc_, "row {} was asked for too late", rows[i]);
+      theirs.push_back(trained_rows_[doc_of(rows[i]) - first_doc_][nth_of_[rows[i]]]);
+    }
+    float* out = to + static_cast<int64_t>(done) * student_vocab_;
+    if (same_ids_) {
+      network_->logits(theirs, out);
+    } else {
+      renamed_logits(theirs, out);
+    }
+    done += theirs.size();
+  }
+}
+
+}  // namespace retort::train

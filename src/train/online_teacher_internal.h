@@ -1,0 +1,74 @@
+// A teacher's weights in this process, asked for its distributions at the tokens that a student is
+// learning. The teacher reads each record with its own tokenizer and chat template, and may be told
+// more than the student is (a prompt that the student must do without): what both share are the
+// trained tokens. Private to the room: fit() alone makes one, from weights that were cleared.
+#pragma once
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "dialog/message.h"
+#include "model/network.h"
+#include "model/objective.h"
+#include "tokenizer/chat.h"
+#include "tokenizer/tokenizer.h"
+#include "train/examples.h"
+
+namespace retort::train {
+
+class OnlineTeacher final : public model::LogitSource {
+ public:
+  // `student_vocab`: width of the student's logits, which may have spare ids behind its tokens'.
+  // Refuses a student whose tokens are not all tokens of the teacher. `source` names the teacher in
+  // errors.
+  static Result<std::unique_ptr<OnlineTeacher>> create(
+      model::Weights weights, std::shared_ptr<const tokenizer::Tokenizer> its_tokenizer,
+      const tokenizer::Tokenizer& student, int64_t student_vocab, const std::string& source);
+
+  // The teacher's view of a student's row; its index is what Batch::sources names. Refuses a row
+  // whose trained tokens are others than the student's, or which is longer than the teacher's
+  // context.
+  Result<uint32_t> add(const std::string& key, const dialog::Messages& messages,
+                       const Example& student_row);
+
+  // Before the first batch: buffers for batches of up to so many tokens, or the longest row.
+  void prepare(int64_t batch_tokens, model::Precision precision);
+  int64_t memory_bytes(int64_t batch_tokens, model::Precision precision) const;
+
+  void start(const model::Batch& batch) override;
+  // Rows in ascending order from call to call, until the next start().
+  void logits(std::span<const int32_t> rows, float* to) override;
+
+ private:
+  OnlineTeacher(model::Weights weights, std::shared_ptr<const tokenizer::Tokenizer> tokenizer,
+                tokenizer::ChatFormat format)
+      : weights_(std::move(weights)), tokenizer_(std::move(tokenizer)), format_(format) {}
+  int64_t capacity(int64_t batch_tokens) const;
+  // Runs the documents of the batch from `first` on, as many as there is room for.
+  void run_from(size_t first);
+  void renamed_logits(std::span<const int32_t> theirs, float* to);
+
+  model::Weights weights_;
+  std::shared_ptr<const tokenizer::Tokenizer> tokenizer_;
+  tokenizer::ChatFormat format_;
+  std::string source_;
+  std::vector<tokenizer::TokenId> ids_;  // the teacher's id of each of the student's
+  bool same_ids_ = false;                // and of each logit
+  int64_t student_vocab_ = 0;
+
+  Examples rows_;
+  int64_t longest_ = 1;
+  int64_t room_ = 0;  // tokens of one forward pass
+  std::optional<model::Network> network_;
+  std::vector<float> logits_;  // [rows, V of the teacher] where ids differ
+
+  // Of the batch in hand.
+  std::vector<uint32_t> sources_;
+  std::vector<int32_t> doc_of_;         // which document each trained row of the student is in
+  std::vector<int32_t> nth_of_;         // and which of its trained tokens
+  size_t first_doc_ = 0, end_doc_ = 0;  // those that the network ran last
+  std::vector<std::vector<int32_t>> trained_rows_;  // of each of them, rows of that run
+};
+
+}  // namespace retort::train

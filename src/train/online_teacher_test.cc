@@ -1,0 +1,190 @@
+// A teacher in the same process: its logits stand at the right rows, whatever it is told beside and
+// however many batches of its own that takes; training towards it lowers the divergence.
+#include <gtest/gtest.h>
+
+#include <numeric>
+
+#include "base/parallel.h"
+#include "train/loop_internal.h"
+#include "train/online_teacher_internal.h"
+#include "train/test_rows_internal.h"
+
+namespace retort::train {
+namespace {
+
+using dialog::Role;
+
+// All bytes, some merges, ChatML's control tokens, and a token of the teacher's alone.
+std::shared_ptr<const tokenizer::Tokenizer> made_tokenizer(bool of_teacher) {
+  tokenizer::Vocabulary v;
+  if (of_teacher) v.tokens.emplace_back("zq");  // moves all other ids
+  const auto shift = static_cast<int32_t>(v.tokens.size());
+  for (int byte = 0; byte < 256; ++byte) v.tokens.emplace_back(1, static_cast<char>(byte));
+  v.merges.emplace_back('a' + shift, 'b' + shift);
+  v.tokens.emplace_back("ab");
+  if (of_teacher) v.merges.emplace_back('z' + shift, 'q' + shift);
+  v.special.resize(v.tokens.size());
+  for (const char* control : {"<|im_start|>", "<|im_end|>"}) {
+    v.tokens.emplace_back(control);
+    v.special.push_back(true);
+  }
+  v.eos = static_cast<int32_t>(v.tokens.size()) - 1;
+  v.chat_template = tokenizer::chatml_template_text();
+  auto made = tokenizer::Tokenizer::create(std::move(v));
+  EXPECT_TRUE(made) << (made ? "" : made.error().text());
+  return *made;
+}
+
+model::Config shape(int64_t vocab) {
+  model::Config config = tiny_config();
+  config.vocab = vocab;
+  config.max_positions = 256;
+  return config;
+}
+
+struct Classroom {
+  std::shared_ptr<const tokenizer::Tokenizer> student = made_tokenizer(false);
+  std::shared_ptr<const tokenizer::Tokenizer> its = made_tokenizer(true);
+  tokenizer::ChatFormat format = *tokenizer::ChatFormat::detect(*student);
+  tokenizer::ChatFormat its_format = *tokenizer::ChatFormat::detect(*its);
+  // Spare logits on both sides.
+  model::Weights weights = model::Weights::random(shape(its->size() + 3), 7);
+  int64_t vocab = student->size() + 2;
+  std::unique_ptr<OnlineTeacher> teacher;
+  Examples rows;
+
+  Classroom() {
+    for (float& w : weights.block()) w *= 5;  // far from even
+    auto made = OnlineTeacher::create(weights, its, *student, vocab, "teacher.gguf");
+    EXPECT_TRUE(made) << (made ? "" : made.error().text());
+    teacher = std::move(*made);
+  }
+  // The teacher is told `before` in front.
+  Result<void> add(const std::string& question, const std::string& answer,
+                   const std::string& before) {
+    ExampleBuilder builder(*student, format, 200);
+    const dialog::Messages seen = {{Role::user, question}, {Role::assistant, answer}};
+    dialog::Messages told = seen;
+    if (!before.empty()) told.insert(told.begin(), {Role::system, before});
+    RETORT_TRY(Example* const row, builder.add("key", seen));
+    RETORT_TRY(row->source, teacher->add("key", told, *row));
+    rows.rows.push_back(*row);
+    return {};
+  }
+};
+
+// What the teacher says at each trained token of a text, computed alone.
+std::vector<std::vector<float>> expected_rows(const Classroom& s,
+                                              const dialog::Messages& messages) {
+  ExampleBuilder builder(*s.its, s.its_format, 256);
+  EXPECT_TRUE(builder.add("key", messages));
+  const Examples built = builder.take();
+  const model::Batch batch = make_batch(built.rows, std::vector<uint32_t>{0});
+  const auto logits = model::Network(s.weights, 256, model::Precision::fp32).logits(batch);
+  const int64_t width = s.weights.config().vocab;
+  std::vector<std::vector<float>> out;
+  for (size_t i = 0; i < batch.targets.size(); ++i) {
+    if (batch.targets[i] < 0) continue;
+    out.emplace_back(logits.begin() + static_cast<int64_t>(i) * width,
+                     logits.begin() + static_cast<int64_t>(i + 1) * width);
+  }
+  return out;
+}
+
+TEST(OnlineTeacher, LogitsStandAtTheRowsAndIdsOfTheStudent) {
+  for (const int64_t batch_tokens : {40, 1000}) {  // one document at once, and all
+    Classroom s;
+    const std::string before = "Answer as a pirate would.";
+    ASSERT_TRUE(s.add("one", "abc ab", before).ok());
+    ASSERT_TRUE(s.add("two or three", "no", "").ok());
+    ASSERT_TRUE(s.add("x", "yes ab ab", before).ok());
+    s.teacher->prepare(batch_tokens, model::Precision::fp32);
+    const model::Batch batch = make_batch(s.rows.rows, std::vector<uint32_t>{0, 1, 2});
+    std::vector<int32_t> counted;
+    for (size_t i = 0; i < batch.targets.size(); ++i) {
+      if (batch.targets[i] >= 0) counted.push_back(static_cast<int32_t>(i));
+    }
+    std::vector<std::vector<float>> expected;
+    for (const dialog::Messages& told :
+         {dialog::Messages{
+              {Role::system, before}, {Role::user, "one"}, {Role::assistant, "abc ab"}},
+          dialog::Messages{{Role::user, "two or three"}, {Role::assistant, "no"}},
+          dialog::Messages{
+              {Role::system, before}, {Role::user, "x"}, {Role::assistant, "yes ab ab"}}}) {
+      for (auto& row : expected_rows(s, told)) expected.push_back(std::move(row));
+    }
+    ASSERT_EQ(expected.size(), counted.size());
+    for (int round = 0; round < 2; ++round) {  // a batch may come again
+      s.teacher->start(batch);
+      size_t done = 0;
+      for (const size_t some : {size_t{1}, size_t{4}, counted.size() - 5}) {
+        std::vector<float> out(some * static_cast<size_t>(s.vocab));
+        s.teacher->logits(std::span(counted).subspan(done, some), out.data());
+        for (size_t i = 0; i < some; ++i) {
+          const float* row = out.data() + static_cast<int64_t>(i) * s.vocab;
+          for (int32_t id = 0; id < s.student->size(); ++id) {
+            // The teacher's ids are one further on, and from the control tokens on as well.
+            ASSERT_NEAR(row[id], expected[done + i][id + 1], 1e-4) << "row " << i << " id " << id;
+          }
+          EXPECT_LT(row[s.vocab - 1], -1e29F);
+        }
+        done += some;
+      }
+    }
+  }
+}
+
+TEST(OnlineTeacher, ForeignVocabulariesAreRefused) {
+  Classroom s;
+  const auto refused = OnlineTeacher::create(model::Weights::random(shape(s.student->size()), 1),
+                                             s.student, *s.its, s.its->size(), "teacher.gguf");
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().text().find("sequence_kd"), std::string::npos)
+      << refused.error().text();
+  EXPECT_NE(refused.error().text().find("zq"), std::string::npos);
+}
+
+TEST(OnlineTeacher, AnAnswerThatIsCutOtherwiseIsRefused) {
+  Classroom s;
+  const auto refused = s.add("one", "zqab", "");  // one token for the teacher, two for the student
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().text().find("sequence_kd"), std::string::npos);
+}
+
+TEST(OnlineTeacher, AStudentComesNearIt) {
+  base::set_thread_count(1);  // so little work is slower on more
+  Classroom s;
+  for (int i = 0; i < 15; ++i) {
+    ASSERT_TRUE(s.add("q" + std::to_string(i), "a" + std::to_string(i * 7 % 10) + "b", "Be").ok());
+  }
+  s.teacher->prepare(400, model::Precision::fp32);
+  for (const char* objective : {"forward_kl", "reverse_kl", "jsd", "skew_kl", "skew_reverse_kl"}) {
+    TrainOptions options = quick_options();
+    options.objective = objective;
+    options.batch_tokens = 400;
+    options.epochs = 25;
+    options.lr = 1e-2;
+    options.checkpoint_every = 1000;
+    model::Weights weights = model::Weights::random(shape(s.vocab), 5);
+    double first = 0;
+    const Examples none;
+    const auto outcome = run_loop(weights, {.data = s.rows,
+                                            .held_out = none,
+                                            .options = options,
+                                            .teacher = s.teacher.get(),
+                                            .folder = fresh_folder(objective),
+                                            .identity = {},
+                                            .limit = nullptr,
+                                            .on_step =
+                                                [&](const LoopState& state) {
+                                                  if (state.step == 1) first = state.last_loss;
+                                                },
+                                            .at_save_point = nullptr});
+    ASSERT_TRUE(outcome) << outcome.error().text();
+    EXPECT_GT(first, 0) << objective;
+    EXPECT_LT(outcome->state.last_loss, 0.4 * first) << objective;
+  }
+}
+
+}  // namespace
+}  // namespace retort::train
