@@ -21,4 +21,9 @@ std::optional<Role> parse_role(std::string_view text) {
   return std::nullopt;
 }
 
+Messages without_system(Messages messages) {
+  std::erase_if(messages, [](const Message& message) { return message.role == Role::system; });
+  return messages;
+}
+
 }  // namespace retort::dialog

@@ -19,5 +19,7 @@ using Messages = std::vector<Message>;
 
 const char* name(Role role);
 std::optional<Role> parse_role(std::string_view text);
+// What is left of a dialog for a model that must do without what its system messages say.
+Messages without_system(Messages messages);
 
 }  // namespace retort::dialog

@@ -19,8 +19,13 @@ namespace {
 
 constexpr uint64_t kPromptChoice = 0xe7a1;  // stream of random numbers
 
-dialog::Messages with_answer(const corpus::Record& record) {
-  dialog::Messages messages = record.messages;
+// The prompt as the student gets it.
+dialog::Messages prompt_of(const EvaluateInput& input, const corpus::Record& record) {
+  return input.without_system ? dialog::without_system(record.messages) : record.messages;
+}
+
+dialog::Messages with_answer(const EvaluateInput& input, const corpus::Record& record) {
+  dialog::Messages messages = prompt_of(input, record);
   messages.push_back({dialog::Role::assistant, record.answer});
   return messages;
 }
@@ -37,7 +42,7 @@ std::string cluster_of(const corpus::Record& record) {
 Result<KneserNey> train_ngram(const EvaluateInput& input, const tokenizer::ChatFormat& format) {
   std::vector<std::vector<int32_t>> documents;
   for (const corpus::Record& record : input.training.records()) {
-    RETORT_TRY(auto text, render(*input.tokenizer, format, with_answer(record)));
+    RETORT_TRY(auto text, render(*input.tokenizer, format, with_answer(input, record)));
     documents.push_back(std::move(text.ids));
   }
   return KneserNey::train(documents, input.tokenizer->size());
@@ -56,7 +61,7 @@ Result<void> score(const EvaluateInput& input, const tokenizer::ChatFormat& form
   std::vector<Scored> texts;
   std::vector<std::string> clusters;
   for (const corpus::Record& record : input.held_out.records()) {
-    RETORT_TRY(Scored text, render(*input.tokenizer, format, with_answer(record)));
+    RETORT_TRY(Scored text, render(*input.tokenizer, format, with_answer(input, record)));
     if (static_cast<int64_t>(text.ids.size()) - 1 > input.student.config().max_positions) {
       ++summary.too_long;
       continue;
@@ -102,7 +107,7 @@ std::vector<const corpus::Record*> chosen_records(const EvaluateInput& input) {
 Result<std::vector<Pair>> ask_student(const EvaluateInput& input) {
   const auto records = chosen_records(input);
   std::vector<dialog::Messages> prompts;
-  for (const corpus::Record* record : records) prompts.push_back(record->messages);
+  for (const corpus::Record* record : records) prompts.push_back(prompt_of(input, *record));
   const AnswerOptions options{
       .sampling = input.sampling, .max_tokens = input.max_tokens, .engine = {}};
   RETORT_TRY(auto answers, student_answers(input.student, input.tokenizer, prompts, options));

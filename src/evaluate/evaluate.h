@@ -37,6 +37,7 @@ struct EvaluateInput {
   EvaluateOptions options;
   engine::Sampling sampling;  // as the teacher was asked
   int64_t max_tokens = 256;
+  bool without_system = false;     // the student is asked without the prompts' system messages
   std::string folder;              // gets results.json and samples.jsonl
   std::vector<std::string> notes;  // the caller's own sentences, put first
 };

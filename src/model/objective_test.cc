@@ -154,5 +154,104 @@ TEST(Objective, Bf16StaysNearFp32) {
   EXPECT_LT(relative_difference(rounded.gradients, exact.gradients), 3e-2);
 }
 
+// What PyTorch's autograd says of each objective (tests/golden/objectives/make.py).
+struct GoldenRows {
+  json::Value value;
+  std::vector<float> logits, teacher, weights;
+  std::vector<int32_t> targets;
+  int64_t rows = 0, vocab = 0;
+};
+
+template <class T>
+std::vector<T> numbers(const json::Value& list) {
+  std::vector<T> out;
+  for (const json::Value& item : list.as_array()) out.push_back(static_cast<T>(item.as_number()));
+  return out;
+}
+
+GoldenRows golden_rows() {
+  const auto text =
+      base::read_file(std::string(RETORT_SOURCE_DIR) + "/tests/golden/objectives/expected.json");
+  GoldenRows g;
+  g.value = *json::parse(*text, "expected.json");
+  g.logits = numbers<float>(*g.value.find("logits"));
+  g.teacher = numbers<float>(*g.value.find("teacher"));
+  g.weights = numbers<float>(*g.value.find("weights"));
+  g.targets = numbers<int32_t>(*g.value.find("targets"));
+  g.rows = *g.value.int_at("rows");
+  g.vocab = *g.value.int_at("vocab");
+  return g;
+}
+
+// The teacher's log-probabilities of the ids that the file keeps, and the rest.
+tensor::SparseTargets kept_of(const GoldenRows& g) {
+  tensor::SparseTargets out;
+  const auto& kept = g.value.find("kept_ids")->as_array();
+  for (size_t row = 0; row < kept.size(); ++row) {
+    const float* z = g.teacher.data() + static_cast<int64_t>(row) * g.vocab;
+    double total = 0, mass = 0;
+    for (int64_t v = 0; v < g.vocab; ++v) total += std::exp(static_cast<double>(z[v]));
+    const auto ids = numbers<int32_t>(kept[row]);
+    std::vector<float> logprobs;
+    for (const int32_t id : ids) {
+      logprobs.push_back(static_cast<float>(z[id] - std::log(total)));
+      mass += std::exp(static_cast<double>(z[id])) / total;
+    }
+    out.add_row(ids, logprobs, static_cast<float>(1 - mass));
+  }
+  return out;
+}
+
+kernels::Divergence parse_divergence(const std::string& name) {
+  using kernels::Divergence;
+  if (name == "forward_kl") return Divergence::forward_kl;
+  if (name == "reverse_kl") return Divergence::reverse_kl;
+  if (name == "jsd") return Divergence::jsd;
+  return name == "skew_kl" ? Divergence::skew_kl : Divergence::skew_reverse_kl;
+}
+
+TEST(Objective, EqualsPyTorch) {
+  const GoldenRows g = golden_rows();
+  const tensor::SparseTargets kept = kept_of(g);
+  const std::vector<int32_t> rows = {0, 1, 2};
+  int64_t cases = 0;
+  for (const json::Value& c : g.value.find("cases")->as_array()) {
+    SCOPED_TRACE(json::dump(*c.find("name")) + " " + std::to_string(cases++));
+    const auto number = [&](const char* key) { return static_cast<float>(*c.number_at(key)); };
+    std::vector<float> logits = g.logits, teacher = g.teacher, nll(3), loss(3), divergence(3);
+    kernels::Distill<float> args{.base = {.rows = g.rows,
+                                          .vocab = g.vocab,
+                                          .logits = logits.data(),
+                                          .targets = g.targets.data(),
+                                          .nll = nll.data(),
+                                          .dlogits = logits.data(),
+                                          .hard = {.weight = 1 - number("soft"),
+                                                   .label_smoothing = number("label_smoothing"),
+                                                   .z_loss = number("z_loss")},
+                                          .row_weights = g.weights.data(),
+                                          .loss = loss.data()},
+                                 .soft = {.weight = number("soft"),
+                                          .divergence = parse_divergence(*c.string_at("name")),
+                                          .mix = number("mix"),
+                                          .temperature = number("temperature")},
+                                 .divergence = divergence.data()};
+    if (*c.bool_at("sparse")) {
+      args.sparse = {kept.starts.data(), kept.ids.data(), kept.logprobs.data(), kept.tails.data(),
+                     rows.data()};
+    } else {
+      args.teacher = teacher.data();
+    }
+    if (args.soft.weight == 0) {
+      kernels::cross_entropy(args.base);
+    } else {
+      kernels::distill(args);
+    }
+    EXPECT_NEAR(loss[0] + loss[1] + loss[2], *c.number_at("loss"), 2e-5);
+    const auto expected = numbers<float>(*c.find("gradient"));
+    EXPECT_LT(relative_difference(logits, expected), 2e-6);
+  }
+  EXPECT_EQ(cases, 19);
+}
+
 }  // namespace
 }  // namespace retort::model

@@ -6,6 +6,7 @@
 #include "pipeline/child.h"
 #include "pipeline/run_file.h"
 #include "pipeline/summary.h"
+#include "train/objective.h"
 
 namespace retort::pipeline {
 namespace {
@@ -155,6 +156,7 @@ Result<std::vector<std::pair<std::string, std::string>>> option_file_digests(
   }
   const bool reads_base = stage == "tokenizer" || stage == "train";
   if (reads_base && options.student.from != "scratch") paths.push_back(options.student.from);
+  if (stage == "train" && train::asks_teacher(options.train)) paths.push_back(options.serve);
   std::vector<std::pair<std::string, std::string>> out;
   for (const auto& path : paths) {
     if (path.empty()) continue;

@@ -16,6 +16,7 @@
 #include "pipeline/student_files.h"
 #include "tokenizer/bpe_trainer.h"
 #include "train/fit.h"
+#include "train/objective.h"
 #include "train/start.h"
 
 namespace retort::pipeline {
@@ -131,6 +132,18 @@ corpus::Selection selection(const RunContext& context, const char* split, const 
   return {.folder = context.path("curated"), .split = split, .path_label = label};
 }
 
+// The teacher's weights, where the student learns from its distributions.
+Result<std::optional<corpus::ClearedWeights<TrainGenerative>>> clear_teacher(
+    const RunContext& context, corpus::Clearance& clearance) {
+  const auto& options = context.options;
+  if (!train::asks_teacher(options.train) || options.serve.empty()) {
+    return std::optional<corpus::ClearedWeights<TrainGenerative>>{};
+  }
+  RETORT_TRY(auto cleared, clearance.clear_weights<TrainGenerative>(
+                               options.serve, options.teacher.model, options.teacher.terms));
+  return std::optional(std::move(cleared));
+}
+
 // The weights that the student starts from, where it does not start from scratch.
 Result<std::optional<corpus::ClearedWeights<TrainGenerative>>> clear_base_weights(
     const RunContext& context, corpus::Clearance& clearance) {
@@ -195,11 +208,13 @@ Result<void> run_train(RunContext& context, Summary& summary) {
   RETORT_TRY(const auto held_out,
              clearance.clear<Evaluate>(selection(context, "held_out", "held-out loss")));
   RETORT_TRY(const auto base_weights, clear_base_weights(context, clearance));
+  RETORT_TRY(const auto teacher, clear_teacher(context, clearance));
   RETORT_TRY_VOID(permission.write(context.options.out));
   RETORT_TRY(const auto tokenizer, student_tokenizer(context));
   RETORT_TRY(const auto trained,
              train::fit({.data = data,
                          .held_out = held_out.size() > 0 ? &held_out : nullptr,
+                         .teacher = teacher ? &*teacher : nullptr,
                          .base_weights = base_weights ? &*base_weights : nullptr,
                          .tokenizer = tokenizer,
                          .options = context.options.train,
@@ -257,6 +272,7 @@ Result<void> run_evaluate(RunContext& context, Summary& summary) {
                                               .repetition_penalty = asked.repetition_penalty,
                                               .seed = 1},
                                  .max_tokens = asked.max_tokens,
+                                 .without_system = context.options.student.without_system,
                                  .folder = context.path("evaluate"),
                                  .notes = {}}));
   count(summary, "records", measured.records);
@@ -373,7 +389,7 @@ std::vector<Stage> stages() {
        .run = run_train,
        .forget = forget_training},
       {.name = "evaluate",
-       .tables = {"evaluate", "purpose"},
+       .tables = {"evaluate", "student", "purpose"},
        .inputs = {"curated", "tokenizer", "train/final"},
        .outputs = {"evaluate"},
        .run = run_evaluate},

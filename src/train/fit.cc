@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <optional>
 
 #include "base/files.h"
 #include "base/log.h"
@@ -15,6 +16,7 @@
 #include "train/objective.h"
 #include "train/online_teacher_internal.h"
 #include "train/probe.h"
+#include "train/rollout_internal.h"
 
 namespace retort::train {
 namespace {
@@ -45,7 +47,7 @@ Result<model::Weights> first_weights(const FitInput& input) {
 
 // The teacher that the objective asks for logits; none where it needs no teacher.
 Result<std::unique_ptr<OnlineTeacher>> open_teacher(const FitInput& input, int64_t student_vocab) {
-  if (!needs_teacher(input.options)) return std::unique_ptr<OnlineTeacher>();
+  if (!asks_teacher(input.options)) return std::unique_ptr<OnlineTeacher>();
   if (input.teacher == nullptr) {
     return base::usage_error(
         fmt::format("the objective {} needs the teacher's weights", input.options.objective),
@@ -62,7 +64,8 @@ struct Reading {
   const tokenizer::Tokenizer& tokenizer;
   const tokenizer::ChatFormat& format;
   int64_t limit;           // inputs of a row
-  OnlineTeacher* teacher;  // reads along; may be null
+  OnlineTeacher* teacher;  // reads along, system messages and all; may be null
+  bool without_system;
 };
 
 template <class ActionTag>
@@ -71,7 +74,9 @@ Result<Examples> examples_of(const corpus::Cleared<ActionTag>& cleared, const Re
   for (const corpus::Record& record : cleared.records()) {
     dialog::Messages messages = record.messages;
     messages.push_back({dialog::Role::assistant, record.answer});
-    RETORT_TRY(Example* const row, builder.add(record.key, messages));
+    RETORT_TRY(Example* const row,
+               builder.add(record.key,
+                           reading.without_system ? dialog::without_system(messages) : messages));
     if (row == nullptr || reading.teacher == nullptr) continue;
     RETORT_TRY(row->source, reading.teacher->add(record.key, messages, *row));
   }
@@ -105,7 +110,8 @@ Result<Outcome> fit(const FitInput& input) {
   const model::Config config = weights.config();
   const int64_t limit = std::min(input.options.batch_tokens, config.max_positions);
   RETORT_TRY(const auto teacher, open_teacher(input, config.vocab));
-  const Reading reading{*input.tokenizer, format, limit, teacher.get()};
+  const Reading reading{*input.tokenizer, format, limit, teacher.get(),
+                        input.student.without_system};
   RETORT_TRY(const Examples data, examples_of(input.data, reading));
   Examples held_out;
   if (input.held_out != nullptr) {
@@ -113,12 +119,15 @@ Result<Outcome> fit(const FitInput& input) {
   }
   if (teacher) {
     RETORT_TRY(const model::Precision precision, parse_precision(input.options.precision));
-    teacher->prepare(input.options.batch_tokens, precision);
+    const bool samples = input.options.on_policy > 0;
+    RETORT_TRY_VOID(teacher->prepare(input.options.batch_tokens,
+                                     samples ? input.options.rollout_tokens : 0, precision));
   }
   show_first(data, *input.tokenizer);
   tell_sizes(config, data);
 
   json::Value identity = json::Value::object({{"student.from", input.student.from}});
+  identity.set("student.without_system", input.student.without_system);
   if (input.base_weights != nullptr) identity.set("base weights", input.base_weights->digest());
   if (teacher) identity.set("teacher's weights", input.teacher->digest());
   const double trained_share = static_cast<double>(data.trained_tokens()) /
@@ -127,10 +136,19 @@ Result<Outcome> fit(const FitInput& input) {
     if (input.limit) return input.limit();
     return products_tokens_per_second(config, input.options.batch_tokens, trained_share, precision);
   };
+  std::optional<Rollouts> rollouts;
+  std::function<Result<Examples>(std::span<const uint32_t>, int64_t)> sample;
+  if (teacher && input.options.on_policy > 0) {
+    rollouts.emplace(weights, input.tokenizer, format.stop_token(), input.options, *teacher);
+    sample = [&](std::span<const uint32_t> rows, int64_t step) {
+      return rollouts->sample(data.rows, rows, step);
+    };
+  }
   RETORT_TRY(const LoopOutcome done, run_loop(weights, {.data = data,
                                                         .held_out = held_out,
                                                         .options = input.options,
                                                         .teacher = teacher.get(),
+                                                        .sample = sample,
                                                         .folder = input.folder,
                                                         .identity = std::move(identity),
                                                         .limit = limit_rate,

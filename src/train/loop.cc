@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/parallel.h"
 #include "base/progress.h"
+#include "base/random.h"
 #include "kernels/norm.h"
 #include "model/network.h"
 #include "train/loop_internal.h"
@@ -23,6 +24,7 @@ namespace retort::train {
 namespace {
 
 constexpr int64_t kMostRefusedInRow = 5;
+constexpr uint64_t kOnPolicy = 0x6f6e0000;  // stream of random numbers, with the step
 
 // Everything that a resumed run must have in common with the one it continues; how often
 // checkpoints are written is not part of it.
@@ -73,7 +75,10 @@ class Loop {
   void plan_steps();
   Result<void> train_epoch();
   Result<void> take_step(std::span<const std::vector<uint32_t>> batches);
-  model::LossSum forward_backward(std::span<const std::vector<uint32_t>> batches);
+  bool samples_now() const;
+  Result<model::LossSum> learn(std::span<const std::vector<uint32_t>> batches);
+  model::LossSum forward_backward(const std::vector<Example>& examples,
+                                  std::span<const std::vector<uint32_t>> batches);
   Result<void> refuse_step(std::span<const std::vector<uint32_t>> batches, const char* what);
   void update(double norm);
   void move_average();
@@ -173,13 +178,14 @@ Result<void> Loop::train_epoch() {
                                     static_cast<uint64_t>(options_.seed), state_.epoch);
   const auto batches = static_cast<int64_t>(plan.size());
   while (state_.cursor < batches) {
-    if (base::cancelled()) {
-      if (saved_step_ != state_.step) RETORT_TRY_VOID(save());
-      return base::cancelled_error("train");
-    }
     const int64_t count = std::min(options_.accumulate, batches - state_.cursor);
-    RETORT_TRY_VOID(take_step(
-        std::span(plan).subspan(static_cast<size_t>(state_.cursor), static_cast<size_t>(count))));
+    const auto stepped = take_step(
+        std::span(plan).subspan(static_cast<size_t>(state_.cursor), static_cast<size_t>(count)));
+    if (!stepped) {
+      const bool stopped = stepped.error().code == ErrorCode::interrupted;
+      if (stopped && saved_step_ != state_.step) RETORT_TRY_VOID(save());
+      return stepped.error();
+    }
     bool improved = false;
     state_.cursor += count;
     if (state_.cursor == batches) RETORT_TRY_VOID(end_epoch(improved));
@@ -191,16 +197,34 @@ Result<void> Loop::train_epoch() {
   return {};
 }
 
+// A function of the seed and the step alone.
+bool Loop::samples_now() const {
+  if (!input_.sample) return false;
+  base::Random random(static_cast<uint64_t>(options_.seed),
+                      kOnPolicy ^ static_cast<uint64_t>(state_.step));
+  return random.uniform() < options_.on_policy;
+}
+
+// From the answers of the data, or from the student's own to the same prompts.
+Result<model::LossSum> Loop::learn(std::span<const std::vector<uint32_t>> batches) {
+  if (!samples_now()) return forward_backward(input_.data.rows, batches);
+  std::vector<uint32_t> rows;
+  for (const auto& batch : batches) rows.insert(rows.end(), batch.begin(), batch.end());
+  RETORT_TRY(const Examples sampled, input_.sample(rows, state_.step));
+  return forward_backward(sampled.rows, plan_in_order(sampled.rows, options_.batch_tokens));
+}
+
 // Every counted token weighs the same, in whichever batch of the step it stands.
-model::LossSum Loop::forward_backward(std::span<const std::vector<uint32_t>> batches) {
+model::LossSum Loop::forward_backward(const std::vector<Example>& examples,
+                                      std::span<const std::vector<uint32_t>> batches) {
   int64_t counted = 0;
   for (const auto& rows : batches) {
-    for (const uint32_t row : rows) counted += input_.data.rows[row].trained_tokens();
+    for (const uint32_t row : rows) counted += examples[row].trained_tokens();
   }
   std::fill(gradients_.begin(), gradients_.end(), 0.0F);
   model::LossSum sum;
   for (const auto& rows : batches) {
-    const model::Batch batch = make_batch(input_.data.rows, rows);
+    const model::Batch batch = make_batch(examples, rows);
     sum.add(network_.forward_backward(batch, 1.0F / static_cast<float>(counted), gradients_));
     state_.tokens += static_cast<int64_t>(batch.tokens.size());
   }
@@ -208,9 +232,10 @@ model::LossSum Loop::forward_backward(std::span<const std::vector<uint32_t>> bat
 }
 
 Result<void> Loop::take_step(std::span<const std::vector<uint32_t>> batches) {
+  if (base::cancelled()) return base::cancelled_error("train");
   const double began_s = base::monotonic_seconds();
   const int64_t tokens_before = state_.tokens;
-  const model::LossSum sum = forward_backward(batches);
+  RETORT_TRY(const model::LossSum sum, learn(batches));
   const double loss = sum.loss();
   const double norm = std::sqrt(kernels::sum_of_squares(gradients_));
   const double lr = schedule_.at(state_.step++);

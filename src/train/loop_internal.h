@@ -18,7 +18,9 @@ struct LoopInput {
   const Examples& held_out;  // empty: nothing is measured, patience has no effect
   TrainOptions options;
   model::LogitSource* teacher = nullptr;  // where the objective asks one for logits
-  std::string folder;                     // gets metrics.jsonl and checkpoints/
+  // The student's own answers to the prompts of these rows, as of this step; none: never sampled.
+  std::function<Result<Examples>(std::span<const uint32_t> rows, int64_t step)> sample = nullptr;
+  std::string folder;    // gets metrics.jsonl and checkpoints/
   json::Value identity;  // beyond options, shape and data, which the loop adds itself
   // Tokens a second that the matrix products alone would reach at what `automatic` became; asked
   // once, 0 when unknown.

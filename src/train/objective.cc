@@ -36,6 +36,10 @@ bool needs_teacher(const TrainOptions& options) {
   return find(options.objective) != nullptr;
 }
 
+bool asks_teacher(const TrainOptions& options) {
+  return needs_teacher(options) && options.teacher == "online";
+}
+
 model::Objective objective_of(const TrainOptions& options, model::LogitSource* teacher) {
   model::Objective out;
   out.hard.label_smoothing = static_cast<float>(options.label_smoothing);
@@ -67,6 +71,21 @@ Result<void> validate_objective(const TrainOptions& o) {
   RETORT_TRY_VOID(require(o.skew > 0 && o.skew < 1, "train.skew", "between 0 and 1"));
   RETORT_TRY_VOID(require(o.temperature > 0 && o.temperature <= 100, "train.temperature",
                           "above 0 and up to 100"));
+  RETORT_TRY_VOID(
+      require(o.on_policy >= 0 && o.on_policy <= 1, "train.on_policy", "between 0 and 1"));
+  RETORT_TRY_VOID(require(o.rollout_tokens >= 1, "train.rollout_tokens", "1 or more"));
+  RETORT_TRY_VOID(require(o.rollout_temperature > 0 && o.rollout_temperature <= 10,
+                          "train.rollout_temperature", "above 0 and up to 10"));
+  if (o.on_policy > 0 && !asks_teacher(o)) {
+    return base::usage_error("answers that the student samples need a teacher that judges them",
+                             "train.on_policy",
+                             "set objective to a divergence, such as reverse_kl, and teacher to "
+                             "\"online\"");
+  }
+  if (o.on_policy > 0 && o.soft_share < 1) {
+    return base::usage_error("a sampled answer is no target: cross-entropy with it says nothing",
+                             "train.soft_share", "leave it at 1 with train.on_policy");
+  }
   if (o.temperature != 1 && o.teacher == "recorded" && needs_teacher(o)) {
     return base::usage_error("recorded log-probabilities are known at temperature 1 alone",
                              "train.temperature", "leave it at 1, or use teacher = \"online\"");

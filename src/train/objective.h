@@ -11,8 +11,10 @@
 
 namespace retort::train {
 
-// Whether the teacher's distributions are needed beside its text.
+// Whether the teacher's distributions are needed beside its text, and whether its weights are asked
+// for them.
 bool needs_teacher(const TrainOptions& options);
+bool asks_teacher(const TrainOptions& options);
 
 // Options as validated. `teacher` is asked for logits; none: batches bring the teacher's recorded
 // log-probabilities.

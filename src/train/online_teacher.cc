@@ -67,23 +67,45 @@ Result<uint32_t> OnlineTeacher::add(const std::string& key, const dialog::Messag
                            key, "use objective = \"sequence_kd\"");
   }
   longest_ = std::max(longest_, built.rows.front().inputs());
+  const auto& marks = built.rows.front().trained;
+  longest_prompt_ =
+      std::max(longest_prompt_, std::find(marks.begin(), marks.end(), true) - marks.begin());
   rows_.rows.push_back(std::move(built.rows.front()));
+  given_ = rows_.rows.size();
+  return static_cast<uint32_t>(given_ - 1);
+}
+
+uint32_t OnlineTeacher::add_sample(const Example& row) {
+  const Example& given = rows_.rows[row.source];
+  const auto prompt = std::find(given.trained.begin(), given.trained.end(), true);
+  Example sample{.key = row.key,
+                 .ids = {given.ids.begin(), given.ids.begin() + (prompt - given.trained.begin())},
+                 .trained = {given.trained.begin(), prompt}};
+  for (size_t i = 0; i < row.ids.size(); ++i) {
+    if (row.trained[i]) sample.ids.push_back(ids_[static_cast<size_t>(row.ids[i])]);
+  }
+  sample.trained.resize(sample.ids.size(), true);
+  rows_.rows.push_back(std::move(sample));
   return static_cast<uint32_t>(rows_.rows.size() - 1);
 }
 
-int64_t OnlineTeacher::capacity(int64_t batch_tokens) const {
-  return std::max(batch_tokens, longest_);
+void OnlineTeacher::forget_samples() {
+  rows_.rows.resize(given_);
 }
 
-int64_t OnlineTeacher::memory_bytes(int64_t batch_tokens, model::Precision precision) const {
-  return static_cast<int64_t>(weights_.block().size_bytes()) +
-         model::Network::memory_bytes(weights_.config(), capacity(batch_tokens), precision, nullptr,
-                                      model::Use::inference);
-}
-
-void OnlineTeacher::prepare(int64_t batch_tokens, model::Precision precision) {
-  room_ = capacity(batch_tokens);
+Result<void> OnlineTeacher::prepare(int64_t batch_tokens, int64_t sample_tokens,
+                                    model::Precision precision) {
+  const int64_t context = weights_.config().max_positions;
+  if (sample_tokens > 0 && longest_prompt_ + sample_tokens > context) {
+    return base::usage_error(
+        fmt::format("a prompt of {} tokens and an answer of {} are more than the teacher's context "
+                    "of {}",
+                    longest_prompt_, sample_tokens, context),
+        "train.rollout_tokens");
+  }
+  room_ = std::max({batch_tokens, longest_, longest_prompt_ + sample_tokens});
   network_.emplace(weights_, room_, precision, nullptr, model::Use::inference);
+  return {};
 }
 
 void OnlineTeacher::start(const model::Batch& batch) {

@@ -32,9 +32,14 @@ class OnlineTeacher final : public model::LogitSource {
   Result<uint32_t> add(const std::string& key, const dialog::Messages& messages,
                        const Example& student_row);
 
-  // Before the first batch: buffers for batches of up to so many tokens, or the longest row.
-  void prepare(int64_t batch_tokens, model::Precision precision);
-  int64_t memory_bytes(int64_t batch_tokens, model::Precision precision) const;
+  // The same prompt with an answer that the student gave; `row.source` is the row that the prompt
+  // is from. Its index holds until forget_samples().
+  uint32_t add_sample(const Example& row);
+  void forget_samples();
+
+  // Before the first batch: buffers for batches of up to so many tokens, or the longest row, or the
+  // longest prompt with a sample of up to sample_tokens, which must be within its context.
+  Result<void> prepare(int64_t batch_tokens, int64_t sample_tokens, model::Precision precision);
 
   void start(const model::Batch& batch) override;
   // Rows in ascending order from call to call, until the next start().
@@ -44,7 +49,6 @@ class OnlineTeacher final : public model::LogitSource {
   OnlineTeacher(model::Weights weights, std::shared_ptr<const tokenizer::Tokenizer> tokenizer,
                 tokenizer::ChatFormat format)
       : weights_(std::move(weights)), tokenizer_(std::move(tokenizer)), format_(format) {}
-  int64_t capacity(int64_t batch_tokens) const;
   // Runs the documents of the batch from `first` on, as many as there is room for.
   void run_from(size_t first);
   void renamed_logits(std::span<const int32_t> theirs, float* to);
@@ -58,7 +62,8 @@ class OnlineTeacher final : public model::LogitSource {
   int64_t student_vocab_ = 0;
 
   Examples rows_;
-  int64_t longest_ = 1;
+  int64_t longest_ = 1, longest_prompt_ = 0;
+  size_t given_ = 0;  // rows that are not samples
   int64_t room_ = 0;  // tokens of one forward pass
   std::optional<model::Network> network_;
   std::vector<float> logits_;  // [rows, V of the teacher] where ids differ

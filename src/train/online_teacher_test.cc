@@ -5,73 +5,14 @@
 #include <numeric>
 
 #include "base/parallel.h"
+#include "train/classroom_internal.h"
 #include "train/loop_internal.h"
 #include "train/online_teacher_internal.h"
-#include "train/test_rows_internal.h"
 
 namespace retort::train {
 namespace {
 
 using dialog::Role;
-
-// All bytes, some merges, ChatML's control tokens, and a token of the teacher's alone.
-std::shared_ptr<const tokenizer::Tokenizer> made_tokenizer(bool of_teacher) {
-  tokenizer::Vocabulary v;
-  if (of_teacher) v.tokens.emplace_back("zq");  // moves all other ids
-  const auto shift = static_cast<int32_t>(v.tokens.size());
-  for (int byte = 0; byte < 256; ++byte) v.tokens.emplace_back(1, static_cast<char>(byte));
-  v.merges.emplace_back('a' + shift, 'b' + shift);
-  v.tokens.emplace_back("ab");
-  if (of_teacher) v.merges.emplace_back('z' + shift, 'q' + shift);
-  v.special.resize(v.tokens.size());
-  for (const char* control : {"<|im_start|>", "<|im_end|>"}) {
-    v.tokens.emplace_back(control);
-    v.special.push_back(true);
-  }
-  v.eos = static_cast<int32_t>(v.tokens.size()) - 1;
-  v.chat_template = tokenizer::chatml_template_text();
-  auto made = tokenizer::Tokenizer::create(std::move(v));
-  EXPECT_TRUE(made) << (made ? "" : made.error().text());
-  return *made;
-}
-
-model::Config shape(int64_t vocab) {
-  model::Config config = tiny_config();
-  config.vocab = vocab;
-  config.max_positions = 256;
-  return config;
-}
-
-struct Classroom {
-  std::shared_ptr<const tokenizer::Tokenizer> student = made_tokenizer(false);
-  std::shared_ptr<const tokenizer::Tokenizer> its = made_tokenizer(true);
-  tokenizer::ChatFormat format = *tokenizer::ChatFormat::detect(*student);
-  tokenizer::ChatFormat its_format = *tokenizer::ChatFormat::detect(*its);
-  // Spare logits on both sides.
-  model::Weights weights = model::Weights::random(shape(its->size() + 3), 7);
-  int64_t vocab = student->size() + 2;
-  std::unique_ptr<OnlineTeacher> teacher;
-  Examples rows;
-
-  Classroom() {
-    for (float& w : weights.block()) w *= 5;  // far from even
-    auto made = OnlineTeacher::create(weights, its, *student, vocab, "teacher.gguf");
-    EXPECT_TRUE(made) << (made ? "" : made.error().text());
-    teacher = std::move(*made);
-  }
-  // The teacher is told `before` in front.
-  Result<void> add(const std::string& question, const std::string& answer,
-                   const std::string& before) {
-    ExampleBuilder builder(*student, format, 200);
-    const dialog::Messages seen = {{Role::user, question}, {Role::assistant, answer}};
-    dialog::Messages told = seen;
-    if (!before.empty()) told.insert(told.begin(), {Role::system, before});
-    RETORT_TRY(Example* const row, builder.add("key", seen));
-    RETORT_TRY(row->source, teacher->add("key", told, *row));
-    rows.rows.push_back(*row);
-    return {};
-  }
-};
 
 // What the teacher says at each trained token of a text, computed alone.
 std::vector<std::vector<float>> expected_rows(const Classroom& s,
@@ -98,7 +39,7 @@ TEST(OnlineTeacher, LogitsStandAtTheRowsAndIdsOfTheStudent) {
     ASSERT_TRUE(s.add("one", "abc ab", before).ok());
     ASSERT_TRUE(s.add("two or three", "no", "").ok());
     ASSERT_TRUE(s.add("x", "yes ab ab", before).ok());
-    s.teacher->prepare(batch_tokens, model::Precision::fp32);
+    ASSERT_TRUE(s.teacher->prepare(batch_tokens, 0, model::Precision::fp32).ok());
     const model::Batch batch = make_batch(s.rows.rows, std::vector<uint32_t>{0, 1, 2});
     std::vector<int32_t> counted;
     for (size_t i = 0; i < batch.targets.size(); ++i) {
@@ -157,12 +98,12 @@ TEST(OnlineTeacher, AStudentComesNearIt) {
   for (int i = 0; i < 15; ++i) {
     ASSERT_TRUE(s.add("q" + std::to_string(i), "a" + std::to_string(i * 7 % 10) + "b", "Be").ok());
   }
-  s.teacher->prepare(400, model::Precision::fp32);
+  ASSERT_TRUE(s.teacher->prepare(400, 40, model::Precision::fp32).ok());
   for (const char* objective : {"forward_kl", "reverse_kl", "jsd", "skew_kl", "skew_reverse_kl"}) {
     TrainOptions options = quick_options();
     options.objective = objective;
     options.batch_tokens = 400;
-    options.epochs = 25;
+    options.epochs = 35;
     options.lr = 1e-2;
     options.checkpoint_every = 1000;
     model::Weights weights = model::Weights::random(shape(s.vocab), 5);
@@ -182,7 +123,7 @@ TEST(OnlineTeacher, AStudentComesNearIt) {
                                             .at_save_point = nullptr});
     ASSERT_TRUE(outcome) << outcome.error().text();
     EXPECT_GT(first, 0) << objective;
-    EXPECT_LT(outcome->state.last_loss, 0.4 * first) << objective;
+    EXPECT_LT(outcome->state.last_loss, 0.6 * first) << objective;
   }
 }
 

@@ -40,6 +40,11 @@ void describe(base::Options& table, TrainOptions& o) {
   table.add("beta", &o.beta, "jsd: the teacher's share of the mixture");
   table.add("skew", &o.skew, "skew_kl, skew_reverse_kl: share that is mixed in");
   table.add("temperature", &o.temperature, "of teacher and student, for the divergence");
+  table.add(
+      "on_policy", &o.on_policy,
+      "share of the steps whose answers the student samples itself, for the teacher to judge");
+  table.add("rollout_tokens", &o.rollout_tokens, "tokens of a sampled answer, at most");
+  table.add("rollout_temperature", &o.rollout_temperature, "temperature of sampled answers");
   table.add("epochs", &o.epochs, "passes over the data");
   table.add("batch_tokens", &o.batch_tokens, "tokens computed at once, at most");
   table.add("accumulate", &o.accumulate, "batches of one step, whose gradients are added up");
@@ -123,6 +128,8 @@ void describe(base::Options& table, StudentOptions& o) {
   table.add("kv_heads", &o.kv_heads, "heads of keys and values; 0: half of heads");
   table.add("ffn", &o.ffn, "inner width of the feed-forward part; 0: 8/3 of width");
   table.add("max_positions", &o.max_positions, "longest text in tokens");
+  table.add("without_system", &o.without_system,
+            "it learns and answers without the system messages that the teacher is given");
 }
 
 Result<model::Config> student_config(const StudentOptions& o, int64_t vocab) {

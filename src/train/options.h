@@ -17,6 +17,9 @@ struct TrainOptions {
   double beta = 0.5;                      // jsd
   double skew = 0.1;                      // skew_kl, skew_reverse_kl
   double temperature = 1;                 // of teacher and student
+  double on_policy = 0;          // share of steps that learn from the student's own answers
+  int64_t rollout_tokens = 128;  // of such an answer, at most
+  double rollout_temperature = 1;
   int64_t epochs = 6;
   int64_t batch_tokens = 4096;  // inputs at once, at most
   int64_t accumulate = 1;       // such batches of one step: their gradients are added up
@@ -55,6 +58,7 @@ struct StudentOptions {
   int64_t kv_heads = 0;  // 0: half of heads where that is whole
   int64_t ffn = 0;       // 0: 8/3 of width, rounded to a multiple of 64
   int64_t max_positions = 512;
+  bool without_system = false;  // learns and answers without the prompts' system messages
 };
 void describe(base::Options& table, StudentOptions& options);
 // The shape of a student that starts from scratch. With `from` another model, its own shape counts
