@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """PyTorch's side of the claim `train_step`: transformers' Llama with the weights and the batch that
-retort's side trained, eager and compiled, products in bf16 by autocast over fp32 masters; for `lora`
-PEFT with the adapter that retort's side wrote, beside the frozen model.
+retort's side trained, eager and compiled, products in bf16 by autocast over fp32 masters; for
+`lora` PEFT with the adapter that retort's side wrote, beside the frozen model.
 
     torch_peer.py [student|smollm2|lora] [seconds] [eager|compiled|both]
 
