@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """PyTorch's side of the claim `train_step`: transformers' Llama with the weights and the batch that
-retort's side trained, eager and compiled, products in bf16 by autocast over fp32 masters.
+retort's side trained, eager and compiled, products in bf16 by autocast over fp32 masters; for
+`lora` PEFT with the adapter that retort's side wrote, beside the frozen model.
 
-    torch_peer.py [student|smollm2] [seconds]
+    torch_peer.py [student|smollm2|lora] [seconds] [eager|compiled|both]
 
 Exits with 1 when the loss of the first batch is not retort's: nothing is timed then.
 """
@@ -25,7 +26,8 @@ SHAPES = {
                     num_attention_heads=9, num_key_value_heads=3, head_dim=64,
                     intermediate_size=1536),
 }
-BATCHES = {"student": (16, 256), "smollm2": (4, 512)}
+SHAPES["lora"] = SHAPES["smollm2"]
+BATCHES = {"student": (16, 256), "smollm2": (4, 512), "lora": (4, 512)}
 EQUAL = 5e-3  # relative difference of the loss, products in bf16 on both sides
 
 
@@ -59,14 +61,30 @@ def make_model(shape):
                          mlp_bias=False, pad_token_id=None)
     config._attn_implementation = "sdpa"
     model = LlamaForCausalLM(config)
-    path = pathlib.Path(os.environ["RETORT_BENCH_SHARED"]) / f"{shape}.safetensors"
+    shared = pathlib.Path(os.environ["RETORT_BENCH_SHARED"])
+    path = shared / f"{shape}.safetensors"
     with safe_open(path, "pt") as file:
         loss = float(file.metadata()["loss"])
         weights = {name: file.get_tensor(name) for name in file.keys()}
     missing, unexpected = model.load_state_dict(weights, strict=False)
     assert not unexpected and set(missing) <= {"lm_head.weight"}, (missing, unexpected)
     model.tie_weights()
+    adapter = shared / f"{shape}.adapter"
+    if adapter.exists():
+        from peft import PeftModel
+        model = PeftModel.from_pretrained(model, adapter, is_trainable=True)
     return model, loss
+
+
+def reset_peak_memory():
+    pathlib.Path("/proc/self/clear_refs").write_text("5")
+
+
+def peak_memory_mib():
+    for line in pathlib.Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) >> 10
+    return 0
 
 
 def loss_of(model, tokens, targets):
@@ -77,12 +95,13 @@ def loss_of(model, tokens, targets):
 
 
 def speed(model, tokens, targets, seconds):
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, weight_decay=0.1, fused=True)
+    trained = [p for p in model.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(trained, lr=1e-4, weight_decay=0.1, fused=True)
 
     def step():
         optimizer.zero_grad(set_to_none=True)
         loss_of(model, tokens, targets).backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        torch.nn.utils.clip_grad_norm_(trained, 1.0)
         optimizer.step()
 
     step()
@@ -108,7 +127,10 @@ def main():
     if abs(found / expected - 1) > EQUAL:
         print("the losses differ: nothing is timed", file=sys.stderr)
         return 1
-    for name in ("eager", "compiled"):
+    modes = sys.argv[3] if len(sys.argv) > 3 else "both"
+    for name in ("eager", "compiled") if modes == "both" else (modes,):
+        model = None
+        reset_peak_memory()
         model, _ = make_model(shape)
         model.train()
         if name == "compiled":
@@ -117,7 +139,8 @@ def main():
         print(json.dumps({"claim": "train_step", "side": f"torch {torch.__version__} {name}",
                           "shape": shape, "threads": torch.get_num_threads(),
                           "tokens_per_second": round(best),
-                          "tokens_per_second_median": round(median)}))
+                          "tokens_per_second_median": round(median),
+                          "peak_memory_mib": peak_memory_mib()}))
     return 0
 
 

@@ -178,6 +178,15 @@ TEST(StudentFilesTest, ReadsBackEqualAndRefusesAChangedTensor) {
   EXPECT_EQ(back->config(), config);
   EXPECT_TRUE(std::equal(back->block().begin(), back->block().end(), weights.block().begin()));
 
+  EXPECT_FALSE(load_student_adapter(folder, config)->has_value());
+
+  const auto adapter = model::Adapter::random(config, {.rank = 2}, 1);
+  const TrainedAdapter beside{adapter, "a base"};
+  ASSERT_TRUE(save_student(weights, folder, &beside).ok());
+  const auto kept = load_student_adapter(folder, config);
+  ASSERT_TRUE(kept.ok() && kept->has_value());
+  EXPECT_TRUE(std::ranges::equal((*kept)->block(), adapter.block()));
+
   const std::string path = base::join(folder, "model.safetensors");
   std::string bytes = *base::read_file(path);
   bytes.back() = static_cast<char>(bytes.back() ^ 1);

@@ -73,7 +73,7 @@ Result<void> check(const RunOptions& o) {
   if (!asks && o.own_data.empty()) {
     return base::usage_error("there are no prompts", "collect", "set prompts, template or import");
   }
-  return {};
+  return train::check_lora_base(o.train, o.student);
 }
 
 }  // namespace

@@ -200,6 +200,20 @@ Result<std::shared_ptr<const tokenizer::Tokenizer>> student_tokenizer(const RunC
   return tokenizer::load_tokenizer_json(context.path("tokenizer/tokenizer.json"));
 }
 
+// How an adapter names the weights that it stands beside: as their terms do, where that is known.
+std::string base_name(const RunContext& context) {
+  const auto& options = context.options;
+  return options.student_model.empty() ? base::base_name(options.student.from)
+                                       : options.student_model;
+}
+
+Result<void> save_trained(const RunContext& context, const train::Outcome& trained) {
+  const std::string folder = context.path("train/final");
+  if (!trained.adapter) return save_student(trained.weights, folder);
+  const TrainedAdapter adapter{*trained.adapter, base_name(context)};
+  return save_student(trained.weights, folder, &adapter);
+}
+
 Result<void> run_train(RunContext& context, Summary& summary) {
   RETORT_TRY(auto permission, Permission::open(context.options, context.ledger));
   auto& clearance = *permission.clearance;
@@ -220,9 +234,12 @@ Result<void> run_train(RunContext& context, Summary& summary) {
                          .options = context.options.train,
                          .student = context.options.student,
                          .folder = context.path("train")}));
-  RETORT_TRY_VOID(save_student(trained.weights, context.path("train/final")));
+  RETORT_TRY_VOID(save_trained(context, trained));
   const auto& state = trained.state;
   count(summary, "parameters", trained.weights.config().parameters());
+  if (trained.adapter) {
+    count(summary, "adapter_parameters", static_cast<int64_t>(trained.adapter->block().size()));
+  }
   count(summary, "records", trained.records);
   count(summary, "too_long", trained.too_long);
   count(summary, "steps", state.step);
@@ -339,10 +356,14 @@ Result<void> run_export(RunContext& context, Summary& summary) {
   RETORT_TRY_VOID(permission.write(context.options.out));
   RETORT_TRY(const auto tokenizer, student_tokenizer(context));
   RETORT_TRY(const auto student, load_student(context.path("train/final")));
+  RETORT_TRY(const auto adapter,
+             load_student_adapter(context.path("train/final"), student.config()));
   RETORT_TRY(auto texts, licence_texts(context.options, permit.duties()));
   release::ModelFacts facts = facts_of(context);
   RETORT_TRY_VOID(add_terms_facts(context, facts, permit.permit().records));
   release::ExportInput input{.weights = student,
+                             .adapter = adapter ? &*adapter : nullptr,
+                             .base_name = base_name(context),
                              .tokenizer = tokenizer,
                              .out_folder = context.options.out,
                              .options = context.options.exporting,

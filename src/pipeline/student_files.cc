@@ -15,10 +15,14 @@ std::string weights_path(const std::string& folder) {
 std::string state_path(const std::string& folder) {
   return base::join(folder, "student.json");
 }
+std::string adapter_path(const std::string& folder) {
+  return base::join(folder, "adapter");
+}
 
 }  // namespace
 
-Result<void> save_student(const model::Weights& weights, const std::string& folder) {
+Result<void> save_student(const model::Weights& weights, const std::string& folder,
+                          const TrainedAdapter* adapter) {
   const std::string writing = folder + ".writing";
   RETORT_TRY_VOID(base::remove_all(writing));
   RETORT_TRY_VOID(base::make_directories(writing));
@@ -33,6 +37,10 @@ Result<void> save_student(const model::Weights& weights, const std::string& fold
                            {"config", model::config_to_hf(weights.config(), -1, -1, -1)},
                            {"tensors", std::move(digests)}});
   RETORT_TRY_VOID(base::write_file_atomic(state_path(writing), json::dump(state, 2) + "\n"));
+  if (adapter != nullptr) {
+    RETORT_TRY_VOID(
+        model::save_adapter(adapter->adapter, adapter_path(writing), adapter->base_name));
+  }
   return base::publish_directory(writing, folder);
 }
 
@@ -58,6 +66,13 @@ Result<model::Weights> load_student(const std::string& folder) {
              train::read_tensor_file(weights_path(folder), weights.tensors(), digests));
   std::copy(block.begin(), block.end(), weights.block().begin());
   return weights;
+}
+
+Result<std::optional<model::Adapter>> load_student_adapter(const std::string& folder,
+                                                           const model::Config& config) {
+  if (!base::exists(adapter_path(folder))) return std::optional<model::Adapter>{};
+  RETORT_TRY(auto adapter, model::load_adapter(adapter_path(folder), config));
+  return std::optional(std::move(adapter));
 }
 
 }  // namespace retort::pipeline

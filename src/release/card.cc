@@ -31,7 +31,10 @@ std::string quoted(const std::string& text) {
 }
 
 std::string front_matter(const ModelFacts& facts) {
-  std::string out = "---\nlibrary_name: transformers\npipeline_tag: text-generation\n";
+  const bool adapter = !facts.adapter_of.empty();
+  std::string out = fmt::format("---\nlibrary_name: {}\npipeline_tag: text-generation\n",
+                                adapter ? "peft" : "transformers");
+  if (adapter) out += "base_model: " + json::dump(json::Value(facts.adapter_of)) + "\n";
   if (!facts.licence.empty()) {
     std::string licence = facts.licence;
     std::transform(licence.begin(), licence.end(), licence.begin(), [](char c) {
@@ -68,6 +71,12 @@ std::string model_card(const ModelFacts& facts, const model::Config& config,
       "positions.\n\n",
       quoted(facts.teacher), config.family(), static_cast<double>(config.parameters()) / 1e6,
       config.layers, config.width, config.vocab, config.max_positions);
+  if (!facts.adapter_of.empty()) {
+    out += fmt::format(
+        "This folder holds its adapter alone: PEFT loads it beside the weights that it was trained "
+        "with, {}.\n\n",
+        quoted(facts.adapter_of));
+  }
   // AutoTokenizer would compose characters first, which the student's own tokenizer does not.
   if (config.qkv_bias) {
     out +=

@@ -30,6 +30,7 @@ struct ModelFacts {
   std::vector<std::string> notes;                       // sentences, such as the evaluation's
   std::string program;
   std::string command;
+  std::string adapter_of = {};  // the folder is an adapter of these weights alone; "": it is whole
 };
 
 std::string model_card(const ModelFacts& facts, const model::Config& config,

@@ -18,9 +18,11 @@ namespace {
 constexpr size_t kQuestionsMax = 2;
 constexpr const char* kFolder = "student";
 constexpr const char* kGguf = "student.gguf";
+constexpr const char* kAdapter = "adapter";
 
 struct Plan {
   bool folder = false, gguf = false;
+  bool adapter = false;  // beside the folder
   Format folder_format = Format::f32, gguf_format = Format::f32;
 };
 
@@ -71,6 +73,19 @@ class Workshop {
   std::string path_;
 };
 
+Result<void> write_adapter(const ExportInput& input, const DutyPlan& duties,
+                           const std::string& folder) {
+  RETORT_TRY_VOID(model::save_adapter(*input.adapter, folder, input.base_name));
+  ModelFacts facts = input.facts;
+  facts.adapter_of = input.base_name;
+  RETORT_TRY_VOID(base::write_file_atomic(base::join(folder, "README.md"),
+                                          model_card(facts, input.weights.config(), duties)));
+  for (const auto& [name, content] : duties.files) {
+    RETORT_TRY_VOID(base::write_file_atomic(base::join(folder, name), content));
+  }
+  return {};
+}
+
 Result<void> write_all(const ExportInput& input, const Plan& plan, const DutyPlan& duties,
                        const tokenizer::ChatFormat& chat, const Workshop& workshop) {
   if (plan.folder) {
@@ -86,6 +101,7 @@ Result<void> write_all(const ExportInput& input, const Plan& plan, const DutyPla
       RETORT_TRY_VOID(base::write_file_atomic(base::join(folder, name), content));
     }
   }
+  if (plan.adapter) RETORT_TRY_VOID(write_adapter(input, duties, workshop.file(kAdapter)));
   if (plan.gguf) {
     std::string description = "A student of " + input.facts.teacher;
     for (const auto& line : duties.card_lines) description += "\n" + line;
@@ -138,21 +154,31 @@ Result<std::vector<GateCheck>> gate(const ExportInput& input, const Plan& plan,
     if (const GateCheck* failed = first_failure(*checks)) return refused(*failed);
     all.insert(all.end(), checks->begin(), checks->end());
   }
+  if (plan.adapter) {
+    auto check = check_adapter(workshop.file(kAdapter), *input.adapter);
+    if (!check) return unopened(check.error(), "adapter/");
+    if (!check->passed) return refused(*check);
+    all.push_back(std::move(*check));
+  }
   return all;
+}
+
+Result<void> publish_folder(const ExportInput& input, const Workshop& workshop, const char* label,
+                            ExportReport& report) {
+  const std::string folder = workshop.file(label);
+  RETORT_TRY(const auto names, base::list_directory(folder));
+  for (const auto& name : names) {
+    RETORT_TRY(const int64_t size, base::file_size(base::join(folder, name)));
+    report.size_bytes += size;
+    report.files.push_back(std::string(label) + "/" + name);
+  }
+  return base::publish_directory(folder, base::join(input.out_folder, label));
 }
 
 Result<void> publish(const ExportInput& input, const Plan& plan, const Workshop& workshop,
                      ExportReport& report) {
-  if (plan.folder) {
-    const std::string folder = workshop.file(kFolder);
-    RETORT_TRY(const auto names, base::list_directory(folder));
-    for (const auto& name : names) {
-      RETORT_TRY(const int64_t size, base::file_size(base::join(folder, name)));
-      report.size_bytes += size;
-      report.files.push_back(std::string(kFolder) + "/" + name);
-    }
-    RETORT_TRY_VOID(base::publish_directory(folder, base::join(input.out_folder, kFolder)));
-  }
+  if (plan.folder) RETORT_TRY_VOID(publish_folder(input, workshop, kFolder, report));
+  if (plan.adapter) RETORT_TRY_VOID(publish_folder(input, workshop, kAdapter, report));
   if (plan.gguf) {
     // The writer has synced the file's bytes.
     RETORT_TRY(const int64_t size, base::file_size(workshop.file(kGguf)));
@@ -204,7 +230,8 @@ Result<ExportReport> export_model(const corpus::ExportPermit& permit, const Expo
 }
 
 Result<ExportReport> write_and_check(const ExportInput& input, const std::vector<Duty>& owed) {
-  RETORT_TRY(const Plan plan, plan_of(input.options));
+  RETORT_TRY(Plan plan, plan_of(input.options));
+  plan.adapter = plan.folder && input.adapter != nullptr;
   if (plan.gguf) {
     const auto holds = model::check_gguf_holds(input.weights.config());
     if (!holds) return holds.error().at("export.formats");
@@ -221,6 +248,7 @@ Result<ExportReport> write_and_check(const ExportInput& input, const std::vector
   RETORT_TRY_VOID(write_all(input, plan, duties, chat, workshop));
   if (input.on_written) input.on_written(workshop.path());
   if (plan.folder) RETORT_TRY_VOID(check_duties(duties, workshop.file(kFolder)));
+  if (plan.adapter) RETORT_TRY_VOID(check_duties(duties, workshop.file(kAdapter)));
   RETORT_TRY(auto checks, gate(input, plan, chat, workshop));
   if (base::cancelled()) return base::cancelled_error("export");
   ExportReport report{.files = {}, .checks = std::move(checks), .duties = duties.met};

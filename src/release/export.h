@@ -1,4 +1,5 @@
-// Writes the student for other programs: OUT/student/ (Hugging Face) and OUT/student.gguf. Both are
+// Writes the student for other programs: OUT/student/ (Hugging Face) and OUT/student.gguf, and
+// where an adapter was trained OUT/adapter/ (PEFT) beside the folder. All are
 // written under a temporary name, opened again, compared with the trainer's model, and published
 // only when they are equal within the stated bounds (formats.h) and every duty is met; else the
 // error is refused_by_gate and nothing that was there before changes. Only the clearance gives the
@@ -14,6 +15,7 @@
 #include "base/options.h"
 #include "base/result.h"
 #include "corpus/clearance.h"
+#include "model/lora.h"
 #include "model/weights.h"
 #include "release/card.h"
 #include "release/gate.h"
@@ -30,7 +32,9 @@ struct ExportOptions {
 void describe(base::Options& table, ExportOptions& options);
 
 struct ExportInput {
-  const model::Weights& weights;
+  const model::Weights& weights;            // with what the adapter adds
+  const model::Adapter* adapter = nullptr;  // where one was trained
+  std::string base_name = {};               // of the weights that it stands beside
   std::shared_ptr<const tokenizer::Tokenizer> tokenizer;
   std::string out_folder;
   ExportOptions options;

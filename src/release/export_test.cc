@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 
 #include "base/files.h"
@@ -107,6 +108,34 @@ TEST_F(ExportTest, WhatIsPublishedIsTheTrainersModel) {
   const std::string card = read("student/README.md");
   EXPECT_NE(card.find("teacher &lt;b>\\|x"), std::string::npos) << card;
   EXPECT_NE(card.find("**apache 2**, 12 records"), std::string::npos) << card;
+}
+
+TEST_F(ExportTest, AnAdapterIsPublishedBesideTheStudent) {
+  model::Adapter adapter = model::Adapter::random(weights_.config(), {.rank = 2, .alpha = 4}, 1);
+  for (float& value : adapter.block()) value += 0.01f;
+  model::merge(weights_, adapter);
+  ExportInput in = input();
+  in.adapter = &adapter;
+  in.base_name = "a base";
+  const auto report = write_and_check(in, duties_);
+  ASSERT_TRUE(report.ok()) << report.error().text();
+  for (const char* file : {"adapter_config.json", "adapter_model.safetensors", "README.md"}) {
+    const std::string name = base::join("adapter", file);
+    EXPECT_NE(std::ranges::find(report->files, name), report->files.end()) << name;
+  }
+  EXPECT_EQ(report->checks.size(), 13u);
+  const auto back = model::load_adapter(base::join(out_, "adapter"), weights_.config());
+  ASSERT_TRUE(back.ok()) << back.error().text();
+  EXPECT_TRUE(std::ranges::equal(back->block(), adapter.block()));
+  EXPECT_NE(read("adapter/README.md").find("base_model: \"a base\""), std::string::npos);
+  const auto damaged = [](const std::string& at) {
+    change_byte(at + "/adapter/adapter_model.safetensors", 2);
+  };
+  EXPECT_NE(refusal(in, damaged).find("adapter/: weights"), std::string::npos);
+  const auto other = [](const std::string& at) {
+    replace(at + "/adapter/adapter_config.json", "\"lora_alpha\": 4", "\"lora_alpha\": 5");
+  };
+  EXPECT_NE(refusal(in, other).find("another rank, scale"), std::string::npos);
 }
 
 TEST_F(ExportTest, RoundedFormatsPassWithinTheirBounds) {

@@ -1,6 +1,7 @@
 #include "release/reopen_internal.h"
 
 #include <algorithm>
+#include <cmath>
 #include <memory>
 
 #include "engine/engine.h"
@@ -90,6 +91,25 @@ Result<std::vector<GateCheck>> check_written(const Written& written, const Origi
   }
   for (auto& check : checks) check.file = written.label;
   return checks;
+}
+
+Result<GateCheck> check_adapter(const std::string& folder, const model::Adapter& original) {
+  RETORT_TRY(const auto written, model::load_adapter(folder, original.base()));
+  GateCheck check{.file = "adapter/",
+                  .what = "weights",
+                  .compared = static_cast<int64_t>(original.block().size()),
+                  .measured = 0,
+                  .bound = 0,
+                  .passed = false,
+                  .detail = "another rank, scale or choice of targets"};
+  if (written.lora() != original.lora()) return check;
+  for (size_t i = 0; i < original.block().size(); ++i) {
+    const double difference = static_cast<double>(written.block()[i]) - original.block()[i];
+    check.measured = std::max(check.measured, std::abs(difference));
+  }
+  check.passed = check.measured == 0;
+  check.detail = "";
+  return check;
 }
 
 }  // namespace retort::release

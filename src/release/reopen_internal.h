@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "model/lora.h"
 #include "release/gate_internal.h"
 
 namespace retort::release {
@@ -28,5 +29,8 @@ struct Written {
 // Weights tensor by tensor, token ids, chat prompts, logits by the trainer's forward pass and by
 // the engine, greedy tokens of the engine. An error is a file that does not open at all.
 Result<std::vector<GateCheck>> check_written(const Written& written, const Original& original);
+
+// A written adapter read back, number by number.
+Result<GateCheck> check_adapter(const std::string& folder, const model::Adapter& original);
 
 }  // namespace retort::release

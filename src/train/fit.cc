@@ -90,6 +90,17 @@ void show_first(const Examples& examples, const tokenizer::Tokenizer& tokenizer)
                show(examples.rows.front(), tokenizer, /*colour=*/true).c_str());
 }
 
+Result<std::optional<model::Adapter>> first_adapter(const FitInput& input,
+                                                    const model::Config& config) {
+  RETORT_TRY(const auto lora, lora_config(input.options));
+  if (!lora) return std::optional<model::Adapter>{};
+  RETORT_TRY_VOID(check_lora_base(input.options, input.student));
+  auto adapter = model::Adapter::random(config, *lora, static_cast<uint64_t>(input.options.seed));
+  base::log_info("its weights are frozen; an adapter of {} parameters is trained",
+                 base::grouped(static_cast<int64_t>(adapter.block().size())));
+  return std::optional(std::move(adapter));
+}
+
 void tell_sizes(const model::Config& config, const Examples& data) {
   base::log_info("student of {} parameters; {} records, {} tokens, of which {} are learnt",
                  base::grouped(config.parameters()),
@@ -125,6 +136,7 @@ Result<Outcome> fit(const FitInput& input) {
   }
   show_first(data, *input.tokenizer);
   tell_sizes(config, data);
+  RETORT_TRY(auto adapter, first_adapter(input, config));
 
   json::Value identity = json::Value::object({{"student.from", input.student.from}});
   identity.set("student.without_system", input.student.without_system);
@@ -134,27 +146,37 @@ Result<Outcome> fit(const FitInput& input) {
                                static_cast<double>(std::max<int64_t>(data.tokens(), 1));
   const auto limit_rate = [&](model::Precision precision) {
     if (input.limit) return input.limit();
-    return products_tokens_per_second(config, input.options.batch_tokens, trained_share, precision);
+    return products_tokens_per_second(config,
+                                      {.tokens = input.options.batch_tokens,
+                                       .trained_share = trained_share,
+                                       .lora = adapter ? &adapter->lora() : nullptr},
+                                      precision);
   };
   std::optional<Rollouts> rollouts;
   std::function<Result<Examples>(std::span<const uint32_t>, int64_t)> sample;
   if (teacher && input.options.on_policy > 0) {
-    rollouts.emplace(weights, input.tokenizer, format.stop_token(), input.options, *teacher);
+    rollouts.emplace(Rollouts::Student{weights, adapter ? &*adapter : nullptr, input.tokenizer,
+                                       format.stop_token()},
+                     input.options, *teacher);
     sample = [&](std::span<const uint32_t> rows, int64_t step) {
       return rollouts->sample(data.rows, rows, step);
     };
   }
-  RETORT_TRY(const LoopOutcome done, run_loop(weights, {.data = data,
-                                                        .held_out = held_out,
-                                                        .options = input.options,
-                                                        .teacher = teacher.get(),
-                                                        .sample = sample,
-                                                        .folder = input.folder,
-                                                        .identity = std::move(identity),
-                                                        .limit = limit_rate,
-                                                        .on_step = input.on_step,
-                                                        .at_save_point = nullptr}));
+  RETORT_TRY(const LoopOutcome done, run_loop(weights,
+                                              {.data = data,
+                                               .held_out = held_out,
+                                               .options = input.options,
+                                               .teacher = teacher.get(),
+                                               .sample = sample,
+                                               .folder = input.folder,
+                                               .identity = std::move(identity),
+                                               .limit = limit_rate,
+                                               .on_step = input.on_step,
+                                               .at_save_point = nullptr},
+                                              adapter ? &*adapter : nullptr));
+  if (adapter) model::merge(weights, *adapter);
   return Outcome{.weights = std::move(weights),
+                 .adapter = std::move(adapter),
                  .state = done.state,
                  .total_steps = done.total_steps,
                  .records = static_cast<int64_t>(data.rows.size()),

@@ -9,10 +9,12 @@
 #pragma once
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/result.h"
 #include "corpus/clearance.h"
+#include "model/lora.h"
 #include "model/weights.h"
 #include "terms/action.h"
 #include "tokenizer/tokenizer.h"
@@ -40,8 +42,9 @@ struct FitInput {
 };
 
 struct Outcome {
-  model::Weights weights;
-  LoopState state;  // steps, tokens, seconds, losses
+  model::Weights weights;                 // with what the adapter adds
+  std::optional<model::Adapter> adapter;  // where train.lora_rank asks for one
+  LoopState state;                        // steps, tokens, seconds, losses
   int64_t total_steps = 0;
   int64_t records = 0;
   int64_t too_long = 0;        // records left out

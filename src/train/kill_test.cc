@@ -7,7 +7,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
+#include <map>
 
 #include "base/parallel.h"
 #include "train/loop_internal.h"
@@ -24,6 +26,7 @@ struct Orders {
   std::string kill_at_step = "";   // SIGKILL after this step
   std::string kill_at_point = "";  // SIGKILL the n-th time that saving passes a point
   std::string full_at_step = "";   // from then on no file may grow beyond 4 KiB
+  std::string lora_rank = "";      // of an adapter that is trained alone
 };
 
 std::string environment(const char* name) {
@@ -41,6 +44,7 @@ int run_child(const Orders& orders) {
   ::setenv("RETORT_TRAIN_KILL_STEP", orders.kill_at_step.c_str(), 1);
   ::setenv("RETORT_TRAIN_KILL_POINT", orders.kill_at_point.c_str(), 1);
   ::setenv("RETORT_TRAIN_FULL_STEP", orders.full_at_step.c_str(), 1);
+  ::setenv("RETORT_TRAIN_LORA_RANK", orders.lora_rank.c_str(), 1);
   std::string program = "/proc/self/exe", filter = "--gtest_filter=Kill.DISABLED_Child",
               disabled = "--gtest_also_run_disabled_tests", brief = "--gtest_brief=1";
   char* arguments[] = {program.data(), filter.data(), disabled.data(), brief.data(), nullptr};
@@ -67,43 +71,51 @@ TEST(Kill, DISABLED_Child) {
   TrainOptions options = quick_options();
   base::set_thread_count(1);  // so little work is slower on more
   model::Weights weights = model::Weights::random(tiny_config(), 5);
-  const auto outcome = run_loop(weights, {.data = data,
-                                          .held_out = held_out,
-                                          .options = options,
-                                          .teacher = nullptr,
-                                          .folder = folder,
-                                          .identity = {},
-                                          .limit = nullptr,
-                                          .on_step =
-                                              [&](const LoopState& state) {
-                                                if (state.step == kill_step) ::raise(SIGKILL);
-                                                if (state.step == full_step) forbid_large_files();
-                                              },
-                                          .at_save_point =
-                                              [&](std::string_view) {
-                                                if (--points_left == 0) ::raise(SIGKILL);
-                                              }});
+  options.lora_rank = std::max<int64_t>(number(environment("RETORT_TRAIN_LORA_RANK")), 0);
+  const auto lora = lora_config(options);
+  std::optional<model::Adapter> adapter;
+  if (*lora) adapter = model::Adapter::random(tiny_config(), **lora, 5);
+  const auto outcome = run_loop(weights,
+                                {.data = data,
+                                 .held_out = held_out,
+                                 .options = options,
+                                 .teacher = nullptr,
+                                 .folder = folder,
+                                 .identity = {},
+                                 .limit = nullptr,
+                                 .on_step =
+                                     [&](const LoopState& state) {
+                                       if (state.step == kill_step) ::raise(SIGKILL);
+                                       if (state.step == full_step) forbid_large_files();
+                                     },
+                                 .at_save_point =
+                                     [&](std::string_view) {
+                                       if (--points_left == 0) ::raise(SIGKILL);
+                                     }},
+                                adapter ? &*adapter : nullptr);
   if (!outcome) std::_Exit(base::exit_code(outcome.error().code));
+  if (adapter) model::merge(weights, *adapter);
   const auto block = weights.block();
   const std::string_view bytes(reinterpret_cast<const char*>(block.data()), block.size_bytes());
   std::_Exit(base::write_file_atomic(base::join(folder, "final"), bytes) ? 0 : 1);
 }
 
-std::string undisturbed() {
-  static const std::string bytes = [] {
+std::string undisturbed(const std::string& lora_rank) {
+  static std::map<std::string, std::string> bytes;
+  if (!bytes.contains(lora_rank)) {
     const std::string folder = fresh_folder("undisturbed");
-    EXPECT_EQ(run_child({.folder = folder}), kNotKilled);
-    return base::read_file(base::join(folder, "final")).value_or("");
-  }();
-  return bytes;
+    EXPECT_EQ(run_child({.folder = folder, .lora_rank = lora_rank}), kNotKilled);
+    bytes[lora_rank] = base::read_file(base::join(folder, "final")).value_or("");
+  }
+  return bytes[lora_rank];
 }
 
-void expect_same_end(const std::string& folder) {
-  ASSERT_EQ(run_child({.folder = folder}), kNotKilled);
+void expect_same_end(const std::string& folder, const std::string& lora_rank = "") {
+  ASSERT_EQ(run_child({.folder = folder, .lora_rank = lora_rank}), kNotKilled);
   const auto bytes = base::read_file(base::join(folder, "final"));
   ASSERT_TRUE(bytes);
   EXPECT_FALSE(bytes->empty());
-  EXPECT_TRUE(*bytes == undisturbed());
+  EXPECT_TRUE(*bytes == undisturbed(lora_rank));
 }
 
 TEST(Kill, AfterAnyStep) {
@@ -124,6 +136,16 @@ TEST(Kill, AtEveryPointOfSaving) {
     ASSERT_EQ(run_child({.folder = folder, .kill_at_point = std::to_string(point)}), -SIGKILL);
     expect_same_end(folder);
   }
+}
+
+TEST(Kill, AnAdaptersTrainingToo) {
+  for (const char* step : {"1", "5", "8"}) {
+    SCOPED_TRACE(step);
+    const std::string folder = fresh_folder("adapter");
+    ASSERT_EQ(run_child({.folder = folder, .kill_at_step = step, .lora_rank = "3"}), -SIGKILL);
+    expect_same_end(folder, "3");
+  }
+  EXPECT_NE(undisturbed("3"), undisturbed(""));
 }
 
 TEST(Kill, AgainAndAgain) {

@@ -35,7 +35,8 @@ json::Value identity_of(const LoopInput& input, const model::Config& config) {
   describe(table, options);
   for (const base::Option& option : table.all()) {
     if (option.name == "checkpoint_every" || option.name == "keep") continue;
-    identity.set("train." + option.name, table.value_texts(option).front());
+    identity.set("train." + option.name,
+                 fmt::format("{}", fmt::join(table.value_texts(option), ", ")));
   }
   identity.set("student", fmt::format("{} x {}, {}/{} heads of {}, ffn {}, vocabulary {}",
                                       config.layers, config.width, config.heads, config.kv_heads,
@@ -47,12 +48,20 @@ json::Value identity_of(const LoopInput& input, const model::Config& config) {
 
 class Loop {
  public:
-  Loop(model::Weights& weights, const LoopInput& input, model::Precision precision)
+  struct Learner {
+    model::Weights& weights;
+    model::Adapter* adapter;
+    Trainable trained() const {
+      if (adapter == nullptr) return {&weights.tensors(), weights.block()};
+      return {&adapter->tensors(), adapter->block()};
+    }
+  };
+  Loop(const Learner& learner, const LoopInput& input, model::Precision precision)
       : input_(input),
         options_(input.options),
-        identity_(identity_of(input, weights.config())),
-        trained_{&weights.tensors(), weights.block()},
-        network_(weights, options_.batch_tokens, precision),
+        identity_(identity_of(input, learner.weights.config())),
+        trained_(learner.trained()),
+        network_(learner.weights, options_.batch_tokens, precision, learner.adapter),
         optimizer_(trained_, options_),
         gradients_(trained_.block.size()),
         average_(options_.average > 0 ? trained_.block.size() : 0),
@@ -377,7 +386,8 @@ void Loop::show_progress(double tokens_per_second) {
 
 }  // namespace
 
-Result<LoopOutcome> run_loop(model::Weights& weights, const LoopInput& input) {
+Result<LoopOutcome> run_loop(model::Weights& weights, const LoopInput& input,
+                             model::Adapter* adapter) {
   RETORT_TRY_VOID(validate(input.options));
   RETORT_TRY(const model::Precision precision, parse_precision(input.options.precision));
   if (input.data.rows.empty()) {
@@ -385,7 +395,7 @@ Result<LoopOutcome> run_loop(model::Weights& weights, const LoopInput& input) {
                            fmt::format("{} were too long", input.data.too_long),
                            "see what curation dropped, or raise train.batch_tokens");
   }
-  Loop loop(weights, input, precision);
+  Loop loop({weights, adapter}, input, precision);
   return loop.run();
 }
 

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "json/value.h"
+#include "model/lora.h"
 #include "model/objective.h"
 #include "model/weights.h"
 #include "train/checkpoint.h"
@@ -41,7 +42,10 @@ struct LoopOutcome {
   double limit_tokens_per_second = 0;
 };
 
-// Trains `weights` in place. On Ctrl-C a checkpoint is written and the error is `interrupted`.
-Result<LoopOutcome> run_loop(model::Weights& weights, const LoopInput& input);
+// Trains `weights` in place, or with an adapter it alone, beside weights that stay as they are:
+// then checkpoints hold no weights. On Ctrl-C a checkpoint is written and the error is
+// `interrupted`.
+Result<LoopOutcome> run_loop(model::Weights& weights, const LoopInput& input,
+                             model::Adapter* adapter = nullptr);
 
 }  // namespace retort::train

@@ -20,20 +20,23 @@ struct Training {
   std::string folder;
   std::function<void(const LoopState&)> on_step;
   model::Weights weights = model::Weights::random(tiny_config(), 5);
+  model::Adapter* adapter = nullptr;
 
   int threads = 1;  // so little work is slower on more
 
   Result<LoopOutcome> go() {
     base::set_thread_count(threads);
-    return run_loop(weights, {.data = data,
-                              .held_out = held_out,
-                              .options = options,
-                              .teacher = nullptr,
-                              .folder = folder,
-                              .identity = {},
-                              .limit = nullptr,
-                              .on_step = on_step,
-                              .at_save_point = nullptr});
+    return run_loop(weights,
+                    {.data = data,
+                     .held_out = held_out,
+                     .options = options,
+                     .teacher = nullptr,
+                     .folder = folder,
+                     .identity = {},
+                     .limit = nullptr,
+                     .on_step = on_step,
+                     .at_save_point = nullptr},
+                    adapter);
   }
 };
 
@@ -285,6 +288,86 @@ TEST(Loop, NothingToTrainOnIsBadInput) {
   const auto outcome = run.go();
   ASSERT_FALSE(outcome);
   EXPECT_EQ(outcome.error().code, ErrorCode::bad_input);
+}
+
+TEST(Loop, AnAdapterIsTrainedAloneAndItsCheckpointsAreSmall) {
+  Training run;
+  run.data = mapping_rows(40, 1);
+  run.held_out = mapping_rows(10, 2);
+  run.folder = fresh_folder("adapter");
+  run.options.epochs = 20;
+  run.options.checkpoint_every = 1000;
+  run.options.lr = 2e-2;
+  const model::LoraConfig lora = {.rank = 4, .alpha = 8};
+  model::Adapter adapter = model::Adapter::random(tiny_config(), lora, 1);
+  run.adapter = &adapter;
+  // A frozen head of a fresh model's size could tell no tokens apart.
+  for (float& value : run.weights.tensor("model.embed_tokens.weight")) value *= 20;
+  const model::Weights before = run.weights;
+  const auto outcome = run.go();
+  ASSERT_TRUE(outcome) << outcome.error().text();
+  EXPECT_TRUE(same_bytes(before, run.weights));
+  EXPECT_LT(outcome->state.last_loss, 3.0);  // of 12.5 at first
+  // What was measured at the end is what merging gives.
+  model::merge(run.weights, adapter);
+  model::Network merged(run.weights, 256, model::Precision::fp32);
+  model::LossSum sum;
+  for (const auto& rows : plan_in_order(run.held_out.rows, 256)) {
+    sum.add(merged.loss(make_batch(run.held_out.rows, rows)));
+  }
+  EXPECT_NEAR(sum.loss(), outcome->state.held_out_loss, 1e-5);
+  const auto latest = base::read_file(base::join(run.folder, "checkpoints/latest"));
+  const std::string file = base::join(run.folder, "checkpoints/" + latest->substr(0, 11));
+  const auto size = base::file_size(base::join(file, "model.safetensors"));
+  ASSERT_TRUE(size) << size.error().text();
+  EXPECT_LT(*size, 4 * static_cast<int64_t>(adapter.block().size()) + 8192);
+}
+
+TEST(Loop, ACheckpointOfAnotherAdapterIsNotGoneOnWith) {
+  Training run;
+  run.folder = fresh_folder("other_adapter");
+  run.options.lora_rank = 2;
+  model::Adapter two = model::Adapter::random(tiny_config(), {.rank = 2, .alpha = 4}, 1);
+  run.adapter = &two;
+  ASSERT_TRUE(run.go());
+  run.options.lora_rank = 3;
+  model::Adapter three = model::Adapter::random(tiny_config(), {.rank = 3, .alpha = 6}, 1);
+  run.adapter = &three;
+  const auto outcome = run.go();
+  ASSERT_FALSE(outcome);
+  EXPECT_EQ(outcome.error().code, ErrorCode::usage);
+  EXPECT_NE(outcome.error().message.find("train.lora_rank"), std::string::npos);
+}
+
+TEST(LoraOptions, NameTheirKeysWhereTheyCannotWork) {
+  const auto refusal = [](auto change) {
+    TrainOptions options;
+    options.lora_rank = 8;
+    change(options);
+    const auto valid = validate(options);
+    return valid ? std::string() : valid.error().text();
+  };
+  EXPECT_EQ(refusal([](TrainOptions&) {}), "");
+  EXPECT_NE(refusal([](TrainOptions& o) { o.lora_rank = -1; }).find("train.lora_rank"),
+            std::string::npos);
+  EXPECT_NE(refusal([](TrainOptions& o) { o.lora_rank = 2000; }).find("train.lora_rank"),
+            std::string::npos);
+  EXPECT_NE(refusal([](TrainOptions& o) { o.lora_alpha = -1; }).find("train.lora_alpha"),
+            std::string::npos);
+  const std::string named = refusal([](TrainOptions& o) {
+    o.lora_targets = {"q_proj", "lm_head"};
+  });
+  EXPECT_NE(named.find("lm_head"), std::string::npos);
+  EXPECT_NE(named.find("train.lora_targets"), std::string::npos);
+  TrainOptions options;
+  EXPECT_FALSE(lora_config(options)->has_value());
+  options.lora_rank = 8;
+  options.lora_targets = {"v_proj", "q_proj"};
+  const auto lora = *lora_config(options);
+  EXPECT_EQ(lora->alpha, 16);
+  EXPECT_EQ(lora->targets, (std::vector{model::Projection::q, model::Projection::v}));
+  EXPECT_NE(check_lora_base(options, {}).error().message.find("know something"), std::string::npos);
+  EXPECT_TRUE(check_lora_base(options, {.from = "a folder"}));
 }
 
 }  // namespace

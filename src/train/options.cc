@@ -73,6 +73,14 @@ void describe(base::Options& table, TrainOptions& o) {
   table.add(
       "patience", &o.patience,
       "epochs without a better held-out loss before stopping with the best weights; 0: never");
+  table.add("lora_rank", &o.lora_rank,
+            "rank of an adapter (LoRA) that is trained beside the frozen weights of student.from, "
+            "such as 16; 0: all weights are trained");
+  table.add("lora_alpha", &o.lora_alpha,
+            "the adapter counts by lora_alpha / lora_rank; 0: twice the rank");
+  table.add("lora_targets", &o.lora_targets,
+            "matrices that it changes: all, or of q_proj, k_proj, v_proj, o_proj, gate_proj, "
+            "up_proj, down_proj");
 }
 
 Result<void> validate(const TrainOptions& o) {
@@ -108,8 +116,25 @@ Result<void> validate(const TrainOptions& o) {
   RETORT_TRY_VOID(require(o.checkpoint_every >= 1, "train.checkpoint_every", "1 or more"));
   RETORT_TRY_VOID(require(o.keep >= 1, "train.keep", "1 or more"));
   RETORT_TRY_VOID(require(o.patience >= 0, "train.patience", "0 or more"));
-  if (auto precision = parse_precision(o.precision); !precision) return precision.error();
+  RETORT_TRY_VOID(parse_precision(o.precision));
+  RETORT_TRY_VOID(lora_config(o));
   return {};
+}
+
+Result<std::optional<model::LoraConfig>> lora_config(const TrainOptions& o) {
+  RETORT_TRY_VOID(require(o.lora_rank >= 0 && o.lora_rank <= 1024, "train.lora_rank", "0 to 1024"));
+  RETORT_TRY_VOID(require(o.lora_alpha >= 0 && o.lora_alpha <= 1e6, "train.lora_alpha",
+                          "0, or above it and at most 1000000"));
+  model::LoraConfig lora;
+  if (o.lora_targets != std::vector<std::string>{"all"}) {
+    auto targets = model::parse_projections(o.lora_targets);
+    if (!targets) return targets.error().at("train.lora_targets");
+    lora.targets = std::move(*targets);
+  }
+  if (o.lora_rank == 0) return std::optional<model::LoraConfig>{};
+  lora.rank = o.lora_rank;
+  lora.alpha = o.lora_alpha > 0 ? o.lora_alpha : 2 * static_cast<double>(o.lora_rank);
+  return std::optional(std::move(lora));
 }
 
 Result<model::Precision> parse_precision(const std::string& text) {
@@ -130,6 +155,13 @@ void describe(base::Options& table, StudentOptions& o) {
   table.add("max_positions", &o.max_positions, "longest text in tokens");
   table.add("without_system", &o.without_system,
             "it learns and answers without the system messages that the teacher is given");
+}
+
+Result<void> check_lora_base(const TrainOptions& train, const StudentOptions& student) {
+  if (train.lora_rank == 0 || student.from != "scratch") return {};
+  return base::usage_error("an adapter learns beside weights that know something already",
+                           "train.lora_rank",
+                           "name a Hugging Face folder or a GGUF in student.from, or set it to 0");
 }
 
 Result<model::Config> student_config(const StudentOptions& o, int64_t vocab) {

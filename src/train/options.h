@@ -1,11 +1,14 @@
 // What a person sets about training: the tables [train] and [student] of a run file.
 #pragma once
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "base/options.h"
 #include "base/result.h"
 #include "model/config.h"
+#include "model/lora.h"
 #include "model/network.h"
 
 namespace retort::train {
@@ -43,12 +46,17 @@ struct TrainOptions {
   std::string precision = "auto";
   int64_t checkpoint_every = 200;  // steps; one is written at the end in any case
   int64_t keep = 2;
-  int64_t patience = 0;  // epochs without a better held-out loss before stopping; 0: never stop
+  int64_t patience = 0;   // epochs without a better held-out loss before stopping; 0: never stop
+  int64_t lora_rank = 0;  // of an adapter beside frozen weights; 0: all weights are trained
+  double lora_alpha = 0;  // 0: twice the rank
+  std::vector<std::string> lora_targets = {"all"};  // projections, as PEFT calls them
 };
 void describe(base::Options& table, TrainOptions& options);
 // Values that cannot work are usage errors that name the key.
 Result<void> validate(const TrainOptions& options);
 Result<model::Precision> parse_precision(const std::string& text);
+// The adapter that is trained; nothing where all weights are.
+Result<std::optional<model::LoraConfig>> lora_config(const TrainOptions& options);
 
 struct StudentOptions {
   std::string from = "scratch";
@@ -61,6 +69,8 @@ struct StudentOptions {
   bool without_system = false;  // learns and answers without the prompts' system messages
 };
 void describe(base::Options& table, StudentOptions& options);
+// An adapter to train needs weights to stand beside: usage error where there are none.
+Result<void> check_lora_base(const TrainOptions& train, const StudentOptions& student);
 // The shape of a student that starts from scratch. With `from` another model, its own shape counts
 // and this is not asked.
 Result<model::Config> student_config(const StudentOptions& options, int64_t vocab);

@@ -31,6 +31,27 @@ void add_tasks(std::vector<Task>& tasks, const model::TensorInfo& w, int64_t n) 
   tasks.push_back({{Product::tn, w.rows, w.cols, n}, w.offset});
 }
 
+// With the weights frozen, and where they are a target's the gradients of A and B in place of
+// theirs.
+void add_frozen_tasks(std::vector<Task>& tasks, const model::TensorInfo& w, int64_t n,
+                      int64_t rank) {
+  using kernels::Product;
+  tasks.push_back({{Product::nt, n, w.rows, w.cols}, w.offset});
+  tasks.push_back({{Product::nn, n, w.cols, w.rows}, w.offset});
+  if (rank == 0) return;
+  tasks.push_back({{Product::nt, n, rank, w.cols}, w.offset});
+  tasks.push_back({{Product::tn, w.rows, rank, n}, w.offset});
+  tasks.push_back({{Product::nn, n, rank, w.rows}, w.offset});
+  tasks.push_back({{Product::tn, rank, w.cols, n}, w.offset});
+}
+
+int64_t rank_at(const model::LoraConfig& lora, const std::string& name) {
+  const bool target = std::ranges::any_of(lora.targets, [&](model::Projection p) {
+    return name.ends_with(std::string(".") + model::name(p) + ".weight");
+  });
+  return target ? lora.rank : 0;
+}
+
 double flops(const Task& task) {
   return 2.0 * static_cast<double>(task.shape.m) * static_cast<double>(task.shape.n) *
          static_cast<double>(task.shape.k);
@@ -57,8 +78,10 @@ double seconds_a_pass(const std::vector<Task>& tasks, int64_t weights_size) {
   int64_t largest = 0;
   double total = 0;
   for (const Task& task : tasks) {
-    largest = std::max({largest, task.shape.m * task.shape.k, task.shape.m * task.shape.n,
-                        task.shape.n * task.shape.k});
+    const int64_t right_size = task.shape.n * task.shape.k, out_size = task.shape.m * task.shape.n;
+    largest = std::max({largest, task.shape.m * task.shape.k, out_size, right_size});
+    const bool of_weights = task.shape.product == kernels::Product::tn;
+    weights_size = std::max(weights_size, task.weights_at + (of_weights ? out_size : right_size));
     total += flops(task);
   }
   const auto weights = convert(filled(weights_size), Input{});
@@ -89,10 +112,10 @@ double seconds_a_pass(const std::vector<Task>& tasks, int64_t weights_size) {
 
 }  // namespace
 
-double products_tokens_per_second(const model::Config& config, int64_t batch_tokens,
-                                  double trained_share, model::Precision precision) {
-  const int64_t rows = std::min(batch_tokens, kMostProductRows);
-  const auto counted = static_cast<int64_t>(trained_share * static_cast<double>(rows));
+double products_tokens_per_second(const model::Config& config, const ProductsOf& of,
+                                  model::Precision precision) {
+  const int64_t rows = std::min(of.tokens, kMostProductRows);
+  const auto counted = static_cast<int64_t>(of.trained_share * static_cast<double>(rows));
   std::vector<Task> tasks;
   int64_t weights_size = 0;
   for (const model::TensorInfo& tensor : model::tensor_list(config)) {
@@ -101,7 +124,12 @@ double products_tokens_per_second(const model::Config& config, int64_t batch_tok
     const bool embedding = tensor.name == "model.embed_tokens.weight";
     const bool head = tensor.name == "lm_head.weight" || (embedding && config.tied_embeddings);
     if (embedding && !head) continue;  // looked up, not multiplied
-    add_tasks(tasks, tensor, head ? std::max<int64_t>(counted, 1) : rows);
+    const int64_t n = head ? std::max<int64_t>(counted, 1) : rows;
+    if (of.lora == nullptr) {
+      add_tasks(tasks, tensor, n);
+    } else {
+      add_frozen_tasks(tasks, tensor, n, rank_at(*of.lora, tensor.name));
+    }
   }
   const double seconds = precision == model::Precision::bf16
                              ? seconds_a_pass<kernels::Bf16>(tasks, weights_size)

@@ -12,10 +12,14 @@ namespace retort::train {
 
 // Tokens a second if the matrix products of the weights, forward and backward, were the only work:
 // each is run alone at its own size, streamed over the layers, for about half a second in all.
-// `precision` is one that a network settled on. `trained_share` of the tokens pass the last
-// product, the one onto the vocabulary.
-double products_tokens_per_second(const model::Config& config, int64_t batch_tokens,
-                                  double trained_share, model::Precision precision);
+// `precision` is one that a network settled on.
+struct ProductsOf {
+  int64_t tokens = 0;                       // of a batch
+  double trained_share = 1;                 // of them pass the last product, onto the vocabulary
+  const model::LoraConfig* lora = nullptr;  // an adapter that is trained beside frozen weights
+};
+double products_tokens_per_second(const model::Config& config, const ProductsOf& of,
+                                  model::Precision precision);
 
 // Tokens a second of a whole step (forward, backward), measured on a short batch of documents of
 // `document_tokens`.

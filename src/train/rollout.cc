@@ -52,13 +52,22 @@ class Arriving {
   std::string error_;
 };
 
+Result<std::unique_ptr<engine::Engine>> open_engine(const Rollouts::Student& student) {
+  if (student.adapter == nullptr) {
+    return engine::Engine::from_weights(student.weights, student.tokenizer);
+  }
+  model::Weights merged = student.weights;
+  model::merge(merged, *student.adapter);
+  return engine::Engine::from_weights(merged, student.tokenizer);
+}
+
 }  // namespace
 
 Result<Examples> Rollouts::sample(const std::vector<Example>& rows,
                                   std::span<const uint32_t> chosen, int64_t step) {
-  const int64_t limit = std::min(options_.batch_tokens, student_.config().max_positions);
+  const int64_t limit = std::min(options_.batch_tokens, student_.weights.config().max_positions);
   Arriving arriving(chosen.size());  // outlives the engine, whose thread writes into it
-  RETORT_TRY(const auto engine, engine::Engine::from_weights(student_, tokenizer_));
+  RETORT_TRY(const auto engine, open_engine(student_));
   for (size_t i = 0; i < chosen.size(); ++i) {
     const Example& row = rows[chosen[i]];
     const size_t size = prompt_size(row);
@@ -69,8 +78,10 @@ Result<Examples> Rollouts::sample(const std::vector<Example>& rows,
     request.sampling.seed =
         base::mix64(static_cast<uint64_t>(options_.seed) ^
                     base::mix64(static_cast<uint64_t>(step) ^ base::mix64(chosen[i])));
-    request.stop_tokens = {stop_};
-    request.on_event = [&, i](const engine::Event& event) { arriving.add(i, event, stop_); };
+    request.stop_tokens = {student_.stop};
+    request.on_event = [&, i](const engine::Event& event) {
+      arriving.add(i, event, student_.stop);
+    };
     arriving.start(i, {.key = row.key,
                        .ids = request.prompt,
                        .trained = std::vector<bool>(size, false),

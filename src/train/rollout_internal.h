@@ -7,6 +7,7 @@
 #include <span>
 #include <vector>
 
+#include "model/lora.h"
 #include "model/weights.h"
 #include "tokenizer/chat.h"
 #include "tokenizer/tokenizer.h"
@@ -18,14 +19,15 @@ namespace retort::train {
 
 class Rollouts {
  public:
-  // References to the weights, which change between calls, and to the teacher, which reads along.
-  Rollouts(const model::Weights& student, std::shared_ptr<const tokenizer::Tokenizer> tokenizer,
-           tokenizer::TokenId stop, const TrainOptions& options, OnlineTeacher& teacher)
-      : student_(student),
-        tokenizer_(std::move(tokenizer)),
-        stop_(stop),
-        options_(options),
-        teacher_(teacher) {}
+  // What changes between calls is referred to.
+  struct Student {
+    const model::Weights& weights;
+    const model::Adapter* adapter;  // may be null
+    std::shared_ptr<const tokenizer::Tokenizer> tokenizer;
+    tokenizer::TokenId stop;
+  };
+  Rollouts(Student student, const TrainOptions& options, OnlineTeacher& teacher)
+      : student_(std::move(student)), options_(options), teacher_(teacher) {}
 
   // Rows with the prompts of `chosen` and new answers, whose tokens are the trained ones; cut at
   // rollout_tokens, at the model's positions and at a batch's size. Ctrl-C stops within a step.
@@ -33,9 +35,7 @@ class Rollouts {
                           int64_t step);
 
  private:
-  const model::Weights& student_;
-  std::shared_ptr<const tokenizer::Tokenizer> tokenizer_;
-  tokenizer::TokenId stop_;
+  Student student_;
   const TrainOptions& options_;
   OnlineTeacher& teacher_;
 };

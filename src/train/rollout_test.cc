@@ -33,7 +33,7 @@ struct Lesson {
     EXPECT_TRUE(room.teacher->prepare(200, 20, model::Precision::fp32).ok());
   }
   Rollouts rollouts() {
-    return {weights, room.student, room.format.stop_token(), options, *room.teacher};
+    return {{weights, nullptr, room.student, room.format.stop_token()}, options, *room.teacher};
   }
   Result<LoopOutcome> go(std::function<void(const LoopState&)> on_step = nullptr) {
     Rollouts sampler = rollouts();
