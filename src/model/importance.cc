@@ -153,19 +153,22 @@ std::vector<double> losses_without_layers(Network& network, Weights& weights,
   return losses;
 }
 
-Result<PrunePlan> plan_by_importance(const Config& config, const Importance& importance,
-                                     const KeepCounts& keep) {
+Result<void> check_counts(const Config& config, const KeepCounts& keep) {
   const int64_t group = config.heads / config.kv_heads;
   RETORT_TRY_VOID(check_count(keep.layers, config.layers, "layers"));
   RETORT_TRY_VOID(check_count(keep.width, config.width, "channels of width"));
   RETORT_TRY_VOID(check_count(keep.ffn, config.ffn, "channels of ffn"));
   RETORT_TRY_VOID(check_count(keep.heads, config.heads, "heads"));
-  if (keep.heads % group != 0) {
-    return base::usage_error(
-        fmt::format("{} heads share keys and values by {}, so {} of them cannot be kept",
-                    config.heads, group, keep.heads),
-        "heads", fmt::format("take a multiple of {}", group));
-  }
+  if (keep.heads % group == 0) return {};
+  return base::usage_error(
+      fmt::format("{} heads share keys and values by {}, so {} of them cannot be kept",
+                  config.heads, group, keep.heads),
+      "heads", fmt::format("take a multiple of {}", group));
+}
+
+PrunePlan plan_by_importance(const Config& config, const Importance& importance,
+                             const KeepCounts& keep) {
+  const int64_t group = config.heads / config.kv_heads;
   PrunePlan plan = whole_plan(config);
   if (keep.layers > 0) plan.layers = highest(importance.layers, keep.layers);
   if (keep.width > 0) plan.width = highest(importance.width, keep.width);

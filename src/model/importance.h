@@ -32,8 +32,10 @@ std::vector<double> losses_without_layers(Network& network, Weights& weights,
 struct KeepCounts {
   int64_t layers = 0, heads = 0, ffn = 0, width = 0;
 };
-// The most important ones. More than there are, or heads that split a group, are usage errors.
-Result<PrunePlan> plan_by_importance(const Config& config, const Importance& importance,
-                                     const KeepCounts& keep);
+// More than there are, and heads that split a group, are usage errors.
+Result<void> check_counts(const Config& config, const KeepCounts& keep);
+// The most important ones, of counts that were checked.
+PrunePlan plan_by_importance(const Config& config, const Importance& importance,
+                             const KeepCounts& keep);
 
 }  // namespace retort::model

@@ -13,6 +13,7 @@
 #include "train/examples.h"
 #include "train/loop_internal.h"
 #include "train/probe.h"
+#include "train/start.h"
 
 namespace retort::train {
 namespace {
@@ -27,15 +28,7 @@ Result<model::Weights> first_weights(const FitInput& input) {
     RETORT_TRY(const model::Config config, student_config(input.student, input.tokenizer->size()));
     return model::Weights::random(config, static_cast<uint64_t>(input.options.seed));
   }
-  const std::string& path = input.base_weights->path();
-  RETORT_TRY(model::Weights weights, base::is_directory(path) ? model::load_hf_weights(path)
-                                                              : model::load_gguf_weights(path));
-  if (weights.config().vocab < input.tokenizer->size()) {
-    return base::bad_input(fmt::format("the weights know {} tokens, the tokenizer has {}",
-                                       weights.config().vocab, input.tokenizer->size()),
-                           path, "use the tokenizer that came with these weights");
-  }
-  return weights;
+  return start_weights(input);
 }
 
 template <class ActionTag>

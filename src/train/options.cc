@@ -92,6 +92,28 @@ void describe(base::Options& table, StudentOptions& o) {
   table.add("kv_heads", &o.kv_heads, "heads of keys and values; 0: half of heads");
   table.add("ffn", &o.ffn, "inner width of the feed-forward part; 0: 8/3 of width");
   table.add("max_positions", &o.max_positions, "longest text in tokens");
+  table.add("keep_layers", &o.keep_layers,
+            "blocks to keep of the weights that it starts from, the most important; 0: all");
+  table.add("keep_width", &o.keep_width, "channels to keep of them; 0: all");
+  table.add("keep_heads", &o.keep_heads, "attention heads to keep of them; 0: all");
+  table.add("keep_ffn", &o.keep_ffn, "inner channels to keep of them; 0: all");
+  table.add("trim_vocab", &o.trim_vocab, "keep only the tokens of theirs that the data takes");
+}
+
+bool prunes(const StudentOptions& o) {
+  return o.keep_layers > 0 || o.keep_width > 0 || o.keep_heads > 0 || o.keep_ffn > 0;
+}
+
+Result<void> validate(const StudentOptions& o) {
+  RETORT_TRY_VOID(require(o.keep_layers >= 0, "student.keep_layers", "0 or more"));
+  RETORT_TRY_VOID(require(o.keep_width >= 0, "student.keep_width", "0 or more"));
+  RETORT_TRY_VOID(require(o.keep_heads >= 0, "student.keep_heads", "0 or more"));
+  RETORT_TRY_VOID(require(o.keep_ffn >= 0, "student.keep_ffn", "0 or more"));
+  if (o.from == "scratch" && (prunes(o) || o.trim_vocab)) {
+    return base::usage_error("a student from scratch has nothing to keep parts of", "student",
+                             "name the weights to start from in student.from");
+  }
+  return {};
 }
 
 Result<model::Config> student_config(const StudentOptions& o, int64_t vocab) {
