@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <span>
 
 #include "base/files.h"
 #include "base/log.h"
@@ -22,6 +23,7 @@ using tokenizer::TokenId;
 using tokenizer::Tokenizer;
 
 constexpr int64_t kSampleTokens = 16384;       // what parts are judged by, and what the start costs
+constexpr int64_t kLayerTokens = 4096;         // of it, what each layer is judged by
 constexpr uint64_t kSampleOrder = 0x73746100;  // stream of random numbers
 
 template <class ActionTag>
@@ -53,6 +55,15 @@ std::vector<Batch> batches(const std::vector<Example>& rows, int64_t batch_token
     out.push_back(make_batch(rows, chosen));
   }
   return out;
+}
+
+// Batches of about so many tokens, one at least.
+std::span<const Batch> first_of(const std::vector<Batch>& texts, int64_t most) {
+  size_t count = 0;
+  for (int64_t tokens = 0; count < texts.size() && tokens < most; ++count) {
+    tokens += static_cast<int64_t>(texts[count].tokens.size());
+  }
+  return {texts.data(), count};
 }
 
 // The same tokens by their numbers in the base's vocabulary.
@@ -128,7 +139,7 @@ struct Choice {
   double loss = 0;
 };
 
-Result<Choice> choose(const model::Weights& weights, const FitInput& input,
+Result<Choice> choose(model::Weights& weights, const FitInput& input,
                       const std::vector<Batch>& sampled, const std::vector<Batch>& measured) {
   const model::Config& config = weights.config();
   RETORT_TRY(const auto precision, parse_precision(input.options.precision));
@@ -136,7 +147,12 @@ Result<Choice> choose(const model::Weights& weights, const FitInput& input,
   Choice choice;
   choice.loss = mean_loss(network, measured);
   model::Importance importance;
-  if (prunes(input.student)) importance = model::measure_importance(network, config, sampled);
+  if (prunes(input.student)) importance = model::measure_activations(network, config, sampled);
+  if (input.student.keep_layers > 0) {
+    base::log_info("measuring the loss without each of {} layers", config.layers);
+    importance.layers =
+        model::losses_without_layers(network, weights, first_of(sampled, kLayerTokens));
+  }
   choice.plan = model::plan_by_importance(config, importance, keep_counts(input.student));
   if (!input.kept_tokens.empty()) {
     choice.plan.vocab.assign(input.kept_tokens.begin(), input.kept_tokens.end());
@@ -144,7 +160,7 @@ Result<Choice> choose(const model::Weights& weights, const FitInput& input,
   return choice;
 }
 
-Result<Kept> leave_out(const model::Weights& weights, const FitInput& input) {
+Result<Kept> leave_out(model::Weights& weights, const FitInput& input) {
   const int64_t batch_tokens = input.options.batch_tokens;
   const int64_t limit = std::min(batch_tokens, weights.config().max_positions);
   RETORT_TRY(const auto sampled, sample(input.data, input, limit));

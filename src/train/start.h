@@ -27,7 +27,7 @@ Result<tokenizer::Trimmed> trim_tokenizer(const tokenizer::Tokenizer& base,
 
 // The weights of input.base_weights with what [student] leaves out left out: the parts that matter
 // least on a sample of the records. Where anything is left out, says in the log what was kept and
-// what it costs, and writes FOLDER/start.json (docs/reference/run-file.md names its fields).
+// what it costs, and writes FOLDER/start.json.
 Result<model::Weights> start_weights(const FitInput& input);
 
 }  // namespace retort::train
