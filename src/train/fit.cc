@@ -1,12 +1,8 @@
 #include "train/fit.h"
 
-#include <fmt/core.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cstdio>
 
-#include "base/files.h"
 #include "base/log.h"
 #include "base/progress.h"
 #include "tokenizer/chat.h"
