@@ -420,7 +420,7 @@ std::vector<Stage> stages() {
       {.name = "export",
        .tables = {"export", "purpose", "student"},
        .inputs = {"tokenizer", "train/final"},
-       .outputs = {"student"},
+       .outputs = {"student", "student.gguf"},
        .run = run_export},
   };
 }
