@@ -88,7 +88,7 @@ INSTANTIATE_TEST_SUITE_P(Files, GoldenFamily,
                          });
 
 TEST_P(GoldenFamily, FoldersGiveTheLogitsOfTransformers) {
-  const auto weights = model::load_hf_weights(folder());
+  const auto weights = model::load_weights(folder());
   ASSERT_TRUE(weights.ok()) << weights.error().text();
   const auto engine = engine_of(*weights);
   each_document(*engine, [](const std::vector<float>& mine, const std::vector<float>& theirs) {

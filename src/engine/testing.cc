@@ -211,7 +211,7 @@ model::Weights write_mixed_gguf(const model::Weights& weights, const TypeOf& typ
         writer->add_bytes({reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()}).ok());
   }
   RETORT_CHECK(writer->finish().ok());
-  auto loaded = model::load_gguf_weights(path);
+  auto loaded = model::load_weights(path);
   RETORT_CHECK(loaded.ok());
   return std::move(*loaded);
 }

@@ -157,7 +157,7 @@ INSTANTIATE_TEST_SUITE_P(Adapters, PeftPass,
 // What PEFT and PyTorch made of the same files (tests/golden/model/make_lora.py).
 TEST_P(PeftPass, LossLogitsAndGradientsEqualPefts) {
   const std::string folder = golden(GetParam().base), made = base::join(folder, GetParam().adapter);
-  const auto weights = load_hf_weights(folder);
+  const auto weights = load_weights(folder);
   ASSERT_TRUE(weights.ok()) << weights.error().text();
   const auto adapter = load_adapter(made, weights->config());
   ASSERT_TRUE(adapter.ok()) << adapter.error().text();

@@ -25,24 +25,19 @@ class Meter {
  public:
   explicit Meter(const Config& config) : config_(config) {
     const auto layers = static_cast<size_t>(config.layers);
-    sums_ = {.layers = Scores(layers),
+    sums_ = {.layers = {},
              .kv_heads = {layers, Scores(static_cast<size_t>(config.kv_heads))},
              .ffn = {layers, Scores(static_cast<size_t>(config.ffn))},
              .width = Scores(static_cast<size_t>(config.width))};
   }
 
   void see(const BlockView& view) {
-    const int64_t width = config_.width;
-    const auto tokens = static_cast<int64_t>(view.input.size()) / width;
-    if (view.block > 0) add_influence(view, tokens);
-    before_.assign(view.input.begin(), view.input.end());
-    add_squares(view.normed_in, sums_.width);
-    add_squares(view.normed_mid, sums_.width);
-    if (view.block == config_.layers) {
-      tokens_ += tokens;
-      return;
-    }
+    add_sizes(view.normed_in);
+    add_sizes(view.normed_mid);
+    if (view.block == config_.layers) return;
     const auto block = static_cast<size_t>(view.block);
+    const auto tokens = static_cast<int64_t>(view.input.size()) / config_.width;
+    if (view.block == 0) tokens_ += tokens;
     add_squares(view.inner, sums_.ffn[block]);
     for (int64_t token = 0; token < tokens; ++token) add_heads(view, token, sums_.kv_heads[block]);
   }
@@ -50,27 +45,23 @@ class Meter {
   Importance finish() {
     RETORT_CHECK(tokens_ > 0);
     const double tokens = static_cast<double>(tokens_);
-    for (double& value : sums_.layers) value /= tokens;
     for (auto& layer : sums_.kv_heads) {
       for (double& value : layer) value /= tokens;
     }
     for (auto& layer : sums_.ffn) {
       for (double& value : layer) value = std::sqrt(value / tokens);
     }
-    for (double& value : sums_.width) value = std::sqrt(value / tokens);
+    for (double& value : sums_.width) value /= tokens;
     return std::move(sums_);
   }
 
  private:
-  // Of the block before, whose output is this one's input.
-  void add_influence(const BlockView& view, int64_t tokens) {
-    const int64_t width = config_.width;
-    double& sum = sums_.layers[static_cast<size_t>(view.block - 1)];
-    for (int64_t token = 0; token < tokens; ++token) {
-      const float* in = before_.data() + token * width;
-      const float* out = view.input.data() + token * width;
-      const double norms = std::sqrt(dot(in, in, width) * dot(out, out, width));
-      sum += norms > 0 ? 1 - dot(in, out, width) / norms : 0;
+  void add_sizes(std::span<const float> rows) {
+    Scores& sums = sums_.width;
+    for (size_t at = 0; at < rows.size(); at += sums.size()) {
+      for (size_t i = 0; i < sums.size(); ++i) {
+        sums[i] += std::abs(static_cast<double>(rows[at + i]));
+      }
     }
   }
   static void add_squares(std::span<const float> rows, Scores& sums) {
@@ -91,7 +82,6 @@ class Meter {
 
   const Config& config_;
   Importance sums_;
-  std::vector<float> before_;  // input of the block before
   int64_t tokens_ = 0;
 };
 
@@ -115,18 +105,12 @@ Result<void> check_count(int64_t keep, int64_t size, const char* what) {
 
 }  // namespace
 
-Importance measure_importance(Network& network, const Config& config, std::span<const Batch> texts,
-                              LossSum* loss) {
+Importance measure_activations(Network& network, const Config& config,
+                               std::span<const Batch> texts) {
   Meter meter(config);
   network.observe([&](const BlockView& view) { meter.see(view); });
-  LossSum sum;
-  for (const Batch& batch : texts) {
-    const LossSum one = network.loss(batch);
-    sum.nll_sum += one.nll_sum;
-    sum.tokens += one.tokens;
-  }
+  for (const Batch& batch : texts) network.loss(batch);
   network.observe(nullptr);
-  if (loss != nullptr) *loss = sum;
   return meter.finish();
 }
 
@@ -153,19 +137,22 @@ std::vector<double> losses_without_layers(Network& network, Weights& weights,
   return losses;
 }
 
-Result<PrunePlan> plan_by_importance(const Config& config, const Importance& importance,
-                                     const KeepCounts& keep) {
+Result<void> check_counts(const Config& config, const KeepCounts& keep) {
   const int64_t group = config.heads / config.kv_heads;
   RETORT_TRY_VOID(check_count(keep.layers, config.layers, "layers"));
   RETORT_TRY_VOID(check_count(keep.width, config.width, "channels of width"));
   RETORT_TRY_VOID(check_count(keep.ffn, config.ffn, "channels of ffn"));
   RETORT_TRY_VOID(check_count(keep.heads, config.heads, "heads"));
-  if (keep.heads % group != 0) {
-    return base::usage_error(
-        fmt::format("{} heads share keys and values by {}, so {} of them cannot be kept",
-                    config.heads, group, keep.heads),
-        "heads", fmt::format("take a multiple of {}", group));
-  }
+  if (keep.heads % group == 0) return {};
+  return base::usage_error(
+      fmt::format("{} heads share keys and values by {}, so {} of them cannot be kept",
+                  config.heads, group, keep.heads),
+      "heads", fmt::format("take a multiple of {}", group));
+}
+
+PrunePlan plan_by_importance(const Config& config, const Importance& importance,
+                             const KeepCounts& keep) {
+  const int64_t group = config.heads / config.kv_heads;
   PrunePlan plan = whole_plan(config);
   if (keep.layers > 0) plan.layers = highest(importance.layers, keep.layers);
   if (keep.width > 0) plan.width = highest(importance.width, keep.width);

@@ -100,7 +100,7 @@ INSTANTIATE_TEST_SUITE_P(Adapters, Peft,
 // What PEFT wrote and what PyTorch made of it (tests/golden/model/make_lora.py).
 TEST_P(Peft, MergedWeightsGiveItsLogits) {
   const std::string folder = golden(GetParam().base), made = base::join(folder, GetParam().adapter);
-  auto weights = load_hf_weights(folder);
+  auto weights = load_weights(folder);
   ASSERT_TRUE(weights.ok()) << weights.error().text();
   const auto adapter = load_adapter(made, weights->config());
   ASSERT_TRUE(adapter.ok()) << adapter.error().text();
@@ -120,7 +120,7 @@ class LoraFile : public ::testing::Test {
               testing::UnitTest::GetInstance()->current_test_info()->name();
     std::filesystem::remove_all(folder_);
     std::filesystem::copy(golden("tied/lora.all"), folder_);
-    base_ = load_hf_weights(golden("tied"))->config();
+    base_ = load_weights(golden("tied"))->config();
   }
   void TearDown() override { std::filesystem::remove_all(folder_); }
   std::string refusal() const {

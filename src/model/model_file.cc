@@ -208,13 +208,9 @@ Result<Weights> load_weights(const ModelFile& file) {
   return weights;
 }
 
-Result<Weights> load_hf_weights(const std::string& folder) {
-  RETORT_TRY(const ModelFile file, ModelFile::open(folder));
+Result<Weights> load_weights(const std::string& path) {
+  RETORT_TRY(const ModelFile file, ModelFile::open(path));
   return load_weights(file);
-}
-
-Result<Weights> load_gguf_weights(const std::string& path) {
-  return load_hf_weights(path);
 }
 
 }  // namespace retort::model

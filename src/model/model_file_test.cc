@@ -24,7 +24,7 @@ INSTANTIATE_TEST_SUITE_P(Models, Golden,
 // make_families.py, which keeps the gradients of vectors and of some matrices).
 TEST_P(Golden, LossLogitsAndGradientsEqualPyTorchs) {
   const std::string folder = golden(GetParam());
-  const auto weights = load_hf_weights(folder);
+  const auto weights = load_weights(folder);
   ASSERT_TRUE(weights.ok()) << weights.error().text();
   double nll_sum = 0;
   const Batch batch = golden_batch(folder, &nll_sum);
@@ -57,9 +57,9 @@ INSTANTIATE_TEST_SUITE_P(Models, Families, ::testing::Values("llama3", "qwen2", 
 
 // Both were written from the same model, the GGUF in llama.cpp's layout (make_families.py).
 TEST_P(Families, FolderAndGgufAreOneModel) {
-  const auto folder = load_hf_weights(golden(GetParam()));
+  const auto folder = load_weights(golden(GetParam()));
   ASSERT_TRUE(folder.ok()) << folder.error().text();
-  const auto gguf = load_gguf_weights(base::join(golden(GetParam()), "model.gguf"));
+  const auto gguf = load_weights(base::join(golden(GetParam()), "model.gguf"));
   ASSERT_TRUE(gguf.ok()) << gguf.error().text();
   EXPECT_EQ(folder->config(), gguf->config());
   for (const TensorInfo& info : folder->tensors()) {
@@ -86,7 +86,7 @@ class ModelFileTest : public ::testing::Test {
 };
 
 TEST_F(ModelFileTest, PartsNamedByAnIndexAreOneModel) {
-  const auto whole = load_hf_weights(golden("tied"));
+  const auto whole = load_weights(golden("tied"));
   const auto source = artifact::SafetensorsFile::open(golden("tied/model.safetensors"));
   const auto& tensors = source->tensors();
   json::Value map = json::Value::object();
@@ -107,7 +107,7 @@ TEST_F(ModelFileTest, PartsNamedByAnIndexAreOneModel) {
   const json::Value index = json::Value::object({{"weight_map", std::move(map)}});
   ASSERT_TRUE(
       base::write_file_atomic(folder_ / "model.safetensors.index.json", json::dump(index)).ok());
-  const auto parts = load_hf_weights(folder_);
+  const auto parts = load_weights(folder_);
   ASSERT_TRUE(parts.ok()) << parts.error().text();
   EXPECT_TRUE(std::equal(parts->block().begin(), parts->block().end(), whole->block().begin()));
 }

@@ -1,7 +1,10 @@
 #include "model/prune.h"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <numeric>
 #include <string>
 
@@ -112,6 +115,12 @@ void copy_layer(Copier& copier, const Config& c, const KeptLayer& kept, const st
   matrix("mlp.down_proj.weight", kept.width, kept.ffn);
 }
 
+// To six digits, which are the same again after a file that keeps it in fp32.
+double scaled_epsilon(const Config& c, int64_t width) {
+  const double exact = c.norm_eps * static_cast<double>(c.width) / static_cast<double>(width);
+  return std::strtod(fmt::format("{:.6g}", exact).c_str(), nullptr);
+}
+
 }  // namespace
 
 PrunePlan whole_plan(const Config& c) {
@@ -132,7 +141,7 @@ Config pruned_config(const Config& config, const PrunePlan& plan) {
   out.ffn = static_cast<int64_t>(plan.ffn[0].size());
   out.width = static_cast<int64_t>(plan.width.size());
   out.vocab = static_cast<int64_t>(plan.vocab.size());
-  out.norm_eps *= static_cast<double>(config.width) / static_cast<double>(out.width);
+  if (out.width != config.width) out.norm_eps = scaled_epsilon(config, out.width);
   return out;
 }
 

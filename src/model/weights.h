@@ -49,9 +49,8 @@ class Weights {
 class ModelFile;
 // All tensors as fp32.
 Result<Weights> load_weights(const ModelFile& file);
-// A Hugging Face folder (config.json, model.safetensors or an index; F32, F16, BF16).
-Result<Weights> load_hf_weights(const std::string& folder);
-// A GGUF, dequantised, with llama.cpp's row permutation of a llama's q and k undone.
-Result<Weights> load_gguf_weights(const std::string& path);
+// A Hugging Face folder (config.json, model.safetensors or an index; F32, F16, BF16), or a GGUF,
+// dequantised, with llama.cpp's row permutation of a llama's q and k undone.
+Result<Weights> load_weights(const std::string& path);
 
 }  // namespace retort::model

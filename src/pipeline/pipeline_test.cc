@@ -153,6 +153,18 @@ TEST_F(StageTest, HalfDoneWorkOfOtherOptionsIsForgottenAndOfTheSameKept) {
   EXPECT_EQ(forgotten_, 1);
 }
 
+TEST_F(StageTest, OptionsMayChooseAmongItsOutputs) {
+  stage_.outputs = {"folder", "out"};
+  const auto one = run_stage(context_, stage_);
+  ASSERT_TRUE(one.ok()) << one.error().text();
+  EXPECT_EQ(one->outputs.size(), 1U);
+  ASSERT_TRUE(run_stage(context_, stage_).ok());
+  EXPECT_EQ(runs_, 1);
+  stage_.outputs = {"folder"};
+  context_.options.train.lr = 0.25;
+  EXPECT_FALSE(run_stage(context_, stage_).ok());
+}
+
 TEST_F(StageTest, AMissingInputSaysWhichStageComesFirst) {
   stage_.inputs = {"nowhere"};
   const auto failed = run_stage(context_, stage_);

@@ -65,6 +65,7 @@ Result<void> check(const RunOptions& o) {
     return base::usage_error("both serve and base_url are given", "teacher",
                              "keep one of them: who answers?");
   }
+  RETORT_TRY_VOID(train::validate(o.student));
   const bool asks = !o.collect.prompts.empty() || !o.collect.templates.empty();
   if (asks && o.serve.empty() && o.teacher.base_url.empty()) {
     return base::usage_error("no teacher is named", "teacher",

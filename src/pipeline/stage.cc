@@ -45,6 +45,15 @@ Result<void> begin(RunContext& context, const Stage& stage, const std::string& w
   return base::write_file_atomic(path, wanted);
 }
 
+// Options may choose among a stage's outputs; what is there counts, and one must be.
+Result<std::map<std::string, std::string>> written(const RunContext& context, const Stage& stage) {
+  std::vector<std::string> there;
+  for (const auto& name : stage.outputs) {
+    if (base::exists(context.path(name))) there.push_back(name);
+  }
+  return digests(context, there.empty() ? stage.outputs : there);
+}
+
 bool outputs_unchanged(const RunContext& context, const Summary& summary) {
   for (const auto& [name, digest] : summary.outputs) {
     const auto now = digest_of(context.path(name));
@@ -90,7 +99,7 @@ Result<Summary> run_stage(RunContext& context, const Stage& stage) {
   RETORT_TRY_VOID(stage.run(context, summary));
   summary.seconds += base::monotonic_seconds() - started_s;
   summary.finished_ms = base::system_clock().wall_ms();
-  RETORT_TRY(summary.outputs, digests(context, stage.outputs));
+  RETORT_TRY(summary.outputs, written(context, stage));
   RETORT_TRY_VOID(write_summary(context.options.out, summary));
   return summary;
 }

@@ -26,6 +26,8 @@ using corpus::Cleared;
 using terms::Evaluate;
 using terms::TrainGenerative;
 
+constexpr const char* kRemap = "remap.json";  // beside a trimmed tokenizer
+
 void count(Summary& summary, const std::string& name, double value) {
   summary.counts.emplace_back(name, value);
 }
@@ -156,11 +158,16 @@ Result<std::optional<corpus::ClearedWeights<TrainGenerative>>> clear_base_weight
   return std::optional(std::move(cleared));
 }
 
-Result<void> save_tokenizer(const RunContext& context, const tokenizer::Tokenizer& tokenizer) {
+// `kept_tokens`: of a trimmed one, the base's id of each token; else empty.
+Result<void> save_tokenizer(const RunContext& context, const tokenizer::Tokenizer& tokenizer,
+                            const std::vector<tokenizer::TokenId>& kept_tokens = {}) {
   const std::string writing = context.path("tokenizer.writing");
   RETORT_TRY_VOID(base::remove_all(writing));
   RETORT_TRY_VOID(base::make_directories(writing));
   RETORT_TRY_VOID(tokenizer::save_tokenizer(tokenizer, writing));
+  if (!kept_tokens.empty()) {
+    RETORT_TRY_VOID(tokenizer::save_remap(kept_tokens, base::join(writing, kRemap)));
+  }
   return base::publish_directory(writing, context.path("tokenizer"));
 }
 
@@ -181,6 +188,20 @@ Result<void> learn_tokenizer(const RunContext& context, const Cleared<TrainGener
   return {};
 }
 
+Result<void> take_tokenizer(const RunContext& context,
+                            const corpus::ClearedWeights<TrainGenerative>& base_weights,
+                            const Cleared<TrainGenerative>& data, Summary& summary) {
+  RETORT_TRY(const auto whole, train::base_tokenizer(base_weights));
+  count(summary, "base_tokens", whole->size());
+  if (!context.options.student.trim_vocab) {
+    count(summary, "tokens", whole->size());
+    return save_tokenizer(context, *whole);
+  }
+  RETORT_TRY(const auto trimmed, train::trim_tokenizer(*whole, data));
+  count(summary, "tokens", trimmed.tokenizer->size());
+  return save_tokenizer(context, *trimmed.tokenizer, trimmed.old_ids);
+}
+
 // Learnt from the answers, or that of the weights that the student starts from.
 Result<void> run_tokenizer(RunContext& context, Summary& summary) {
   RETORT_TRY(auto permission, Permission::open(context.options, context.ledger));
@@ -190,10 +211,7 @@ Result<void> run_tokenizer(RunContext& context, Summary& summary) {
   RETORT_TRY(const auto base_weights, clear_base_weights(context, clearance));
   RETORT_TRY_VOID(permission.write(context.options.out));
   if (!base_weights) return learn_tokenizer(context, data, summary);
-  RETORT_TRY(const auto tokenizer, train::base_tokenizer(*base_weights));
-  RETORT_TRY_VOID(save_tokenizer(context, *tokenizer));
-  count(summary, "tokens", tokenizer->size());
-  return {};
+  return take_tokenizer(context, *base_weights, data, summary);
 }
 
 Result<std::shared_ptr<const tokenizer::Tokenizer>> student_tokenizer(const RunContext& context) {
@@ -214,6 +232,25 @@ Result<void> save_trained(const RunContext& context, const train::Outcome& train
   return save_student(trained.weights, folder, &adapter);
 }
 
+// The base's id of each of the student's tokens, where its tokenizer is a trimmed one.
+Result<std::vector<tokenizer::TokenId>> kept_tokens(const RunContext& context) {
+  if (!context.options.student.trim_vocab) return std::vector<tokenizer::TokenId>{};
+  return tokenizer::load_remap(base::join(context.path("tokenizer"), kRemap));
+}
+
+// What a pruned start cost, as the trainer wrote it.
+void count_start(const RunContext& context, Summary& summary) {
+  const std::string path = context.path("train/start.json");
+  const auto text = base::read_file(path, int64_t{16} << 20);
+  if (!text) return;
+  const auto start = json::parse(*text, path);
+  for (const char* name : {"base_parameters", "base_loss", "loss"}) {
+    const json::Value* value = start ? start->find(name) : nullptr;
+    if (value == nullptr || !value->is_number()) continue;
+    count(summary, std::string(name) == "loss" ? "start_loss" : name, value->as_number());
+  }
+}
+
 Result<void> run_train(RunContext& context, Summary& summary) {
   RETORT_TRY(auto permission, Permission::open(context.options, context.ledger));
   auto& clearance = *permission.clearance;
@@ -225,12 +262,14 @@ Result<void> run_train(RunContext& context, Summary& summary) {
   RETORT_TRY(const auto teacher, clear_teacher(context, clearance));
   RETORT_TRY_VOID(permission.write(context.options.out));
   RETORT_TRY(const auto tokenizer, student_tokenizer(context));
+  RETORT_TRY(auto base_ids, kept_tokens(context));
   RETORT_TRY(const auto trained,
              train::fit({.data = data,
                          .held_out = held_out.size() > 0 ? &held_out : nullptr,
                          .teacher = teacher ? &*teacher : nullptr,
                          .base_weights = base_weights ? &*base_weights : nullptr,
                          .tokenizer = tokenizer,
+                         .kept_tokens = std::move(base_ids),
                          .options = context.options.train,
                          .student = context.options.student,
                          .folder = context.path("train")}));
@@ -251,6 +290,7 @@ Result<void> run_train(RunContext& context, Summary& summary) {
         state.seconds > 0 ? static_cast<double>(state.tokens) / state.seconds : 0);
   count(summary, "limit_tokens_per_second", trained.limit_tokens_per_second);
   count(summary, "refused_steps", trained.refused_steps);
+  count_start(context, summary);
   if (trained.stopped_early) {
     summary.notes.push_back("training stopped early: the held-out loss no longer fell");
   }
@@ -417,7 +457,7 @@ std::vector<Stage> stages() {
       {.name = "export",
        .tables = {"export", "purpose", "student"},
        .inputs = {"tokenizer", "train/final"},
-       .outputs = {"student"},
+       .outputs = {"student", "student.gguf"},
        .run = run_export},
   };
 }

@@ -102,7 +102,7 @@ TEST_F(ExportTest, WhatIsPublishedIsTheTrainersModel) {
       EXPECT_EQ(check.compared, 3 * 64);
     }
   }
-  const auto folder = model::load_hf_weights(base::join(out_, "student"));
+  const auto folder = model::load_weights(base::join(out_, "student"));
   ASSERT_TRUE(folder.ok());
   EXPECT_EQ(folder->config(), weights_.config());
   const std::string card = read("student/README.md");

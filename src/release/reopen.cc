@@ -26,8 +26,7 @@ GreedyOf greedy_by_engine(engine::Engine& engine) {
 }
 
 Result<std::vector<GateCheck>> check_by_network(const Written& written, const Original& original) {
-  RETORT_TRY(const auto weights, written.is_folder ? model::load_hf_weights(written.path)
-                                                   : model::load_gguf_weights(written.path));
+  RETORT_TRY(const auto weights, model::load_weights(written.path));
   const auto format_of = [&](const model::TensorInfo& info) {
     return written.is_folder ? written.format : gguf_format(info, written.format);
   };

@@ -7,7 +7,6 @@
 #include <cstdio>
 #include <optional>
 
-#include "base/files.h"
 #include "base/log.h"
 #include "base/progress.h"
 #include "tokenizer/chat.h"
@@ -17,13 +16,10 @@
 #include "train/online_teacher_internal.h"
 #include "train/probe.h"
 #include "train/rollout_internal.h"
+#include "train/start.h"
 
 namespace retort::train {
 namespace {
-
-Result<model::Weights> load_weights(const std::string& path) {
-  return base::is_directory(path) ? model::load_hf_weights(path) : model::load_gguf_weights(path);
-}
 
 Result<model::Weights> first_weights(const FitInput& input) {
   const std::string& from = input.student.from;
@@ -35,14 +31,7 @@ Result<model::Weights> first_weights(const FitInput& input) {
     RETORT_TRY(const model::Config config, student_config(input.student, input.tokenizer->size()));
     return model::Weights::random(config, static_cast<uint64_t>(input.options.seed));
   }
-  const std::string& path = input.base_weights->path();
-  RETORT_TRY(model::Weights weights, load_weights(path));
-  if (weights.config().vocab < input.tokenizer->size()) {
-    return base::bad_input(fmt::format("the weights know {} tokens, the tokenizer has {}",
-                                       weights.config().vocab, input.tokenizer->size()),
-                           path, "use the tokenizer that came with these weights");
-  }
-  return weights;
+  return start_weights(input);
 }
 
 // The teacher that the objective asks for logits; none where it needs no teacher.
@@ -54,7 +43,7 @@ Result<std::unique_ptr<OnlineTeacher>> open_teacher(const FitInput& input, int64
         "train.objective", "name their file as teacher.serve, or use objective = \"sequence_kd\"");
   }
   const std::string& path = input.teacher->path();
-  RETORT_TRY(model::Weights weights, load_weights(path));
+  RETORT_TRY(model::Weights weights, model::load_weights(path));
   RETORT_TRY(auto its_tokenizer, tokenizer::load_tokenizer(path));
   return OnlineTeacher::create(std::move(weights), std::move(its_tokenizer), *input.tokenizer,
                                student_vocab, path);

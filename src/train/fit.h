@@ -11,6 +11,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "corpus/clearance.h"
@@ -32,6 +33,8 @@ struct FitInput {
   // What the student starts from; needed when student.from is not "scratch", else nullptr.
   const corpus::ClearedWeights<terms::TrainGenerative>* base_weights = nullptr;
   std::shared_ptr<const tokenizer::Tokenizer> tokenizer;  // the student's own
+  // Where that is the base's trimmed one, the base's id of each of its tokens; else empty.
+  std::vector<tokenizer::TokenId> kept_tokens = {};
   TrainOptions options;
   StudentOptions student;
   std::string folder;  // OUT/train

@@ -155,6 +155,12 @@ void describe(base::Options& table, StudentOptions& o) {
   table.add("max_positions", &o.max_positions, "longest text in tokens");
   table.add("without_system", &o.without_system,
             "it learns and answers without the system messages that the teacher is given");
+  table.add("keep_layers", &o.keep_layers,
+            "blocks to keep of the weights that it starts from, the most important; 0: all");
+  table.add("keep_width", &o.keep_width, "channels to keep of them; 0: all");
+  table.add("keep_heads", &o.keep_heads, "attention heads to keep of them; 0: all");
+  table.add("keep_ffn", &o.keep_ffn, "inner channels to keep of them; 0: all");
+  table.add("trim_vocab", &o.trim_vocab, "keep only the tokens of theirs that the data takes");
 }
 
 Result<void> check_lora_base(const TrainOptions& train, const StudentOptions& student) {
@@ -162,6 +168,22 @@ Result<void> check_lora_base(const TrainOptions& train, const StudentOptions& st
   return base::usage_error("an adapter learns beside weights that know something already",
                            "train.lora_rank",
                            "name a Hugging Face folder or a GGUF in student.from, or set it to 0");
+}
+
+bool prunes(const StudentOptions& o) {
+  return o.keep_layers > 0 || o.keep_width > 0 || o.keep_heads > 0 || o.keep_ffn > 0;
+}
+
+Result<void> validate(const StudentOptions& o) {
+  RETORT_TRY_VOID(require(o.keep_layers >= 0, "student.keep_layers", "0 or more"));
+  RETORT_TRY_VOID(require(o.keep_width >= 0, "student.keep_width", "0 or more"));
+  RETORT_TRY_VOID(require(o.keep_heads >= 0, "student.keep_heads", "0 or more"));
+  RETORT_TRY_VOID(require(o.keep_ffn >= 0, "student.keep_ffn", "0 or more"));
+  if (o.from == "scratch" && (prunes(o) || o.trim_vocab)) {
+    return base::usage_error("a student from scratch has nothing to keep parts of", "student",
+                             "name the weights to start from in student.from");
+  }
+  return {};
 }
 
 Result<model::Config> student_config(const StudentOptions& o, int64_t vocab) {

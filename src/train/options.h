@@ -67,10 +67,20 @@ struct StudentOptions {
   int64_t ffn = 0;       // 0: 8/3 of width, rounded to a multiple of 64
   int64_t max_positions = 512;
   bool without_system = false;  // learns and answers without the prompts' system messages
+  // Of weights that it starts from, how many of each are kept, the most important ones; 0: all.
+  int64_t keep_layers = 0;
+  int64_t keep_width = 0;
+  int64_t keep_heads = 0;
+  int64_t keep_ffn = 0;
+  bool trim_vocab = false;  // keep only the tokens that the data takes
 };
 void describe(base::Options& table, StudentOptions& options);
 // An adapter to train needs weights to stand beside: usage error where there are none.
 Result<void> check_lora_base(const TrainOptions& train, const StudentOptions& student);
+// Parts to keep with nothing that they could be parts of are a usage error.
+Result<void> validate(const StudentOptions& options);
+// Whether layers, heads or channels are left out.
+bool prunes(const StudentOptions& options);
 // The shape of a student that starts from scratch. With `from` another model, its own shape counts
 // and this is not asked.
 Result<model::Config> student_config(const StudentOptions& options, int64_t vocab);

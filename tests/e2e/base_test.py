@@ -27,7 +27,7 @@ batch_tokens = 1024
 [evaluate]
 prompts = 8
 """
-SCRATCH = "layers = 4\nwidth = 64"
+SCRATCH = "layers = 4\nwidth = 64\nheads = 4\nkv_heads = 2"
 BASE = 'from = "{weights}"\nterms = ["{root}/terms/apache-2.0-weights.toml"]'
 
 
@@ -79,6 +79,34 @@ class BaseTest(harness.Run):
             said = self.retort("chat", "next/student.gguf", "--max-tokens", "5", stdin="a b\n")
             self.assertTrue(said.stdout.strip())
             shutil.rmtree(self.folder / "next")
+
+        # Fewer layers, heads, channels and tokens: a smaller model of the same kind.
+        self.start_from_base("next", "base/student.gguf", "keep_layers = 3\nkeep_width = 48\n"
+                             "keep_heads = 2\nkeep_ffn = 96\ntrim_vocab = true")
+        said = self.retort("run", "next.toml").stderr
+        self.assertRegex(said, "kept 3 of 4 layers, 48 of 64 channels, 2 of 4 heads, 96 of")
+        start = self.json_of("next/train/start.json")
+        summary = self.json_of("next/summary/train.json")["counts"]
+        self.assertEqual(summary["start_loss"], start["loss"])
+        config = self.json_of("next/student/config.json")
+        remap = self.json_of("next/tokenizer/remap.json")["old_ids"]
+        whole, trimmed = self.vocabulary("base/student"), self.vocabulary("next/student")
+        self.assertEqual([config[key] for key in ("num_hidden_layers", "hidden_size",
+                                                  "num_attention_heads", "intermediate_size")],
+                         [3, 48, 2, 96])
+        self.assertEqual(config["vocab_size"], len(trimmed))
+        self.assertLess(len(trimmed), len(whole))
+        self.assertEqual([whole[token] for token in sorted(trimmed, key=trimmed.get)], remap)
+        self.assertGreater(min(start["base_loss"], start["loss"]), 0.5)
+        said = self.retort("chat", "next/student.gguf", "--max-tokens", "5", stdin="a b\n")
+        self.assertTrue(said.stdout.strip())
+
+        # What cannot be kept is said before anything is trained.
+        self.start_from_base("next", "base/student.gguf", "keep_layers = 5")
+        self.assertIn("5 of 4 layers", self.retort("run", "next.toml", code=USAGE).stderr)
+        self.start_from("next", "keep_layers = 2")
+        self.assertIn("student.from", self.retort("run", "next.toml", code=USAGE).stderr)
+        shutil.rmtree(self.folder / "next")
 
         # Without terms of their own they may not be learnt from.
         self.start_from("next", 'from = "base/student.gguf"')

@@ -17,7 +17,7 @@ namespace retort::model {
 namespace {
 
 Result<void> make(const std::string& base, const std::string& folder) {
-  RETORT_TRY(const Weights weights, load_hf_weights(base));
+  RETORT_TRY(const Weights weights, load_weights(base));
   Adapter adapter(weights.config(), {.rank = 6, .alpha = 9, .rank_stabilised = true});
   base::Random random(1);
   for (float& value : adapter.block()) value = static_cast<float>(0.1 * random.normal());
@@ -26,7 +26,7 @@ Result<void> make(const std::string& base, const std::string& folder) {
 
 Result<void> print_logits(const std::string& base, const std::string& folder,
                           const std::vector<int32_t>& ids) {
-  RETORT_TRY(const Weights weights, load_hf_weights(base));
+  RETORT_TRY(const Weights weights, load_weights(base));
   RETORT_TRY(const Adapter adapter, load_adapter(folder, weights.config()));
   const auto tokens = static_cast<int32_t>(ids.size());
   Network network(weights, tokens, Precision::fp32, &adapter);

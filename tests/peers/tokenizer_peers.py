@@ -8,7 +8,8 @@ FOLDER holds tokenizer.json and its neighbours. Needs transformers; --llama and 
 llama-cpp-python. --llama writes the vocabulary into a GGUF file of its own (as llama.cpp's
 converter would, pre-tokenizer smollm); --gguf takes a model file with the same vocabulary, where
 bytes without a token differ: llama.cpp keeps them as borders between merges, Hugging Face's
-library does not. --trim compares a vocabulary trimmed to half of the texts. Exits 1 at a difference, 77 when a peer is missing.
+library does not. --trim compares a vocabulary trimmed to half of the texts. Exits 1 at a
+difference, 77 when a peer is missing.
 """
 
 import argparse
