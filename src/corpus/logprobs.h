@@ -20,8 +20,8 @@ struct TokenLogprobs {
   };
   std::vector<Entry> entries{};  // at least one; likeliest first, save the token taken, which
                                  // stands at the end where it is not among the likeliest
-  int64_t chosen = 0;  // the token taken, in `entries`
-  float tail = 0;      // mass of all tokens that are not in `entries`
+  int64_t chosen = 0;            // the token taken, in `entries`
+  float tail = 0;                // mass of all tokens that are not in `entries`
 };
 
 class LogprobFile;

@@ -23,6 +23,8 @@ namespace {
 using terms::Evaluate;
 using terms::TrainGenerative;
 
+constexpr int64_t kLogprobsServed = 20;  // as a server offers them by itself
+
 void count(Summary& summary, const std::string& name, double value) {
   summary.counts.emplace_back(name, value);
 }
@@ -41,11 +43,13 @@ Result<Child> start_teacher(const RunContext& context, collect::Teacher& teacher
   const std::string ready = base::join(folder, "port");
   base::log_info("serving {} on loopback for this run", context.options.serve);
   Child::Start start;
-  start.arguments = {own_program(), "serve", "--model", context.options.serve, "--model-id",
-                     teacher.model, "--port", "0", "--port-file", ready, "--max-batch",
-                     std::to_string(context.options.serve_batch),
-                     // A key in the environment is for the user's own door, not for this one.
-                     "--api-key", ""};
+  start.arguments = {
+      own_program(), "serve", "--model", context.options.serve, "--model-id", teacher.model,
+      "--port", "0", "--port-file", ready, "--max-batch",
+      std::to_string(context.options.serve_batch),
+      // A key in the environment is for the user's own door, not for this one.
+      "--api-key", "", "--max-logprobs",
+      std::to_string(std::max(context.options.collect.top_logprobs, kLogprobsServed))};
   start.log_path = base::join(folder, "serve.log");
   start.ready_path = ready;
   RETORT_TRY(auto child, Child::start(start));
