@@ -102,8 +102,7 @@ TEST(TokenLogprobs, MoreAlternativesThanAFileTakesAreCut) {
            std::to_string(-8 - 0.001 * i) + "},";
   }
   top.pop_back();
-  const auto tokens =
-      read(R"({"token": "z", "logprob": -9, "top_logprobs": [)" + top + "]}");
+  const auto tokens = read(R"({"token": "z", "logprob": -9, "top_logprobs": [)" + top + "]}");
   ASSERT_TRUE(tokens.ok()) << tokens.error().text();
   EXPECT_EQ(std::ssize(tokens->at(0).entries), corpus::kLogprobEntriesMax);
   EXPECT_EQ(taken(tokens->at(0)).bytes, "z");
