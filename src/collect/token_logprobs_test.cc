@@ -84,14 +84,15 @@ TEST(TokenLogprobs, AValueThatComesAloneIsAPlaceholder) {
 }
 
 TEST(TokenLogprobs, AlternativesSpeltAlikeAreToldApartByTheirValue) {
-  const auto tokens = read(R"({"token": "", "logprob": -0.25, "bytes": [], "top_logprobs": [
+  const auto tokens = read(R"({"token": "", "logprob": -3, "bytes": [], "top_logprobs": [
       {"token": "", "logprob": -3, "bytes": []}, {"token": "x", "logprob": -2, "bytes": [120]},
       {"token": "", "logprob": -0.25, "bytes": []},
       {"token": "y", "logprob": -9999, "bytes": [121]}]})");
   ASSERT_TRUE(tokens.ok()) << tokens.error().text();
   ASSERT_EQ(tokens->at(0).entries.size(), 3U);
-  EXPECT_EQ(tokens->at(0).chosen, 0) << "likeliest first";
-  EXPECT_EQ(taken(tokens->at(0)).logprob, -0.25F);
+  EXPECT_EQ(tokens->at(0).chosen, 2);
+  EXPECT_EQ(taken(tokens->at(0)).logprob, -3);
+  EXPECT_EQ(tokens->at(0).entries[0].logprob, -0.25F) << "likeliest first";
   EXPECT_EQ(tokens->at(0).entries[1].bytes, "x");
 }
 

@@ -117,9 +117,8 @@ Result<std::string> read_columns(const std::string& path, const ShardEntry& entr
 // Those of each record, where the shard has any.
 Result<std::vector<KeptLogprobs>> read_logprobs(const std::string& path, const ShardEntry& entry,
                                                 const std::vector<Record>& records) {
-  std::vector<KeptLogprobs> out(records.size());
   if (entry.logprobs.empty()) {
-    if (!base::exists(path)) return out;
+    if (!base::exists(path)) return std::vector<KeptLogprobs>(records.size());
     return base::bad_input(
         "the shard was sealed without log-probabilities, and these lie beside it", path,
         "take the file away");
@@ -132,20 +131,7 @@ Result<std::vector<KeptLogprobs>> read_logprobs(const std::string& path, const S
     return changed(path, "the shard's log-probabilities were changed");
   }
   RETORT_TRY(const auto file, LogprobFile::parse(std::move(bytes), path));
-  if (file->records() != std::ssize(records)) {
-    return base::bad_input(fmt::format("the log-probabilities are of {} records, the shard has {}",
-                                       file->records(), records.size()),
-                           path, kRestore);
-  }
-  for (size_t row = 0; row < records.size(); ++row) {
-    const auto at = static_cast<int64_t>(row);
-    if (!file->is_of(at, records[row].key) || file->tokens_of(at) != records[row].logprob_tokens) {
-      return base::bad_input(
-          fmt::format("the log-probabilities of record {} belong to another", row), path, kRestore);
-    }
-    out[row] = KeptLogprobs(file, at);
-  }
-  return out;
+  return match_logprobs(file, records, path);
 }
 
 // The bytes are not those that were sealed; says which record is the first bad one.
@@ -174,6 +160,26 @@ Result<const ShardEntry*> entry_of(const std::string& path, const std::string& d
 }
 
 }  // namespace
+
+Result<std::vector<KeptLogprobs>> match_logprobs(const std::shared_ptr<const LogprobFile>& file,
+                                                 const std::vector<Record>& records,
+                                                 const std::string& path) {
+  std::vector<KeptLogprobs> out(records.size());
+  if (file->records() != std::ssize(records)) {
+    return base::bad_input(fmt::format("the log-probabilities are of {} records, the shard has {}",
+                                       file->records(), records.size()),
+                           path, kRestore);
+  }
+  for (size_t row = 0; row < records.size(); ++row) {
+    const auto at = static_cast<int64_t>(row);
+    if (!file->is_of(at, records[row].key) || file->tokens_of(at) != records[row].logprob_tokens) {
+      return base::bad_input(
+          fmt::format("the log-probabilities of record {} belong to another", row), path, kRestore);
+    }
+    out[row] = KeptLogprobs(file, at);
+  }
+  return out;
+}
 
 std::string shard_name(const std::string& path) {
   std::string name = base::base_name(path);

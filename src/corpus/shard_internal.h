@@ -107,6 +107,11 @@ struct ReadShard {
   std::vector<crypto::Digest> leaves;
   std::vector<KeptLogprobs> logprobs;  // one a record
 };
+// Those of each record in the shard's order; bad_input, at `path`, when they are of others.
+Result<std::vector<KeptLogprobs>> match_logprobs(const std::shared_ptr<const LogprobFile>& file,
+                                                 const std::vector<Record>& records,
+                                                 const std::string& path);
+
 // Checks everything while it reads; errors are bad_input and name the file or the first bad record.
 // Uses the compute threads of base/parallel.h.
 Result<ReadShard> read_shard(const Shard& shard, const ShardIndex& index, CodeBook& codes);

@@ -29,7 +29,8 @@ bool has_stop(const TeacherAnswer& answer) {
 
 size_t common_prefix(std::string_view a, std::string_view b) {
   const size_t most = std::min(a.size(), b.size());
-  return static_cast<size_t>(std::mismatch(a.begin(), a.begin() + most, b.begin()).first - a.begin());
+  return static_cast<size_t>(std::mismatch(a.begin(), a.begin() + most, b.begin()).first -
+                             a.begin());
 }
 
 }  // namespace

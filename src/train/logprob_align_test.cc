@@ -109,8 +109,8 @@ TEST(LogprobAlign, TheSamePiecesOneToOne) {
 
 TEST(LogprobAlign, WhatTheStudentHasNotGoesToTheTail) {
   Bench bench(student());
-  const TokenLogprobs strange = token("a", {{"zz", -2}, {"", -3}, {"\xff", -4}, {"q", -5},
-                                            {"q", -6}, {"b", NAN}});
+  const TokenLogprobs strange =
+      token("a", {{"zz", -2}, {"", -3}, {"\xff", -4}, {"q", -5}, {"q", -6}, {"b", NAN}});
   const auto rows = bench.align("a", {strange});
   ASSERT_EQ(shape(rows), "x.");
   EXPECT_EQ(rows.ids, (std::vector<int32_t>{'a', 0xff}));
@@ -152,6 +152,7 @@ TEST(LogprobAlign, ACharacterInSeveralTokens) {
   EXPECT_EQ(shape(bench.align("a\xf0\x9f\x9a\xa3!",
                               tokens_of({"a", "\xef\xbf\xbd", "\xef\xbf\xbd", "!"}))),
             "x....");
+  EXPECT_EQ(shape(bench.align("abc", tokens_of({"a", "x", "c"}))), "x...") << "another context";
 }
 
 TEST(LogprobAlign, OnlyWhatBeginsAndEndsAtTheSameBytes) {
@@ -181,8 +182,7 @@ TEST(LogprobAlign, ATextThatWasTrimmedHasNoEndOfTheTeachers) {
   Bench bench(student());
   const Example trimmed = bench.example("ab");
   const auto tokens = tokens_of({"a", "b", "\n"});
-  const auto rows =
-      bench.aligner.align(trimmed, {.text = "ab\n", .ended = true, .tokens = tokens});
+  const auto rows = bench.aligner.align(trimmed, {.text = "ab\n", .ended = true, .tokens = tokens});
   EXPECT_EQ(shape(rows), "xx.");
 }
 
@@ -209,7 +209,7 @@ TEST(LogprobAlign, AValueNobodyKnowsIsNoTarget) {
 }
 
 std::vector<std::pair<std::string, std::string>> random_merges(base::Random& random,
-                                                                Pieces alphabet) {
+                                                               Pieces alphabet) {
   std::vector<std::pair<std::string, std::string>> merges;
   for (int i = 0; i < 30; ++i) {
     const auto left = alphabet[random.below(alphabet.size())];
@@ -250,7 +250,8 @@ TEST(LogprobAlign, AgreesWithAnIndexOfAllBordersOnRandomTexts) {
       at += piece.size();
       std::vector<TokenLogprobs::Entry> others;
       for (uint64_t i = random.below(5); i > 0; --i) {
-        const auto other = static_cast<int32_t>(random.below(static_cast<uint64_t>(teacher->size())));
+        const auto other =
+            static_cast<int32_t>(random.below(static_cast<uint64_t>(teacher->size())));
         others.push_back({teacher->vocabulary().tokens[static_cast<size_t>(other)],
                           static_cast<float>(-3 - 5 * random.uniform())});
       }

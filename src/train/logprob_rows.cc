@@ -13,17 +13,16 @@ constexpr const char* kTextsAlone =
 
 Result<void> check_share(const LogprobCounts& counts) {
   if (counts.records == 0) {
-    return base::usage_error("no record has the teacher's log-probabilities", "train.objective",
-                             std::string("gather them with [collect] top_logprobs = 20, or ") +
-                                 kTextsAlone);
+    return base::usage_error(
+        "no record has the teacher's log-probabilities", "train.objective",
+        std::string("gather them with [collect] top_logprobs = 20, or ") + kTextsAlone);
   }
   if (counts.tokens == 0 || counts.share() >= kLeastAlignedShare) return {};
   return base::usage_error(
       fmt::format("{:.0f} % of the student's tokens are tokens of the teacher at the same place, "
                   "and its log-probabilities say nothing of the others",
                   100 * counts.share()),
-      "train.objective",
-      std::string(kTextsAlone) + ", or a student with the teacher's tokenizer");
+      "train.objective", std::string(kTextsAlone) + ", or a student with the teacher's tokenizer");
 }
 
 }  // namespace

@@ -52,8 +52,8 @@ struct Gathered {
     EXPECT_TRUE(parsed.ok()) << parsed.error().text();
     const std::string id = parsed->id;
     terms.add(std::move(*parsed));
-    auto gathering = *corpus::Gathering::open(base::join(folder, "corpus.db"),
-                                              {.group_ms = 1, .clock = &clock});
+    auto gathering =
+        *corpus::Gathering::open(base::join(folder, "corpus.db"), {.group_ms = 1, .clock = &clock});
     std::vector<corpus::Record> requests;
     for (size_t i = 0; i < answers.size(); ++i) {
       corpus::Record request;
@@ -74,8 +74,9 @@ struct Gathered {
     answer.finish_reason = teacher.finish;
     for (const auto& piece : teacher.pieces) {
       if (piece != "<end>") answer.text += piece;
-      answer.logprobs.push_back(
-          {{{piece, -0.25F}, {"z", -3}}, 0, static_cast<float>(1 - std::exp(-0.25) - std::exp(-3))});
+      answer.logprobs.push_back({{{piece, -0.25F}, {"z", -3}},
+                                 0,
+                                 static_cast<float>(1 - std::exp(-0.25) - std::exp(-3))});
     }
     return answer;
   }
@@ -127,7 +128,8 @@ TEST(LogprobRows, ATargetForEachTrainedIdOfEachExample) {
   ASSERT_EQ(made->of_example.size(), 3U);
   const tensor::SparseTargets& first = made->of_example[0];
   ASSERT_EQ(first.rows(), 3);
-  EXPECT_EQ(first.ids, (std::vector<int32_t>{'a', 'z', 'b', 'z', student.format->stop_token(), 'z'}));
+  EXPECT_EQ(first.ids,
+            (std::vector<int32_t>{'a', 'z', 'b', 'z', student.format->stop_token(), 'z'}));
   EXPECT_NEAR(first.logprobs[0], -0.25, 1.0 / 4096);
   EXPECT_NEAR(first.tails[0], 1 - std::exp(-0.25) - std::exp(-3), 1e-3);
   EXPECT_EQ(made->of_example[1].rows(), 1) << "an empty answer: its end, of which nothing is known";

@@ -6,10 +6,11 @@
 
 namespace retort {
 
-base::Result<train::LogprobRows> rows(
-    const corpus::Cleared<terms::TrainGenerative>& cleared,
-    const std::vector<std::vector<corpus::TokenLogprobs>>& plain, const train::Examples& examples,
-    const tokenizer::Tokenizer& tokenizer, const tokenizer::ChatFormat& format) {
+base::Result<train::LogprobRows> rows(const corpus::Cleared<terms::TrainGenerative>& cleared,
+                                      const std::vector<std::vector<corpus::TokenLogprobs>>& plain,
+                                      const train::Examples& examples,
+                                      const tokenizer::Tokenizer& tokenizer,
+                                      const tokenizer::ChatFormat& format) {
 #ifdef RETORT_FORBIDDEN
   return train::logprob_rows(plain, examples, tokenizer, format);
 #else
