@@ -11,6 +11,8 @@ namespace retort::collect {
 namespace {
 
 constexpr int64_t kMostThrottles = 1000;  // of one job; the lane's patience ends it long before
+constexpr const char* kWithoutLogprobs =
+    "ask for fewer, ask another teacher, or set it to 0 to learn from the texts alone";
 constexpr Spend kOneRequest{.requests = 1, .prompt_tokens = 0, .answer_tokens = 0, .money = 0};
 
 Error budget_error(const char* limit) {
@@ -96,7 +98,25 @@ Step Asking::on_answer(const Spend& most, const Reply& reply, int64_t now_ms) {
   pacing_.on_answer(now_ms);
   ++tally_.answered;
   tally_.answer_tokens = add_clamped(tally_.answer_tokens, answer.answer_tokens);
+  if (options_.top_logprobs > 0) check_logprobs(answer);
   return step;
+}
+
+// A teacher that passes the wish over would pass it over each time. An empty answer has no tokens.
+void Asking::check_logprobs(const Answer& answer) {
+  if (!answer.logprobs.empty() || answer.text.empty()) {
+    has_logprobs_ = has_logprobs_ || !answer.logprobs.empty();
+    return;
+  }
+  ++tally_.without_logprobs;
+  if (has_logprobs_) return;
+  stop(base::upstream_error(
+      answer.logprobs_fault.empty()
+          ? fmt::format("the teacher answers without the log-probabilities that top_logprobs = {} "
+                        "asks for",
+                        options_.top_logprobs)
+          : "the teacher's log-probabilities make no sense: " + answer.logprobs_fault,
+      "collect.top_logprobs", kWithoutLogprobs));
 }
 
 Step Asking::on_broken(int64_t job, const Spend& most, const Reply& reply, int64_t now_ms) {
@@ -137,6 +157,12 @@ Step Asking::on_unreachable(const Spend& most, const Reply& reply, int64_t now_m
 Step Asking::on_rejected(const Spend& most, const Reply& reply) {
   budget_.settle(most, kOneRequest);
   ++tally_.rejected;
+  const bool first = options_.top_logprobs > 0 && !has_logprobs_;
+  if (first && reply.why.find("logprob") != std::string::npos) {
+    stop(base::upstream_error(
+        fmt::format("the teacher refuses top_logprobs = {}: {}", options_.top_logprobs, reply.why),
+        "collect.top_logprobs", kWithoutLogprobs));
+  }
   if (tally_.answered == 0 && tally_.rejected >= options_.rejections_to_stop) {
     stop(base::upstream_error("the teacher rejects every request; the last time: " + reply.why, "",
                               "check model, sampling options and prompts"));

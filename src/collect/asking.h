@@ -19,6 +19,7 @@ struct AskingOptions {
   Prices prices;
   PacingOptions pacing;
   int64_t max_attempts = 6;         // broken ones of a job in one run
+  int64_t top_logprobs = 0;         // asked for each token; 0: not asked
   int64_t rejections_to_stop = 20;  // the first so many replies all "rejected": the run is wrong
 };
 
@@ -44,6 +45,7 @@ struct Tally {
   int64_t throttled = 0;  // replies that said "slow down"
   int64_t unknown = 0;    // attempts charged at the reserved most
   int64_t answer_tokens = 0;
+  int64_t without_logprobs = 0;  // answers, where they were asked for
   std::string last_failure;
 };
 
@@ -81,6 +83,7 @@ class Asking {
     int64_t throttled = 0;
   };
   Step on_answer(const Spend& most, const Reply& reply, int64_t now_ms);
+  void check_logprobs(const Answer& answer);
   Step on_broken(int64_t job, const Spend& most, const Reply& reply, int64_t now_ms);
   Step on_throttle(int64_t job, const Spend& most, const Reply& reply, int64_t sent_ms,
                    int64_t now_ms);
@@ -95,6 +98,7 @@ class Asking {
   std::map<int64_t, Spend> in_flight_;    // job to what is reserved for it
   std::map<int64_t, Troubles> troubles_;  // of jobs that did not go well
   bool waits_for_budget_ = false;         // only a settlement lets the next request in
+  bool has_logprobs_ = false;             // an answer came with them
   Tally tally_;
   std::optional<Error> stopped_;
 };

@@ -17,6 +17,16 @@ namespace {
 
 constexpr size_t kPromptBytesShown = 60;  // enough to know it again
 
+constexpr const char* kFiltered =
+    "log-probabilities are asked together with temperature, top_p, top_k or repetition_penalty, "
+    "after which some servers take them, and nothing in an answer tells; ask at temperature 1 "
+    "without the others, or serve the teacher with retort";
+
+bool is_filtered(const Options& options) {
+  return options.top_logprobs > 0 && (options.temperature != 1 || options.top_p != 1 ||
+                                      options.top_k != 0 || options.repetition_penalty != 1);
+}
+
 struct Requests {
   std::vector<corpus::Record> records;
   std::set<std::string> keys;
@@ -36,6 +46,7 @@ Result<Requests> make_requests(const Teacher& teacher, const Options& options) {
       if (out.keys.insert(record.key).second) out.records.push_back(std::move(record));
     }
   }
+  if (!teacher.raw_logprobs && is_filtered(options)) out.notes.emplace_back(kFiltered);
   const int64_t twice = out.prompts * options.samples - static_cast<int64_t>(out.records.size());
   if (twice > 0) {
     out.notes.push_back(fmt::format("{} prompts are the same as another one and asked only once",
@@ -177,6 +188,11 @@ class Collection {
     auto result =
         ask_all(asking, {*sender, notebook, clock, [&](const Asking& now) { line(now); }});
     summary_.retries = asking.tally().retries;
+    if (asking.tally().without_logprobs > 0) {
+      summary_.notes.push_back(fmt::format("{} answers came without log-probabilities",
+                                           base::grouped(asking.tally().without_logprobs)));
+      base::log_warning("{}", summary_.notes.back());
+    }
     line.finish(fmt::format("{} of {} answers, {} answer tokens, {}",
                             base::grouped(done_before_ + asking.tally().answered),
                             base::grouped(total), base::grouped(asking.tally().answer_tokens),
@@ -196,7 +212,7 @@ class Collection {
     summary_.requests = counts.requests;
     summary_.resent = counts.possibly_resent;
     RETORT_TRY(summary_.spend, gathering_->spend());
-    summary_.notes = requests_.notes;
+    summary_.notes.insert(summary_.notes.begin(), requests_.notes.begin(), requests_.notes.end());
     RETORT_TRY(const auto reasons, gathering_->failure_reasons());
     for (const auto& [reason, jobs, first_key] : reasons) {
       summary_.notes.push_back(fmt::format("{} {} given up: {}{}", base::grouped(jobs),

@@ -16,7 +16,7 @@ corpus::Usage usage_of(const Step& step) {
   return {step.charge.prompt_tokens, step.charge.answer_tokens};
 }
 
-corpus::Answer to_corpus(const Answer& answer, const Step& step) {
+corpus::Answer to_corpus(const corpus::Record& request, const Answer& answer, const Step& step) {
   corpus::Answer out;
   out.model_answered = answer.model;
   out.text = answer.text;
@@ -26,6 +26,10 @@ corpus::Answer to_corpus(const Answer& answer, const Step& step) {
   out.preference = preference_of(answer);
   out.preference_text = preference_text_of(answer);
   out.cost_micros = micros_up(step.charge.money);
+  if (request.sampling.top_logprobs > 0) {
+    out.features = corpus::kLogprobs;
+    out.logprobs = answer.logprobs;
+  }
   return out;
 }
 
@@ -88,7 +92,8 @@ Result<void> GatheringNotebook::release(int64_t job) {
 Result<void> GatheringNotebook::ended(int64_t job, const Reply& reply, const Step& step) {
   auto node = claimed_.extract(job);
   if (step.outcome == Outcome::answered) {
-    gathering_.submit(node.mapped(), to_corpus(reply.answer, step), [this](Result<void> result) {
+    corpus::Answer answer = to_corpus(node.mapped().request, reply.answer, step);
+    gathering_.submit(node.mapped(), std::move(answer), [this](Result<void> result) {
       const std::lock_guard lock(mutex_);
       if (!result && !writer_error_) writer_error_ = result.error();
     });

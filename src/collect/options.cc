@@ -4,6 +4,7 @@
 
 #include "collect/prompt_file.h"
 #include "collect/prompt_template.h"
+#include "corpus/logprobs.h"
 
 namespace retort::collect {
 namespace {
@@ -27,6 +28,7 @@ Result<void> check_ranges(const Options& options) {
         Range{"top_k", d(options.top_k), 0, 1e6},
         Range{"repetition_penalty", options.repetition_penalty, 0.1, 10},
         Range{"max_tokens", d(options.max_tokens), 1, 1e6},
+        Range{"top_logprobs", d(options.top_logprobs), 0, corpus::kLogprobEntriesMax - 1},
         Range{"concurrency", d(options.concurrency), 1, 4096},
         Range{"timeout_s", d(options.timeout_s), 1, 86400},
         Range{"patience_s", d(options.patience_s), 1, 864000},
@@ -89,6 +91,8 @@ void describe(base::Options& table, Options& o) {
   table.add("repetition_penalty", &o.repetition_penalty, "of generated tokens; 1 is not sent");
   table.add("max_tokens", &o.max_tokens, "longest answer");
   table.add("sampling_seed", &o.sampling_seed, "seed sent with the requests; -1 is not sent");
+  table.add("top_logprobs", &o.top_logprobs,
+            "log-probabilities of so many likely tokens for each token; 0 asks for none");
   table.add("concurrency", &o.concurrency, "requests at once");
   table.add("timeout_s", &o.timeout_s, "longest wait for one answer, seconds");
   table.add("patience_s", &o.patience_s, "give up after so many seconds without any answer");
@@ -125,6 +129,7 @@ Result<AskingOptions> asking_options(const Teacher& teacher, const Options& opti
   out.pacing.connect_patience_ms = std::min<int64_t>(out.pacing.patience_ms, 15'000);
   out.pacing.seed = static_cast<uint64_t>(options.seed);
   out.max_attempts = options.attempts;
+  out.top_logprobs = options.top_logprobs;
   return out;
 }
 

@@ -17,6 +17,8 @@ struct Teacher {
   std::string api_key_env;  // the environment variable that holds the key; "" for no key
   std::string model;
   std::vector<std::string> terms;  // files
+  // Log-probabilities are known to be of the model's own distribution. No key of the run file.
+  bool raw_logprobs = false;
 };
 void describe(base::Options& table, Teacher& teacher);
 
@@ -36,6 +38,7 @@ struct Options {
   double repetition_penalty = 1;
   int64_t max_tokens = 256;
   int64_t sampling_seed = -1;  // >= 0: each request carries a seed derived from it
+  int64_t top_logprobs = 0;    // alternatives asked for each token; 0: not asked
 
   int64_t concurrency = 32;
   int64_t timeout_s = 300;   // of one request

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "collect/token_logprobs.h"
 #include "json/value.h"
 
 namespace retort::collect {
@@ -156,6 +157,9 @@ Reply judge_answer(const Exchange& exchange, const json::Value& body) {
   answer.id = text_or_empty(body, "id");
   if (answer.id.empty()) answer.id = exchange.header("x-request-id");
   read_usage(body, answer);
+  auto logprobs = read_logprobs(choice);
+  if (logprobs) answer.logprobs = std::move(*logprobs);
+  if (!logprobs) answer.logprobs_fault = logprobs.error().message;
   answer.content_usage = exchange.header("content-usage");
   const std::string link = exchange.header("link");
   if (lower(link).find("license") != std::string::npos) answer.licence_link = link;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "collect/rate_headers.h"
+#include "corpus/logprobs.h"
 
 namespace retort::collect {
 
@@ -38,6 +39,8 @@ struct Answer {
   int64_t answer_tokens = 0;
   std::string content_usage;  // headers that state the terms of use, empty when absent
   std::string licence_link;
+  std::vector<corpus::TokenLogprobs> logprobs;  // of the answer's tokens; empty: none came, or
+  std::string logprobs_fault;                   // what is wrong with those that came
 };
 
 enum class ReplyKind {

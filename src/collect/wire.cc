@@ -74,6 +74,7 @@ corpus::Record request_of(const Teacher& teacher, const Options& options, const 
   out.sampling.top_k = options.top_k;
   out.sampling.repetition_penalty = options.repetition_penalty;
   out.sampling.max_tokens = options.max_tokens;
+  out.sampling.top_logprobs = options.top_logprobs;
   if (options.sampling_seed >= 0) out.sampling.seed = seed_of(options, prompt, sample);
   return out;
 }
@@ -95,6 +96,9 @@ std::string request_body(const corpus::Record& request) {
     body.set("repetition_penalty", sampling.repetition_penalty);
   }
   if (sampling.seed) body.set("seed", *sampling.seed);
+  if (sampling.top_logprobs > 0) {
+    body.set("logprobs", true).set("top_logprobs", sampling.top_logprobs);
+  }
   return json::dump(body);
 }
 

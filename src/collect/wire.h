@@ -20,8 +20,9 @@ corpus::Door door_of(const Teacher& teacher);
 corpus::Record request_of(const Teacher& teacher, const Options& options, const Prompt& prompt,
                           int64_t sample);
 
-// temperature and max_tokens always; top_p, top_k, repetition_penalty and seed when they are not
-// "off", because an endpoint may reject a field that it does not know.
+// temperature and max_tokens always; log-probabilities when they are asked for; top_p, top_k,
+// repetition_penalty and seed when they are not "off", because an endpoint may reject a field that
+// it does not know.
 std::string request_body(const corpus::Record& request);
 
 // The most that one attempt can cost: no tokenizer makes more tokens than a text has bytes, and the

@@ -19,6 +19,7 @@ constexpr int64_t kClockSlack_ms = 10 * 60 * 1000;
 struct Gathered {
   std::vector<Record> records;
   std::vector<ParentLink> links;
+  std::vector<KeptLogprobs> logprobs;  // where the selection asks for them
   std::vector<std::string> shards;
   std::string digest;
 };
@@ -102,6 +103,7 @@ Result<Gathered> gather(const Selection& selection, ledger::Ledger& ledger, Code
   for (const auto& shard : shards) {
     RETORT_TRY(auto read, read_shard(shard, index, codes));
     digest.add(read.entry.digest);
+    digest.add(read.entry.logprobs);
     out.shards.push_back(read.entry.digest);
     for (size_t row = 0; row < read.records.size(); ++row) {
       Record& record = read.records[row];
@@ -111,6 +113,7 @@ Result<Gathered> gather(const Selection& selection, ledger::Ledger& ledger, Code
       out.links.push_back(
           {read.entry.digest, static_cast<int64_t>(row), crypto::to_hex(read.leaves[row])});
       out.records.push_back(std::move(record));
+      if (selection.logprobs) out.logprobs.push_back(std::move(read.logprobs[row]));
     }
   }
   digest.add("split:" + selection.split);
@@ -175,6 +178,7 @@ Result<Clearance::Checked> Clearance::check(const Selection& selection, terms::A
   if (!tally.permits()) return tally.error(action, out.permit.records);
   out.records = std::make_shared<const std::vector<Record>>(std::move(gathered.records));
   out.links = std::move(gathered.links);
+  out.logprobs = std::move(gathered.logprobs);
   out.digest = std::move(gathered.digest);
   return out;
 }

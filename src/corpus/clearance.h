@@ -17,8 +17,10 @@
 #include <utility>
 #include <vector>
 
+#include "base/check.h"
 #include "base/clock.h"
 #include "base/result.h"
+#include "corpus/logprobs.h"
 #include "corpus/record.h"
 #include "corpus/shard.h"
 #include "json/value.h"
@@ -49,6 +51,8 @@ struct Selection {
   std::string folder{};      // of sealed shards
   std::string split{};       // only records of this split; "" for all
   std::string path_label{};  // the path of bytes, for the log and the report: "optimizer"
+  // They are checked in any case, and held in memory (about 90 bytes a token) only when asked for.
+  bool logprobs = false;
 };
 
 class Clearance;
@@ -69,16 +73,27 @@ class Cleared {
   // messages, answer, slots, key, usage, split ...; rows keep the order of the shards.
   const Record& operator[](int64_t row) const { return (*records_)[static_cast<size_t>(row)]; }
   const std::vector<Record>& records() const { return *records_; }
+  // What the teacher thought of the answer's tokens: as many as the record's logprob_tokens. Only
+  // where the selection asked for them.
+  std::vector<TokenLogprobs> logprobs(int64_t row) const {
+    RETORT_CHECK(logprobs_.size() == records_->size(), "the selection did not ask for them");
+    return logprobs_[static_cast<size_t>(row)].read();
+  }
   const Permit& permit() const { return permit_; }
   // SHA-256 over the shards' digests and the split: names exactly these records in a manifest.
   const std::string& digest() const { return digest_; }
 
  private:
   friend class Clearance;
-  Cleared(std::shared_ptr<const std::vector<Record>> records, Permit permit, std::string digest)
-      : records_(std::move(records)), permit_(std::move(permit)), digest_(std::move(digest)) {}
+  Cleared(std::shared_ptr<const std::vector<Record>> records, std::vector<KeptLogprobs> logprobs,
+          Permit permit, std::string digest)
+      : records_(std::move(records)),
+        logprobs_(std::move(logprobs)),
+        permit_(std::move(permit)),
+        digest_(std::move(digest)) {}
 
   std::shared_ptr<const std::vector<Record>> records_;
+  std::vector<KeptLogprobs> logprobs_;
   Permit permit_;
   std::string digest_;
 };
@@ -143,9 +158,11 @@ class Parent {
  private:
   friend class CurateView;
   friend class DerivedWriter;
-  Parent(ParentLink link, const Record* record) : link_(std::move(link)), record_(record) {}
+  Parent(ParentLink link, const Record* record, KeptLogprobs logprobs)
+      : link_(std::move(link)), record_(record), logprobs_(std::move(logprobs)) {}
   ParentLink link_;
   const Record* record_;  // in the view, which outlives its writers
+  KeptLogprobs logprobs_;
 };
 
 // One parent or more: there is no empty one.
@@ -190,9 +207,10 @@ class CurateView {
   friend class Clearance;
   friend class DerivedWriter;
   CurateView(std::shared_ptr<const std::vector<Record>> records, std::vector<ParentLink> links,
-             Permit permit, std::string digest);
+             std::vector<KeptLogprobs> logprobs, Permit permit, std::string digest);
   std::shared_ptr<const std::vector<Record>> records_;
   std::vector<ParentLink> links_;
+  std::vector<KeptLogprobs> logprobs_;
   Permit permit_;
   std::string digest_;
 };
@@ -208,8 +226,9 @@ class DerivedWriter {
   DerivedWriter(const DerivedWriter&) = delete;
   DerivedWriter& operator=(const DerivedWriter&) = delete;
 
-  // The record as it was, in a split.
+  // The record as it was, in a split, with its log-probabilities.
   void keep(const Parent& parent, const std::string& split);
+  // A new text: it has no log-probabilities.
   void add(const Parents& parents, Derived derived);
   // Nothing is on disk or in the log before this.
   Result<SealReport> finish();
@@ -234,8 +253,8 @@ class Clearance {
   Result<Cleared<ActionTag>> clear(const Selection& selection) {
     auto checked = check(selection, ActionTag::kAction);
     if (!checked) return checked.error();
-    return Cleared<ActionTag>(std::move(checked->records), std::move(checked->permit),
-                              std::move(checked->digest));
+    return Cleared<ActionTag>(std::move(checked->records), std::move(checked->logprobs),
+                              std::move(checked->permit), std::move(checked->digest));
   }
 
   // The texts of cleared records, for what reads plain text. The texts stay alive with the result.
@@ -290,6 +309,7 @@ class Clearance {
   struct Checked {
     std::shared_ptr<const std::vector<Record>> records;
     std::vector<ParentLink> links;
+    std::vector<KeptLogprobs> logprobs;  // one a record, or none
     Permit permit;
     std::string digest;
   };

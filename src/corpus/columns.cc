@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "corpus/bytes_internal.h"
 #include "corpus/shard_internal.h"
 #include "crypto/hash.h"
 
@@ -16,10 +17,6 @@ json::Value set_json(const std::vector<terms::Reference>& references) {
         json::Value::object({{"id", reference.id}, {"object", terms::name(reference.object)}}));
   }
   return json::Value::object({{"terms", std::move(items)}});
-}
-
-void put(std::string& out, uint64_t value, int bytes) {
-  for (int i = 0; i < bytes; ++i) out += static_cast<char>(value >> (8 * i) & 255);
 }
 
 }  // namespace
@@ -145,6 +142,7 @@ Result<ShardIndex> ShardIndex::load(ledger::Ledger& ledger) {
     one.leaf = entry.index;
     one.time_ms = entry.time_ms;
     RETORT_TRY(one.columns, entry.body.string_at("columns"));
+    RETORT_TRY(one.logprobs, entry.body.string_at("logprobs", ""));
     RETORT_TRY(one.root, entry.body.string_at("root"));
     RETORT_TRY(one.records, entry.body.int_at("records"));
     RETORT_TRY(one.source, entry.body.string_at("source", ""));

@@ -46,23 +46,28 @@ Record merge(const std::vector<const Record*>& parents) {
 }  // namespace
 
 CurateView::CurateView(std::shared_ptr<const std::vector<Record>> records,
-                       std::vector<ParentLink> links, Permit permit, std::string digest)
+                       std::vector<ParentLink> links, std::vector<KeptLogprobs> logprobs,
+                       Permit permit, std::string digest)
     : records_(std::move(records)),
       links_(std::move(links)),
+      logprobs_(std::move(logprobs)),
       permit_(std::move(permit)),
       digest_(std::move(digest)) {}
 
 Parent CurateView::parent(int64_t row) const {
   RETORT_CHECK(row >= 0 && row < size(), "row {} of {}", row, size());
   const auto at = static_cast<size_t>(row);
-  return Parent(links_[at], &(*records_)[at]);
+  return Parent(links_[at], &(*records_)[at], logprobs_[at]);
 }
 
 Result<CurateView> Clearance::curate(const Selection& selection) {
-  auto checked = check(selection, terms::Action::store);
+  Selection with_logprobs = selection;
+  with_logprobs.logprobs = true;
+  auto checked = check(with_logprobs, terms::Action::store);
   if (!checked) return checked.error();
   return CurateView(std::move(checked->records), std::move(checked->links),
-                    std::move(checked->permit), std::move(checked->digest));
+                    std::move(checked->logprobs), std::move(checked->permit),
+                    std::move(checked->digest));
 }
 
 struct DerivedWriter::Impl {
@@ -71,8 +76,11 @@ struct DerivedWriter::Impl {
   SealOptions options;
   std::string step;
   std::vector<Record> records{};
+  std::vector<KeptLogprobs> logprobs{};  // one a record
 
-  void add(Record record, Kind kind, std::vector<ParentLink> links) {
+  void add(Record record, Kind kind, std::vector<ParentLink> links, KeptLogprobs kept) {
+    record.logprob_tokens = kept.size();
+    logprobs.push_back(std::move(kept));
     record.kind = kind;
     record.parents = std::move(links);
     record.key = record_key(record);
@@ -86,11 +94,16 @@ struct DerivedWriter::Impl {
     SealOptions there = options;
     there.folder = folder;
     std::vector<Record> batch;
+    std::vector<KeptLogprobs> kept;
     for (const auto& rows : batches_of(records, options.records_per_shard)) {
       batch.clear();
-      for (const size_t row : rows) batch.push_back(std::move(records[row]));
+      kept.clear();
+      for (const size_t row : rows) {
+        batch.push_back(std::move(records[row]));
+        kept.push_back(std::move(logprobs[row]));
+      }
       RETORT_TRY(const auto written,
-                 write_shard(batch, ledger, codes, there, {.source = step, .batch = ""}));
+                 write_shard(batch, ledger, codes, there, {.source = step, .logprobs = kept}));
       report.records += static_cast<int64_t>(batch.size());
       report.shards.push_back(base::join(options.folder, base::base_name(written.path)));
     }
@@ -107,7 +120,7 @@ DerivedWriter::~DerivedWriter() = default;
 void DerivedWriter::keep(const Parent& parent, const std::string& split) {
   Record record = *parent.record_;
   record.split = split;
-  impl_->add(std::move(record), Kind::derived, {parent.link_});
+  impl_->add(std::move(record), Kind::derived, {parent.link_}, parent.logprobs_);
 }
 
 void DerivedWriter::add(const Parents& parents, Derived derived) {
@@ -125,7 +138,7 @@ void DerivedWriter::add(const Parents& parents, Derived derived) {
   record.answer = std::move(derived.answer);
   record.split = std::move(derived.split);
   const Kind kind = links.size() > 1 ? Kind::merged : Kind::derived;
-  impl_->add(std::move(record), kind, std::move(links));
+  impl_->add(std::move(record), kind, std::move(links), {});
 }
 
 Result<SealReport> DerivedWriter::finish() {
@@ -137,6 +150,7 @@ Result<SealReport> DerivedWriter::finish() {
   RETORT_TRY(auto report, impl_->write(writing));
   RETORT_TRY_VOID(base::publish_directory(writing, folder));
   impl_->records.clear();
+  impl_->logprobs.clear();
   return report;
 }
 

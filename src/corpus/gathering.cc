@@ -29,6 +29,8 @@ CREATE TABLE IF NOT EXISTS answers (
   finish_reason TEXT NOT NULL, prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL,
   captured_ms INTEGER NOT NULL, batch INTEGER REFERENCES batches (id));
 CREATE INDEX IF NOT EXISTS answers_by_batch ON answers (batch, job);
+CREATE TABLE IF NOT EXISTS logprobs (
+  job INTEGER PRIMARY KEY REFERENCES jobs (id), file BLOB NOT NULL, digest BLOB NOT NULL);
 )";
 
 // A crashed writer leaves a journal that only a connection that may write can roll back.

@@ -17,6 +17,7 @@
 
 #include "base/clock.h"
 #include "base/result.h"
+#include "corpus/logprobs.h"
 #include "corpus/record.h"
 
 namespace retort::corpus {
@@ -39,6 +40,7 @@ struct Answer {
   std::string preference_text{};
   uint16_t features = 0;
   int64_t cost_micros = 0;
+  std::vector<TokenLogprobs> logprobs{};  // of the answer's tokens; empty: none came
 };
 
 struct Failure {

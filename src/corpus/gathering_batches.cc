@@ -10,6 +10,8 @@
 namespace retort::corpus {
 namespace {
 
+constexpr const char* kRestore = "the database was changed by hand; put it back from a backup";
+
 std::string new_mark() {
   std::string bytes(16, '\0');
   base::secure_random(bytes.data(), bytes.size());
@@ -86,32 +88,58 @@ Result<Record> Gathering::Impl::read_record(const store::Statement& row) {
   const std::string where = fmt::format("{}: job {}", path, row.integer(2));
   if (row.blob(1) != crypto::as_bytes(crypto::sha256(text))) {
     return base::bad_input("an answer in the database is not the one that was written there", where,
-                           "the database was changed by hand; put it back from a backup");
+                           kRestore);
   }
   RETORT_TRY(const auto value, json::parse(text, where));
   RETORT_TRY(auto record, record_from_json(value, where));
   if (record.key != row.text(3)) {
     return base::bad_input("an answer in the database belongs to another question", where,
-                           "the database was changed by hand; put it back from a backup");
+                           kRestore);
   }
   return record;
 }
 
-Result<std::vector<Record>> Gathering::Impl::records_of(int64_t batch) {
-  return reading([&]() -> Result<std::vector<Record>> {
-    std::vector<Record> out;
-    RETORT_TRY(auto* row, sql("SELECT a.record, a.digest, a.job, j.key FROM answers a "
-                              "JOIN jobs j ON j.id = a.job WHERE a.batch = ?1 ORDER BY a.job"));
+Result<KeptLogprobs> Gathering::Impl::read_logprobs(const store::Statement& row,
+                                                    const Record& record) {
+  const std::string where = fmt::format("{}: job {}", path, row.integer(2));
+  const auto wrong = [&where](const char* what) {
+    return base::bad_input(fmt::format("the log-probabilities of an answer {}", what), where,
+                           kRestore);
+  };
+  const std::string bytes(row.blob(4));
+  if (bytes.empty()) {
+    if (record.logprob_tokens == 0) return KeptLogprobs();
+    return wrong("are gone from the database");
+  }
+  if (row.blob(5) != crypto::as_bytes(crypto::sha256(record.key + bytes))) {
+    return wrong("in the database are not those that were written there");
+  }
+  RETORT_TRY(auto file, LogprobFile::parse(bytes, where));
+  if (file->records() != 1 || file->tokens() != record.logprob_tokens) {
+    return wrong("in the database belong to another answer");
+  }
+  return KeptLogprobs(std::move(file), 0);
+}
+
+Result<BatchContent> Gathering::Impl::content_of(int64_t batch) {
+  return reading([&]() -> Result<BatchContent> {
+    BatchContent out;
+    RETORT_TRY(auto* row, sql("SELECT a.record, a.digest, a.job, j.key, l.file, l.digest "
+                              "FROM answers a JOIN jobs j ON j.id = a.job "
+                              "LEFT JOIN logprobs l ON l.job = a.job "
+                              "WHERE a.batch = ?1 ORDER BY a.job"));
     row->bind(1, batch);
     while (true) {
       RETORT_TRY(const bool more, row->step());
       if (!more) return out;
       auto record = read_record(*row);
-      if (!record) {
+      auto logprobs = record ? read_logprobs(*row, *record) : record.error();
+      if (!logprobs) {
         row->reset();
-        return record.error();
+        return logprobs.error();
       }
-      out.push_back(std::move(*record));
+      out.records.push_back(std::move(*record));
+      out.logprobs.push_back(std::move(*logprobs));
     }
   });
 }

@@ -15,6 +15,7 @@
 
 #include "base/files.h"
 #include "corpus/gathering.h"
+#include "corpus/logprob_file_internal.h"
 #include "store/database.h"
 
 namespace retort::corpus {
@@ -25,6 +26,21 @@ enum class JobState : int64_t { planned = 0, in_flight = 1, done = 2, failed = 3
 struct Batch {
   int64_t id = 0;
   std::string mark;
+};
+
+// An answer as it is written down.
+struct NewAnswer {
+  Answer answer;         // its log-probabilities are in:
+  std::string logprobs;  // a file of one record, "" for none
+  int64_t logprob_tokens = 0;
+  int64_t captured_ms = 0;
+  std::string salt;
+};
+
+// The answers of a batch; one of `logprobs` each.
+struct BatchContent {
+  std::vector<Record> records;
+  std::vector<KeptLogprobs> logprobs;
 };
 
 struct Gathering::Impl {
@@ -58,8 +74,8 @@ struct Gathering::Impl {
   // The rest runs on the writer's thread, or before it starts.
   Result<store::Statement*> sql(const char* text);
   Result<void> recover();
-  Result<void> answer(int64_t id, const std::string& key, const Answer& answer, int64_t captured_ms,
-                      const std::string& salt);
+  Result<void> answer(int64_t id, const std::string& key, const NewAnswer& made);
+  Result<void> write_logprobs(int64_t id, const std::string& key, const std::string& bytes);
   // Refused unless the job is in flight.
   Result<void> expect_in_flight(const Job& job);
 
@@ -69,7 +85,7 @@ struct Gathering::Impl {
   Result<std::vector<Batch>> open_batches();
   // Batches of all answers that are in none; empty when there are no such answers.
   Result<std::vector<Batch>> make_batches(int64_t most);
-  Result<std::vector<Record>> records_of(int64_t batch);
+  Result<BatchContent> content_of(int64_t batch);
   Result<void> close_batch(int64_t batch, const std::string& digest);
 
   std::string path;
@@ -112,6 +128,7 @@ struct Gathering::Impl {
   void finish(Work& work, Result<void> result);
   Result<std::vector<Batch>> list_open_batches();
   Result<Record> read_record(const store::Statement& row);
+  Result<KeptLogprobs> read_logprobs(const store::Statement& row, const Record& record);
 };
 
 }  // namespace retort::corpus

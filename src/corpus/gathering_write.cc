@@ -22,6 +22,12 @@ int64_t steady_ms() {
       .count();
 }
 
+std::string pack(const std::string& key, std::span<const TokenLogprobs> tokens) {
+  LogprobWriter writer;
+  writer.add(key, tokens);
+  return writer.finish();
+}
+
 Error not_in_flight(const Job& job) {
   return base::internal_error(fmt::format("job {} is not in flight", job.id));
 }
@@ -137,9 +143,18 @@ void Gathering::submit(const Job& job, Answer answer, Done done) {
   base::secure_random(salt.data(), salt.size());
   // Never before the gathering began, whatever the machine's clock does in between.
   const int64_t now_ms = std::max(impl.created_ms, impl.clock->wall_ms());
+  NewAnswer made{.answer = {},
+                 .logprobs = {},
+                 .logprob_tokens = std::ssize(answer.logprobs),
+                 .captured_ms = now_ms,
+                 .salt = std::move(salt)};
+  if (!answer.logprobs.empty()) made.logprobs = pack(job.request.key, answer.logprobs);
+  answer.logprobs.clear();
+  made.answer = std::move(answer);
   Impl::Work work;
-  work.apply = [&impl, id = job.id, key = job.request.key, answer = std::move(answer), now_ms,
-                salt] { return impl.answer(id, key, answer, now_ms, salt); };
+  work.apply = [&impl, id = job.id, key = job.request.key, made = std::move(made)] {
+    return impl.answer(id, key, made);
+  };
   work.done = std::move(done);
   work.urgent = false;
   work.answer = true;
@@ -170,8 +185,8 @@ Result<void> Gathering::Impl::expect_in_flight(const Job& job) {
 
 // The record is what was planned with what came back. The database's own copy of the request
 // counts, not the one that the caller holds.
-Result<void> Gathering::Impl::answer(int64_t id, const std::string& key, const Answer& answer,
-                                     int64_t captured_ms, const std::string& salt) {
+Result<void> Gathering::Impl::answer(int64_t id, const std::string& key, const NewAnswer& made) {
+  const Answer& answer = made.answer;
   RETORT_TRY(auto* row,
              sql("SELECT request, principal, key FROM jobs WHERE id = ?1 AND state = 1"));
   RETORT_TRY(const bool found, row->bind(1, id).step());
@@ -190,12 +205,13 @@ Result<void> Gathering::Impl::answer(int64_t id, const std::string& key, const A
   record.finish_reason = answer.finish_reason;
   record.usage = answer.usage;
   record.request_id = answer.request_id;
-  record.captured_ms = captured_ms;
+  record.captured_ms = made.captured_ms;
   record.preference = answer.preference;
   record.preference_text = answer.preference_text;
   record.features = answer.features;
   record.cost_micros = answer.cost_micros;
-  std::copy(salt.begin(), salt.end(), record.salt.begin());
+  record.logprob_tokens = made.logprob_tokens;
+  std::copy(made.salt.begin(), made.salt.end(), record.salt.begin());
   const std::string text = json::dump(to_json(record));
   RETORT_TRY(auto* job, sql("UPDATE jobs SET state = 2, request = '', lost = 0, "
                             "cost_micros = cost_micros + ?2, prompt_tokens = prompt_tokens + ?3, "
@@ -205,6 +221,7 @@ Result<void> Gathering::Impl::answer(int64_t id, const std::string& key, const A
                       .bind(3, answer.usage.prompt_tokens)
                       .bind(4, answer.usage.completion_tokens)
                       .run());
+  if (!made.logprobs.empty()) RETORT_TRY_VOID(write_logprobs(id, key, made.logprobs));
   RETORT_TRY(auto* put, sql("INSERT INTO answers (job, record, digest, finish_reason, "
                             "prompt_tokens, completion_tokens, captured_ms) "
                             "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"));
@@ -214,7 +231,16 @@ Result<void> Gathering::Impl::answer(int64_t id, const std::string& key, const A
       .bind(4, answer.finish_reason)
       .bind(5, answer.usage.prompt_tokens)
       .bind(6, answer.usage.completion_tokens)
-      .bind(7, captured_ms)
+      .bind(7, made.captured_ms)
+      .run();
+}
+
+Result<void> Gathering::Impl::write_logprobs(int64_t id, const std::string& key,
+                                             const std::string& bytes) {
+  RETORT_TRY(auto* put, sql("INSERT INTO logprobs (job, file, digest) VALUES (?1, ?2, ?3)"));
+  return put->bind(1, id)
+      .bind_blob(2, bytes)
+      .bind_blob(3, crypto::as_bytes(crypto::sha256(key + bytes)))
       .run();
 }
 

@@ -139,7 +139,7 @@ Result<SealReport> import_jsonl(const std::string& path, ledger::Ledger& ledger,
   for (size_t at = 0; at < records.size(); at += most) {
     const std::span<const Record> batch(records.data() + at, std::min(most, records.size() - at));
     RETORT_TRY(const auto written,
-               write_shard(batch, ledger, codes, options.seal, {.source = "import", .batch = ""}));
+               write_shard(batch, ledger, codes, options.seal, {.source = "import"}));
     report.records += static_cast<int64_t>(batch.size());
     report.shards.push_back(written.path);
   }

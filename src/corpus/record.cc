@@ -1,6 +1,7 @@
 #include "corpus/record.h"
 
 #include "base/check.h"
+#include "corpus/bytes_internal.h"
 #include "corpus/record_internal.h"
 #include "crypto/hash.h"
 
@@ -10,10 +11,6 @@ namespace {
 json::Value door_json(const Door& door) {
   return json::Value::object(
       {{"endpoint", door.endpoint}, {"plan", door.plan}, {"provider", door.provider}});
-}
-
-void put(std::string& out, uint64_t value, int bytes) {
-  for (int i = 0; i < bytes; ++i) out += static_cast<char>(value >> (8 * i) & 255);
 }
 
 std::string_view salt_of(const Record& record) {
@@ -80,6 +77,7 @@ json::Value sampling_json(const Sampling& sampling) {
                                            {"repetition_penalty", sampling.repetition_penalty},
                                            {"max_tokens", sampling.max_tokens}});
   if (sampling.seed) value.set("seed", *sampling.seed);
+  if (sampling.top_logprobs > 0) value.set("top_logprobs", sampling.top_logprobs);
   json::Array stops;
   for (const auto& stop : sampling.stop) stops.emplace_back(stop);
   if (!stops.empty()) value.set("stop", json::Value(std::move(stops)));

@@ -35,6 +35,7 @@ struct Sampling {
   int64_t max_tokens = 0;  // 0: not sent
   std::optional<int64_t> seed{};
   std::vector<std::string> stop{};
+  int64_t top_logprobs = 0;  // alternatives asked for each token; 0: not asked
   bool operator==(const Sampling&) const = default;
 };
 
@@ -102,7 +103,8 @@ struct Record {
   // Cost in millionths of the currency's unit: exact, no rounding in sums.
   int64_t cost_micros = 0;
   std::string currency = "USD";
-  std::string principal;  // who asked: an account or key id, never a key
+  std::string principal;       // who asked: an account or key id, never a key
+  int64_t logprob_tokens = 0;  // of the answer, whose log-probabilities are kept (logprobs.h)
 
   // What became of it.
   std::string split;                // "train", "held_out", ...; "" before curation

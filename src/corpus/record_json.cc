@@ -114,6 +114,8 @@ Result<Sampling> read_sampling(const json::Value& value) {
   if (value.find("seed") != nullptr) {
     RETORT_TRY(sampling.seed, value.int_at("seed"));
   }
+  RETORT_TRY(sampling.top_logprobs, value.int_at("top_logprobs", 0));
+  if (sampling.top_logprobs < 0) return wrong("sampling");
   if (const auto* stops = value.find("stop"); stops != nullptr) {
     if (!stops->is_array()) return wrong("sampling");
     for (const auto& stop : stops->as_array()) {
@@ -172,6 +174,8 @@ Result<void> read_answer(const json::Value& value, Record& record) {
   RETORT_TRY(const auto cost, value.string_at("cost", "0.00"));
   RETORT_TRY(record.cost_micros, parse_micros(cost));
   RETORT_TRY(record.principal, value.string_at("principal", ""));
+  RETORT_TRY(record.logprob_tokens, value.int_at("logprob_tokens", 0));
+  if (record.logprob_tokens < 0) return wrong("logprob_tokens");
   if (const auto* usage = value.find("usage"); usage != nullptr) {
     RETORT_TRY(record.usage.prompt_tokens, usage->int_at("prompt_tokens", 0));
     RETORT_TRY(record.usage.completion_tokens, usage->int_at("completion_tokens", 0));
@@ -273,6 +277,7 @@ json::Value to_json(const Record& record) {
         .set("cost", format_micros(record.cost_micros))
         .set("currency", record.currency)
         .set("principal", record.principal);
+    if (record.logprob_tokens > 0) meta.set("logprob_tokens", record.logprob_tokens);
   }
   add_lineage(record, meta);
   const std::string_view salt(reinterpret_cast<const char*>(record.salt.data()),

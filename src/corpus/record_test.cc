@@ -37,6 +37,8 @@ Record full() {
   record.features = kStreamed | kJsonMode;
   record.cost_micros = 1'250'001;
   record.principal = "account-1";
+  record.sampling.top_logprobs = 20;
+  record.logprob_tokens = 17;
   record.split = "train";
   for (size_t i = 0; i < record.salt.size(); ++i) record.salt[i] = static_cast<uint8_t>(i * 7);
   record.key = record_key(record);
@@ -82,6 +84,20 @@ TEST(RecordTest, KeyIsWhatWasAskedAndNotWhatCameBack) {
   Record another = own;
   another.answer = "No reason.";
   EXPECT_NE(record_key(own), record_key(another)) << "own texts are their content";
+}
+
+// What was asked before anyone asked for log-probabilities keeps its key.
+TEST(RecordTest, KeyOfARequestWithoutLogprobsIsAsItWas) {
+  Record record;
+  record.model = "m";
+  record.messages = {{dialog::Role::user, "Hi."}};
+  const std::string json =
+      R"({"door":{"endpoint":"","plan":"","provider":""},)"
+      R"("messages":[{"content":"Hi.","role":"user"}],"model":"m","sample":0,)"
+      R"("sampling":{"max_tokens":0,"repetition_penalty":1,"temperature":1,"top_k":0,"top_p":1}})";
+  EXPECT_EQ(record_key(record), crypto::sha256_hex(json));
+  record.sampling.top_logprobs = 20;
+  EXPECT_NE(record_key(record), crypto::sha256_hex(json));
 }
 
 TEST(RecordTest, RefusesWhatDoesNotFitItsKey) {

@@ -24,9 +24,24 @@ Result<void> rename_file(const std::string& from, const std::string& to) {
   return base::errno_error("rename to", to);
 }
 
+// What lies beside a shard; "" for no log-probabilities.
+struct Beside {
+  std::string columns, logprobs;
+};
+
+// "" when no record has any.
+std::string logprobs_of(std::span<const Record> records, std::span<const KeptLogprobs> logprobs) {
+  if (std::all_of(logprobs.begin(), logprobs.end(), [](auto& one) { return one.size() == 0; })) {
+    return "";
+  }
+  RETORT_CHECK(logprobs.size() == records.size(), "{} of {}", logprobs.size(), records.size());
+  LogprobWriter writer;
+  for (size_t i = 0; i < records.size(); ++i) writer.add(records[i].key, logprobs[i].read());
+  return writer.finish();
+}
+
 json::Value entry_body(std::span<const Record> records, std::span<const crypto::Digest> leaves,
-                       const LeafCodes& codes, const std::string& columns,
-                       const ShardFacts& facts) {
+                       const LeafCodes& codes, const Beside& beside, const ShardFacts& facts) {
   int64_t first_ms = records[0].captured_ms;
   int64_t last_ms = first_ms;
   for (const auto& record : records) {
@@ -38,10 +53,11 @@ json::Value entry_body(std::span<const Record> records, std::span<const crypto::
                            {"source", facts.source},
                            {"records", static_cast<int64_t>(records.size())},
                            {"root", crypto::to_hex(ledger::tree_root(leaves))},
-                           {"columns", crypto::sha256_hex(columns)},
+                           {"columns", crypto::sha256_hex(beside.columns)},
                            {"terms_sets", json::Value::array({int64_t{codes.terms_set}})},
                            {"captured_from_ms", first_ms},
                            {"captured_to_ms", last_ms}});
+  if (!beside.logprobs.empty()) body.set("logprobs", crypto::sha256_hex(beside.logprobs));
   if (!facts.batch.empty()) body.set("batch", facts.batch);
   return body;
 }
@@ -62,13 +78,16 @@ Result<WrittenShard> write_shard(std::span<const Record> records, ledger::Ledger
     RETORT_TRY_VOID(writer.write(json::dump(to_json(record)) + "\n"));
   }
   RETORT_TRY(const auto digest, writer.finish());
-  const std::string columns = columns_of(records, leaves);
+  const Beside beside{columns_of(records, leaves), logprobs_of(records, facts.logprobs)};
   const std::string path = base::join(options.folder, digest.substr(0, kNameDigits) + kShardSuffix);
-  RETORT_TRY_VOID(base::write_file_atomic(columns_path(path), columns));
+  RETORT_TRY_VOID(base::write_file_atomic(columns_path(path), beside.columns));
+  if (!beside.logprobs.empty()) {
+    RETORT_TRY_VOID(base::write_file_atomic(logprobs_path(path), beside.logprobs));
+  }
   RETORT_TRY_VOID(rename_file(unnamed, path + kPendingSuffix));
   RETORT_TRY_VOID(base::sync_directory(options.folder));
   RETORT_TRY_VOID(
-      ledger.append("shard", digest, entry_body(records, leaves, codes, columns, facts)));
+      ledger.append("shard", digest, entry_body(records, leaves, codes, beside, facts)));
   RETORT_TRY_VOID(rename_file(path + kPendingSuffix, path));
   RETORT_TRY_VOID(base::sync_directory(options.folder));
   return WrittenShard{path, digest};
@@ -91,6 +110,7 @@ Result<void> mend_folder(const std::string& folder, ledger::Ledger& ledger) {
     } else {
       RETORT_TRY_VOID(base::remove_all(path));
       RETORT_TRY_VOID(base::remove_all(columns_path(final_path)));
+      RETORT_TRY_VOID(base::remove_all(logprobs_path(final_path)));
     }
   }
   return {};
@@ -154,11 +174,14 @@ class Sealer {
         return store_.close_batch(batch.id, logged->digest);
       }
     }
-    RETORT_TRY(const auto records, store_.records_of(batch.id));
+    RETORT_TRY(const auto content, store_.content_of(batch.id));
+    const auto& records = content.records;
     if (records.empty()) return store_.close_batch(batch.id, "");
     for (const auto& record : records) RETORT_TRY_VOID(check_time(record));
-    RETORT_TRY(const auto written, write_shard(records, ledger_, codes_, options_,
-                                               {.source = "collect", .batch = batch.mark}));
+    RETORT_TRY(
+        const auto written,
+        write_shard(records, ledger_, codes_, options_,
+                    {.source = "collect", .batch = batch.mark, .logprobs = content.logprobs}));
     report_.records += static_cast<int64_t>(records.size());
     report_.shards.push_back(written.path);
     return store_.close_batch(batch.id, written.digest);

@@ -114,6 +114,26 @@ Result<std::string> read_columns(const std::string& path, const ShardEntry& entr
   return columns;
 }
 
+// Those of each record, where the shard has any.
+Result<std::vector<KeptLogprobs>> read_logprobs(const std::string& path, const ShardEntry& entry,
+                                                const std::vector<Record>& records) {
+  if (entry.logprobs.empty()) {
+    if (!base::exists(path)) return std::vector<KeptLogprobs>(records.size());
+    return base::bad_input(
+        "the shard was sealed without log-probabilities, and these lie beside it", path,
+        "take the file away");
+  }
+  if (!base::exists(path)) {
+    return base::bad_input("the shard's log-probabilities are missing", path, kRestore);
+  }
+  RETORT_TRY(auto bytes, base::read_file(path));
+  if (crypto::sha256_hex(bytes) != entry.logprobs) {
+    return changed(path, "the shard's log-probabilities were changed");
+  }
+  RETORT_TRY(const auto file, LogprobFile::parse(std::move(bytes), path));
+  return match_logprobs(file, records, path);
+}
+
 // The bytes are not those that were sealed; says which record is the first bad one.
 Error name_damage(const std::string& path, std::string_view bytes, const ShardEntry& entry,
                   const std::string& columns, CodeBook& codes) {
@@ -141,6 +161,26 @@ Result<const ShardEntry*> entry_of(const std::string& path, const std::string& d
 
 }  // namespace
 
+Result<std::vector<KeptLogprobs>> match_logprobs(const std::shared_ptr<const LogprobFile>& file,
+                                                 const std::vector<Record>& records,
+                                                 const std::string& path) {
+  std::vector<KeptLogprobs> out(records.size());
+  if (file->records() != std::ssize(records)) {
+    return base::bad_input(fmt::format("the log-probabilities are of {} records, the shard has {}",
+                                       file->records(), records.size()),
+                           path, kRestore);
+  }
+  for (size_t row = 0; row < records.size(); ++row) {
+    const auto at = static_cast<int64_t>(row);
+    if (!file->is_of(at, records[row].key) || file->tokens_of(at) != records[row].logprob_tokens) {
+      return base::bad_input(
+          fmt::format("the log-probabilities of record {} belong to another", row), path, kRestore);
+    }
+    out[row] = KeptLogprobs(file, at);
+  }
+  return out;
+}
+
 std::string shard_name(const std::string& path) {
   std::string name = base::base_name(path);
   const std::string_view suffix(kShardSuffix);
@@ -150,6 +190,10 @@ std::string shard_name(const std::string& path) {
 
 std::string columns_path(const std::string& shard_path) {
   return base::join(base::parent(shard_path), shard_name(shard_path) + kColumnsSuffix);
+}
+
+std::string logprobs_path(const std::string& shard_path) {
+  return base::join(base::parent(shard_path), shard_name(shard_path) + kLogprobsSuffix);
 }
 
 Result<Shard> Shard::open(const std::string& path) {
@@ -196,7 +240,9 @@ Result<ReadShard> read_shard(const Shard& shard, const ShardIndex& index, CodeBo
   if (crypto::to_hex(ledger::tree_root(reading.leaves_)) != entry->root) {
     return changed(path, "the shard's records do not lead to the root in the log: they changed");
   }
-  return ReadShard{*entry, std::move(reading.records_), std::move(reading.leaves_)};
+  RETORT_TRY(auto logprobs, read_logprobs(logprobs_path(path), *entry, reading.records_));
+  return ReadShard{*entry, std::move(reading.records_), std::move(reading.leaves_),
+                   std::move(logprobs)};
 }
 
 Result<void> verify(const Shard& shard, ledger::Ledger& ledger) {

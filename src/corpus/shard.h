@@ -1,8 +1,9 @@
 // Sealed shards: NAME.jsonl.zst (zstd, a record a line, record.h) and NAME.columns (36 bytes a
 // record: leaf hash 32, terms code 2, features 2), NAME being the first 16 hex digits of the
-// digest. They never change and stand in the log under the SHA-256 of their bytes. Order of truth:
-// files synced, then the leaf committed in the ledger, then the state in corpus.db; a crash in
-// between is mended by the next seal. A Shard has no way to read a text: that needs a clearance.
+// digest; where answers have log-probabilities, NAME.logprobs as well (logprobs.h). They never
+// change and stand in the log under the SHA-256 of their bytes. Order of truth: files synced, then
+// the leaf committed in the ledger, then the state in corpus.db; a crash in between is mended by
+// the next seal. A Shard has no way to read a text: that needs a clearance.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -52,8 +53,8 @@ struct SealReport {
 Result<SealReport> seal(Gathering& gathering, ledger::Ledger& ledger, const terms::TermsSet& terms,
                         const SealOptions& options);
 
-// Recomputes everything about the shard: bytes, columns, leaf of every record, entry in the log.
-// The error names the first bad record (its number and key) or the file.
+// Recomputes everything about the shard: bytes, columns, log-probabilities, leaf of every record,
+// entry in the log. The error names the first bad record (its number and key) or the file.
 Result<void> verify(const Shard& shard, ledger::Ledger& ledger);
 
 // A user's own JSONL: {"messages": [...]} ending with an assistant's turn, {"prompt",

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "corpus/logprob_file_internal.h"
 #include "corpus/record.h"
 #include "corpus/record_internal.h"
 #include "corpus/shard.h"
@@ -18,6 +19,7 @@ namespace retort::corpus {
 
 inline constexpr const char* kShardSuffix = ".jsonl.zst";
 inline constexpr const char* kColumnsSuffix = ".columns";
+inline constexpr const char* kLogprobsSuffix = ".logprobs";
 inline constexpr const char* kPendingSuffix = ".pending";  // synced, but not yet in the log
 inline constexpr size_t kNameDigits = 16;
 inline constexpr size_t kColumnBytes = 36;
@@ -60,11 +62,12 @@ std::string columns_of(std::span<const Record> records, std::span<const crypto::
 
 // What the log says of one shard.
 struct ShardEntry {
-  std::string digest;   // of the file's bytes
-  std::string columns;  // digest of NAME.columns
-  std::string root;     // of the tree over the records' leaves
-  std::string source;   // "collect", "import", "curate" ...
-  std::string batch;    // the gathering's mark, "" for others
+  std::string digest;    // of the file's bytes
+  std::string columns;   // digest of NAME.columns
+  std::string logprobs;  // digest of NAME.logprobs, "" where there is none
+  std::string root;      // of the tree over the records' leaves
+  std::string source;    // "collect", "import", "curate" ...
+  std::string batch;     // the gathering's mark, "" for others
   int64_t records = 0;
   int64_t leaf = -1;    // index in the log
   int64_t time_ms = 0;  // when it was logged
@@ -83,7 +86,8 @@ class ShardIndex {
 
 struct ShardFacts {
   std::string source;
-  std::string batch;
+  std::string batch{};
+  std::span<const KeptLogprobs> logprobs{};  // one a record, or none at all
 };
 struct WrittenShard {
   std::string path, digest;
@@ -101,7 +105,13 @@ struct ReadShard {
   ShardEntry entry;
   std::vector<Record> records;
   std::vector<crypto::Digest> leaves;
+  std::vector<KeptLogprobs> logprobs;  // one a record
 };
+// Those of each record in the shard's order; bad_input, at `path`, when they are of others.
+Result<std::vector<KeptLogprobs>> match_logprobs(const std::shared_ptr<const LogprobFile>& file,
+                                                 const std::vector<Record>& records,
+                                                 const std::string& path);
+
 // Checks everything while it reads; errors are bad_input and name the file or the first bad record.
 // Uses the compute threads of base/parallel.h.
 Result<ReadShard> read_shard(const Shard& shard, const ShardIndex& index, CodeBook& codes);
@@ -109,5 +119,6 @@ Result<ReadShard> read_shard(const Shard& shard, const ShardIndex& index, CodeBo
 // "…/0123456789abcdef.jsonl.zst" to "0123456789abcdef".
 std::string shard_name(const std::string& path);
 std::string columns_path(const std::string& shard_path);
+std::string logprobs_path(const std::string& shard_path);
 
 }  // namespace retort::corpus

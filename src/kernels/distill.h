@@ -11,11 +11,13 @@
 //   divergence)
 // Every gradient is p_v (f'(p_v) - sum_u p_u f'(p_u)) for a divergence sum_v f(p_v).
 //
-// The teacher is given densely, as logits of the same vocabulary, or sparsely, as its likeliest ids
-// and a tail. With `tail` the ids outside are one outcome more on both sides, which is unbiased;
-// without it nothing is said of them, and forward KL is the only divergence: the optimum is then
-// p = q / (kept mass), unless the weights sum to one as those of sampled ids do (RS-KD, arXiv
-// 2503.16870). A teacher's log-probability below -100 counts as -100.
+// A row of which a sparse teacher says nothing has the hard term at the weight of both: a stop
+// token that the teacher's server does not send is learnt all the same. The teacher is given
+// densely, as logits of the same vocabulary, or sparsely, as its likeliest ids and a tail. With
+// `tail` the ids outside are one outcome more on both sides, which is unbiased; without it nothing
+// is said of them, and forward KL is the only divergence: the optimum is then p = q / (kept mass),
+// unless the weights sum to one as those of sampled ids do (RS-KD, arXiv 2503.16870). A teacher's
+// log-probability below -100 counts as -100.
 #pragma once
 #include <cstdint>
 

@@ -215,15 +215,17 @@ TEST(Distill, ASparseTeachersLossesAndGradients) {
   }
 }
 
-TEST(Distill, ARowWithoutEntriesHasItsHardTermAlone) {
+TEST(Distill, ARowWithoutEntriesHasItsHardTermAtTheWeightOfBoth) {
   Given given;
-  given.soft = {.weight = 1};
+  given.hard.weight = 0.25f;
+  given.soft = {.weight = 0.75f};
   const auto logits = random_floats(given.rows * given.vocab, 5);
   tensor::SparseTargets none;
   for (int64_t row = 0; row < given.rows; ++row) none.add_row({}, {}, 1);
   const std::vector<int32_t> rows = {0, 1, 2};
   const Found found =
       run(loops(), given, logits, [&](Distill<float>& args) { args.sparse = view(none, rows); });
+  given.hard.weight = 1;
   expect_losses_and_gradients(given, logits, found, [](int64_t, const Row&) { return 0.0; });
 }
 

@@ -113,7 +113,7 @@ static void distill_dense_rows(const Distill<T>& args, Range rows) {
     const Sums sums = RETORT_BY_DIVERGENCE(args.soft.divergence, dense_terms, logits, teacher,
                                            vocab, factor, lse_p, lse_q, args.soft.mix);
     const float nll = __builtin_logf(plain.total) + plain.top - logits[base.targets[row]];
-    const Hard hard = hard_term(base, plain.lse(), nll, mean_logit(base, logits));
+    const Hard hard = hard_term(base, base.hard.weight, plain.lse(), nll, mean_logit(base, logits));
     base.nll[row] = nll;
     args.divergence[row] = sums.value;
     if (base.loss != nullptr) {
@@ -238,7 +238,8 @@ static void distill_sparse_rows(const Distill<T>& args, Range rows) {
     const float nll = __builtin_logf(total) + top - chosen;
     const Sums sums = RETORT_BY_DIVERGENCE(args.soft.divergence, sparse_terms, kept, lse,
                                            tail_total / total, args.soft.mix);
-    const Hard hard = hard_term(base, lse, nll, mean);
+    const float soft = kept.count == 0 ? args.soft.weight : 0;
+    const Hard hard = hard_term(base, base.hard.weight + soft, lse, nll, mean);
     base.nll[row] = nll;
     args.divergence[row] = sums.value;
     if (base.loss != nullptr) {

@@ -51,12 +51,13 @@ struct Hard {
   float loss, share, spread, hit;
 };
 template <class T>
-RETORT_INLINE Hard hard_term(const CrossEntropy<T>& args, float lse, float nll, float mean) {
+RETORT_INLINE Hard hard_term(const CrossEntropy<T>& args, float weight, float lse, float nll,
+                             float mean) {
   const HardTerm& h = args.hard;
   const float smooth = h.label_smoothing;
   const float all = (1 - smooth) * nll + smooth * (lse - mean) + h.z_loss * lse * lse;
-  return {h.weight * all, h.weight * (1 + 2 * h.z_loss * lse),
-          h.weight * smooth / static_cast<float>(args.vocab), h.weight * (1 - smooth)};
+  return {weight * all, weight * (1 + 2 * h.z_loss * lse),
+          weight * smooth / static_cast<float>(args.vocab), weight * (1 - smooth)};
 }
 
 template <class T>
@@ -87,7 +88,7 @@ static void cross_entropy_rows(const CrossEntropy<T>& args, Range rows) {
     const bool backward = args.dlogits != nullptr;
     const LogSum all = log_sum(logits, args.vocab, 1, backward ? logits : nullptr);
     const float nll = __builtin_logf(all.total) + all.top - chosen;
-    const Hard hard = hard_term(args, all.lse(), nll, mean);
+    const Hard hard = hard_term(args, args.hard.weight, all.lse(), nll, mean);
     const float weight = args.row_weights == nullptr ? 1 : args.row_weights[row];
     args.nll[row] = nll;
     if (args.loss != nullptr) args.loss[row] = weight * hard.loss;

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "json/value.h"
 #include "openai/error.h"
 
 namespace retort::openai {
@@ -92,6 +93,8 @@ std::string print_completion(const CompletionAnswer& answer, bool usage_follows 
 
 Result<ChatAnswer> parse_chat_answer(std::string_view body);
 Result<ChatAnswer> parse_chat_piece(std::string_view data);
+// Of one element of a chat answer's "choices"; none where the peer sent none.
+Result<std::optional<std::vector<TokenLogprob>>> parse_chat_logprobs(const json::Value& choice);
 Result<CompletionAnswer> parse_completion(std::string_view body);
 
 // How a token is spelled in the older log-probabilities: its text, or "bytes:\xe2\x80" when it ends

@@ -63,28 +63,6 @@ Result<TokenLogprob> read_token(const Value& value) {
   return token;
 }
 
-Result<std::optional<std::vector<TokenLogprob>>> read_logprobs(const Value& choice) {
-  using Tokens = std::optional<std::vector<TokenLogprob>>;
-  const Value* logprobs = present(choice, "logprobs");
-  if (logprobs == nullptr) return Tokens();
-  const Value* content = present(*logprobs, "content");
-  if (content == nullptr) return Tokens();
-  if (!content->is_array()) return wrong("logprobs");
-  std::vector<TokenLogprob> tokens;
-  for (const Value& item : content->as_array()) {
-    RETORT_TRY(TokenLogprob token, read_token(item));
-    if (const Value* top = present(item, "top_logprobs")) {
-      if (!top->is_array()) return wrong("top_logprobs");
-      for (const Value& other : top->as_array()) {
-        RETORT_TRY(TokenLogprob alternative, read_token(other));
-        token.top.push_back(std::move(alternative));
-      }
-    }
-    tokens.push_back(std::move(token));
-  }
-  return Tokens(std::move(tokens));
-}
-
 Result<std::optional<std::string>> read_text(const Value& object, std::string_view key) {
   const Value* value = present(object, key);
   if (value == nullptr) return std::optional<std::string>();
@@ -97,7 +75,7 @@ Result<ChatChoice> read_choice(const Value& value, const char* message_key) {
   ChatChoice choice;
   RETORT_TRY(choice.index, read_count(value, "index", kIndexMax));
   RETORT_TRY(choice.finish_reason, value.string_at("finish_reason", ""));
-  RETORT_TRY(choice.logprobs, read_logprobs(value));
+  RETORT_TRY(choice.logprobs, parse_chat_logprobs(value));
   const Value* message = present(value, message_key);
   if (message == nullptr || !message->is_object()) return wrong(message_key);
   RETORT_TRY(const std::string role, message->string_at("role", ""));
@@ -194,6 +172,28 @@ Result<CompletionLogprobs> read_completion_logprobs(const Value& value) {
 }
 
 }  // namespace
+
+Result<std::optional<std::vector<TokenLogprob>>> parse_chat_logprobs(const Value& choice) {
+  using Tokens = std::optional<std::vector<TokenLogprob>>;
+  const Value* logprobs = present(choice, "logprobs");
+  if (logprobs == nullptr) return Tokens();
+  const Value* content = present(*logprobs, "content");
+  if (content == nullptr) return Tokens();
+  if (!content->is_array()) return wrong("logprobs");
+  std::vector<TokenLogprob> tokens;
+  for (const Value& item : content->as_array()) {
+    RETORT_TRY(TokenLogprob token, read_token(item));
+    if (const Value* top = present(item, "top_logprobs")) {
+      if (!top->is_array()) return wrong("top_logprobs");
+      for (const Value& other : top->as_array()) {
+        RETORT_TRY(TokenLogprob alternative, read_token(other));
+        token.top.push_back(std::move(alternative));
+      }
+    }
+    tokens.push_back(std::move(token));
+  }
+  return Tokens(std::move(tokens));
+}
 
 Result<ChatAnswer> parse_chat_answer(std::string_view body) {
   return read_chat(body, "message");

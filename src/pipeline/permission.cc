@@ -21,7 +21,10 @@ Result<terms::TermsSet> terms_of(const RunOptions& options) {
 
 collect::Teacher teacher_of(const RunOptions& options) {
   collect::Teacher teacher = options.teacher;
-  if (!options.serve.empty()) teacher.base_url = "http://127.0.0.1:1/v1";
+  if (!options.serve.empty()) {
+    teacher.base_url = "http://127.0.0.1:1/v1";
+    teacher.raw_logprobs = true;
+  }
   return teacher;
 }
 
@@ -45,6 +48,7 @@ Result<corpus::Origin> teacher_origin(const RunOptions& options) {
   origin.model = options.teacher.model;
   origin.model_answered = options.teacher.model;
   origin.captured_ms = base::system_clock().wall_ms();
+  if (options.collect.top_logprobs > 0) origin.features = corpus::kLogprobs;
   RETORT_TRY_VOID(add_references(origin.terms, options.teacher.terms, terms::Object::outputs));
   RETORT_TRY_VOID(add_references(origin.terms, options.collect.prompt_terms, terms::Object::texts));
   return origin;

@@ -27,6 +27,7 @@ using terms::Evaluate;
 using terms::TrainGenerative;
 
 constexpr const char* kRemap = "remap.json";  // beside a trimmed tokenizer
+constexpr int64_t kLogprobsServed = 20;       // as a server offers them by itself
 
 void count(Summary& summary, const std::string& name, double value) {
   summary.counts.emplace_back(name, value);
@@ -46,11 +47,13 @@ Result<Child> start_teacher(const RunContext& context, collect::Teacher& teacher
   const std::string ready = base::join(folder, "port");
   base::log_info("serving {} on loopback for this run", context.options.serve);
   Child::Start start;
-  start.arguments = {own_program(), "serve", "--model", context.options.serve, "--model-id",
-                     teacher.model, "--port", "0", "--port-file", ready, "--max-batch",
-                     std::to_string(context.options.serve_batch),
-                     // A key in the environment is for the user's own door, not for this one.
-                     "--api-key", ""};
+  start.arguments = {
+      own_program(), "serve", "--model", context.options.serve, "--model-id", teacher.model,
+      "--port", "0", "--port-file", ready, "--max-batch",
+      std::to_string(context.options.serve_batch),
+      // A key in the environment is for the user's own door, not for this one.
+      "--api-key", "", "--max-logprobs",
+      std::to_string(std::max(context.options.collect.top_logprobs, kLogprobsServed))};
   start.log_path = base::join(folder, "serve.log");
   start.ready_path = ready;
   RETORT_TRY(auto child, Child::start(start));
@@ -130,8 +133,10 @@ Result<void> run_curate(RunContext& context, Summary& summary) {
   return {};
 }
 
-corpus::Selection selection(const RunContext& context, const char* split, const char* label) {
-  return {.folder = context.path("curated"), .split = split, .path_label = label};
+corpus::Selection selection(const RunContext& context, const char* split, const char* label,
+                            bool logprobs = false) {
+  return {
+      .folder = context.path("curated"), .split = split, .path_label = label, .logprobs = logprobs};
 }
 
 // The teacher's weights, where the student learns from its distributions.
@@ -254,10 +259,11 @@ void count_start(const RunContext& context, Summary& summary) {
 Result<void> run_train(RunContext& context, Summary& summary) {
   RETORT_TRY(auto permission, Permission::open(context.options, context.ledger));
   auto& clearance = *permission.clearance;
+  const bool recorded = train::reads_recorded(context.options.train);
   RETORT_TRY(const auto data,
-             clearance.clear<TrainGenerative>(selection(context, "train", "optimizer")));
+             clearance.clear<TrainGenerative>(selection(context, "train", "optimizer", recorded)));
   RETORT_TRY(const auto held_out,
-             clearance.clear<Evaluate>(selection(context, "held_out", "held-out loss")));
+             clearance.clear<Evaluate>(selection(context, "held_out", "held-out loss", recorded)));
   RETORT_TRY(const auto base_weights, clear_base_weights(context, clearance));
   RETORT_TRY(const auto teacher, clear_teacher(context, clearance));
   RETORT_TRY_VOID(permission.write(context.options.out));

@@ -126,6 +126,22 @@ BatchPlan plan_in_order(const std::vector<Example>& rows, int64_t batch_tokens) 
   return bins.take();
 }
 
+// One for each input, empty where nothing is learnt.
+void add_teacher_rows(const Example& row, tensor::SparseTargets& to) {
+  int64_t next = 0;
+  for (size_t i = 0; i + 1 < row.ids.size(); ++i) {
+    if (!row.trained[i + 1]) {
+      to.add_row({}, {}, 1);
+      continue;
+    }
+    const auto first = static_cast<size_t>(row.teacher.starts[next]);
+    const auto count = static_cast<size_t>(row.teacher.starts[next + 1]) - first;
+    to.add_row(std::span(row.teacher.ids).subspan(first, count),
+               std::span(row.teacher.logprobs).subspan(first, count), row.teacher.tails[next]);
+    ++next;
+  }
+}
+
 model::Batch make_batch(const std::vector<Example>& rows, std::span<const uint32_t> chosen) {
   model::Batch batch;
   for (const uint32_t index : chosen) {
@@ -136,6 +152,7 @@ model::Batch make_batch(const std::vector<Example>& rows, std::span<const uint32
       batch.tokens.push_back(row.ids[i]);
       batch.targets.push_back(row.trained[i + 1] ? row.ids[i + 1] : -1);
     }
+    if (row.teacher.rows() > 0) add_teacher_rows(row, batch.teacher);
   }
   batch.doc_starts.push_back(static_cast<int32_t>(batch.tokens.size()));
   return batch;

@@ -9,6 +9,7 @@
 #include "base/result.h"
 #include "dialog/message.h"
 #include "model/network.h"
+#include "tensor/sparse_targets.h"
 #include "tokenizer/chat.h"
 
 namespace retort::train {
@@ -18,6 +19,8 @@ struct Example {
   std::vector<int32_t> ids;
   std::vector<bool> trained;  // ids[i] is to be predicted from what stands before it
   uint32_t source = 0;        // the teacher's view of it, where there is one
+  // What the teacher recorded: a row for each trained id from ids[1] on; or no rows.
+  tensor::SparseTargets teacher = {};
   // Inputs that a batch holds for it: the last id is only predicted.
   int64_t inputs() const { return static_cast<int64_t>(ids.size()) - 1; }
   int64_t trained_tokens() const;

@@ -11,6 +11,7 @@
 #include "base/progress.h"
 #include "tokenizer/chat.h"
 #include "train/examples.h"
+#include "train/logprob_rows.h"
 #include "train/loop_internal.h"
 #include "train/objective.h"
 #include "train/online_teacher_internal.h"
@@ -72,6 +73,20 @@ Result<Examples> examples_of(const corpus::Cleared<ActionTag>& cleared, const Re
   return builder.take();
 }
 
+// The teacher's recorded distributions, for each example of these records.
+template <class ActionTag>
+Result<void> attach_recorded(const corpus::Cleared<ActionTag>& cleared, const Reading& reading,
+                             Examples& examples) {
+  RETORT_TRY(auto recorded, logprob_rows(cleared, examples, reading.tokenizer, reading.format));
+  for (size_t i = 0; i < examples.rows.size(); ++i) {
+    examples.rows[i].teacher = std::move(recorded.of_example[i]);
+  }
+  const LogprobCounts& counts = recorded.counts;
+  base::log_info("the teacher's log-probabilities stand at {} of {} tokens ({:.1f} %)",
+                 base::grouped(counts.aligned), base::grouped(counts.tokens), 100 * counts.share());
+  return {};
+}
+
 // What the loss counts, before anything is spent on it.
 void show_first(const Examples& examples, const tokenizer::Tokenizer& tokenizer) {
   if (examples.rows.empty() || ::isatty(STDERR_FILENO) == 0) return;
@@ -112,10 +127,16 @@ Result<Outcome> fit(const FitInput& input) {
   RETORT_TRY(const auto teacher, open_teacher(input, config.vocab));
   const Reading reading{*input.tokenizer, format, limit, teacher.get(),
                         input.student.without_system};
-  RETORT_TRY(const Examples data, examples_of(input.data, reading));
+  RETORT_TRY(Examples data, examples_of(input.data, reading));
   Examples held_out;
   if (input.held_out != nullptr) {
     RETORT_TRY(held_out, examples_of(*input.held_out, reading));
+  }
+  if (reads_recorded(input.options)) {
+    RETORT_TRY_VOID(attach_recorded(input.data, reading, data));
+    if (input.held_out != nullptr) {
+      RETORT_TRY_VOID(attach_recorded(*input.held_out, reading, held_out));
+    }
   }
   if (teacher) {
     RETORT_TRY(const model::Precision precision, parse_precision(input.options.precision));

@@ -40,6 +40,10 @@ bool asks_teacher(const TrainOptions& options) {
   return needs_teacher(options) && options.teacher == "online";
 }
 
+bool reads_recorded(const TrainOptions& options) {
+  return needs_teacher(options) && options.teacher == "recorded";
+}
+
 model::Objective objective_of(const TrainOptions& options, model::LogitSource* teacher) {
   model::Objective out;
   out.hard.label_smoothing = static_cast<float>(options.label_smoothing);

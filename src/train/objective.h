@@ -11,10 +11,11 @@
 
 namespace retort::train {
 
-// Whether the teacher's distributions are needed beside its text, and whether its weights are asked
-// for them.
+// Whether the teacher's distributions are needed beside its text; whether its weights are asked for
+// them; whether they are those recorded with its answers.
 bool needs_teacher(const TrainOptions& options);
 bool asks_teacher(const TrainOptions& options);
+bool reads_recorded(const TrainOptions& options);
 
 // Options as validated. `teacher` is asked for logits; none: batches bring the teacher's recorded
 // log-probabilities.

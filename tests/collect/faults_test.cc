@@ -241,6 +241,59 @@ TEST(Faults, ARejectedRequestFailsAloneAndIsNotAskedAgain) {
   EXPECT_EQ(rig.server.requests(), 20);
 }
 
+TEST(Faults, LogprobsComeWithEachAnswer) {
+  Rig rig;
+  rig.options.top_logprobs = 4;
+  ASSERT_TRUE(rig.ask(prompts_like("", 5)).ok());
+  ASSERT_EQ(rig.notebook.answers.size(), 5U);
+  EXPECT_EQ(rig.tally.without_logprobs, 0);
+  for (const auto& [job, answer] : rig.notebook.answers) {
+    std::string text;
+    for (const auto& token : answer.logprobs) {
+      ASSERT_EQ(token.entries.size(), 4U);
+      EXPECT_NEAR(token.tail, 1.0 / 16, 1e-6);
+      text += token.entries[static_cast<size_t>(token.chosen)].bytes;
+    }
+    EXPECT_EQ(text, answer.text);
+  }
+}
+
+// The first such answer stops the run and says why; what was answered stays.
+TEST(Faults, ATeacherWithoutLogprobsIsToldAtOnce) {
+  const std::pair<const char*, const char*> faults[] = {
+      {"[[logprobs=ignored]]", "answers without the log-probabilities that top_logprobs = 5"},
+      {"[[logprobs=positive]]", "a log-probability is above 0"},
+      {"[[logprobs=refused]]",
+       "refuses top_logprobs = 5: the teacher rejects the request (HTTP "
+       "400): \"logprobs are not supported\""}};
+  for (const auto& [directive, said] : faults) {
+    Rig rig;
+    rig.options.top_logprobs = 5;
+    rig.options.concurrency = 2;
+    const auto result = rig.ask(prompts_like(directive, 40));
+    ASSERT_FALSE(result.ok()) << directive;
+    EXPECT_EQ(result.error().code, ErrorCode::upstream);
+    EXPECT_NE(result.error().text().find(said), std::string::npos) << result.error().text();
+    EXPECT_EQ(result.error().where, "collect.top_logprobs");
+    EXPECT_LE(rig.server.requests(), 4);
+  }
+  // Not asked for, they are nobody's concern.
+  Rig rig;
+  EXPECT_TRUE(rig.ask(prompts_like("[[logprobs=ignored]]", 3)).ok());
+}
+
+TEST(Faults, OneAnswerWithoutLogprobsAmongOthersIsCounted) {
+  Rig rig;
+  rig.options.top_logprobs = 2;
+  rig.options.concurrency = 1;
+  auto prompts = prompts_like("", 3);
+  prompts.push_back("Last. [[logprobs=ignored]]");
+  prompts.push_back("Empty. [[body=empty]]");
+  ASSERT_TRUE(rig.ask(prompts).ok());
+  EXPECT_EQ(rig.notebook.answers.size(), 5U);
+  EXPECT_EQ(rig.tally.without_logprobs, 1);
+}
+
 TEST(Faults, AnswersBeyondAllMeasureAndSilenceAreBounded) {
   Rig rig;
   rig.options.attempts = 2;
@@ -329,9 +382,12 @@ TEST(Wire, SendsOnlyWhatIsNotOff) {
   options.top_k = 40;
   options.repetition_penalty = 1.15;
   options.sampling_seed = 3;
+  options.top_logprobs = 20;
   const auto body = json::parse(request_body(request_of(teacher, options, prompt, 0)));
   EXPECT_EQ(body->number_at("top_p").value_or(0), 0.9);
   EXPECT_EQ(body->int_at("top_k").value_or(0), 40);
+  EXPECT_TRUE(body->bool_at("logprobs").value_or(false));
+  EXPECT_EQ(body->int_at("top_logprobs").value_or(0), 20);
   EXPECT_EQ(body->number_at("repetition_penalty").value_or(0), 1.15);
   const auto other = json::parse(request_body(request_of(teacher, options, prompt, 1)));
   EXPECT_NE(body->int_at("seed").value_or(0), other->int_at("seed").value_or(0));

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <cmath>
 #include <cstdlib>
 #include <sstream>
 
@@ -58,6 +59,28 @@ std::string story(const std::string& prompt, int64_t words) {
   std::string out = "One day";
   for (int64_t i = 2; i < words; ++i) out += std::string(" ") + kWords[random.below(24)];
   return out + ".";
+}
+
+json::Value token_of(const std::string& text, double logprob) {
+  return json::Value::object({{"token", text}, {"logprob", logprob}, {"bytes", nullptr}});
+}
+
+// Of the answer's words, blanks in front of them.
+json::Value logprobs_of(const std::string& text, int64_t top, bool positive) {
+  json::Value content = json::Value::array();
+  for (size_t at = 0; at < text.size();) {
+    const size_t end = std::min(text.find(' ', at + 1), text.size());
+    const double first = positive ? 0.5 : std::log(0.5);
+    json::Value token = token_of(text.substr(at, end - at), first);
+    json::Value others = json::Value::array({token});
+    for (int64_t i = 1; i < top; ++i) {
+      others.push(token_of(fmt::format(" other{}", i), std::log(0.5) * static_cast<double>(i + 1)));
+    }
+    token.set("top_logprobs", others);
+    content.push(token);
+    at = end;
+  }
+  return json::Value::object({{"content", content}, {"refusal", nullptr}});
 }
 
 int64_t count_words(const std::string& text) {
@@ -210,6 +233,9 @@ class Connection {
       }
       return false;
     }
+    if (value_of(directives, "logprobs") == "refused" && request.find("logprobs") != nullptr) {
+      return reply(400, R"({"error":{"message":"logprobs are not supported"}})");
+    }
     if (directives.contains("reset")) return reset(), false;
     const std::string cut = value_of(directives, "cut");
     if (cut == "before") return false;
@@ -253,14 +279,18 @@ class Connection {
     const std::string model = value_of(directives, "model");
     json::Value message = json::Value::object({{"role", "assistant"}, {"content", text}});
     if (directives.contains("refusal")) message.set("refusal", "I cannot help with that.");
-    json::Value out = json::Value::object(
-        {{"id", "chatcmpl-fake"},
-         {"object", "chat.completion"},
-         {"model", model.empty() ? owner_.settings_.model : model},
-         {"choices", json::Value::array({json::Value::object(
-                         {{"index", 0},
-                          {"message", message},
-                          {"finish_reason", finish.empty() ? "stop" : finish}})})}});
+    json::Value choice = json::Value::object(
+        {{"index", 0}, {"message", message}, {"finish_reason", finish.empty() ? "stop" : finish}});
+    const std::string logprobs = value_of(directives, "logprobs");
+    if (request.bool_at("logprobs", false).value_or(false) && logprobs != "ignored") {
+      const int64_t top = request.int_at("top_logprobs", 0).value_or(0);
+      choice.set("logprobs", logprobs_of(text, top, logprobs == "positive"));
+    }
+    json::Value out =
+        json::Value::object({{"id", "chatcmpl-fake"},
+                             {"object", "chat.completion"},
+                             {"model", model.empty() ? owner_.settings_.model : model},
+                             {"choices", json::Value::array({choice})}});
     out.set("usage",
             json::Value::object({{"prompt_tokens", entry.prompt_tokens},
                                  {"completion_tokens", entry.answer_tokens},

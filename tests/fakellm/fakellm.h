@@ -14,9 +14,11 @@
 //   short=N         say N bytes more in Content-Length than are sent
 //   body=garbage|truncated|error|no-choices|no-usage|null-usage|empty|huge|deep
 //   finish=V        finish_reason; model=V  another model's name; refusal  a refusal
+//   logprobs=ignored|refused|positive   what a request for log-probabilities ends in
 //   usage=train-ai=n   the Content-Usage header; license=URL  a Link header with rel="license"
 //
-// Without brackets it answers properly, in words made from the prompt. It keeps a log of all it was
+// Without brackets it answers properly, in words made from the prompt; asked for log-probabilities,
+// it takes the words for tokens, each of mass 1/2 before alternatives of 1/4, 1/8 ... It keeps a log of all it was
 // asked, in memory and, for tests that kill their client, nowhere else.
 #pragma once
 #include <atomic>

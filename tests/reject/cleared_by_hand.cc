@@ -11,7 +11,8 @@ bool clear(corpus::Clearance& clearance, const corpus::Selection& selection,
            std::vector<corpus::Record> records) {
 #ifdef RETORT_FORBIDDEN
   const corpus::Cleared<terms::TrainGenerative> cleared(
-      std::make_shared<const std::vector<corpus::Record>>(records), corpus::Permit(), "digest");
+      std::make_shared<const std::vector<corpus::Record>>(records),
+      std::vector<corpus::KeptLogprobs>(), corpus::Permit(), "digest");
   return cleared.size() > 0 && clearance.curate(selection).ok();
 #else
   (void)records;

@@ -6,7 +6,7 @@ namespace retort {
 
 void write(corpus::DerivedWriter& writer, const corpus::CurateView& view) {
 #ifdef RETORT_FORBIDDEN
-  writer.keep(corpus::Parent(corpus::ParentLink(), &view[0]), "train");
+  writer.keep(corpus::Parent(corpus::ParentLink(), &view[0], corpus::KeptLogprobs()), "train");
 #else
   writer.keep(view.parent(0), "train");
 #endif
