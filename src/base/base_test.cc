@@ -3,6 +3,7 @@
 #include <atomic>
 #include <cmath>
 #include <numeric>
+#include <thread>
 
 #include "base/clock.h"
 #include "base/files.h"
@@ -119,6 +120,23 @@ TEST(ParallelTest, CoversEachIndexOnce) {
     });
     for (const auto& count : seen) ASSERT_EQ(count, 1);
   }
+}
+
+// Memory for the threads of a team may be laid out by one thread and used by the team of another.
+TEST(ParallelTest, TheNumberOfThreadsIsTheSameWhoeverAsks) {
+  const int before = thread_count();
+  for (const int wanted : {1, 3}) {
+    set_thread_count(wanted);
+    int counted = 0;
+    std::atomic<int> members = 0;
+    std::thread([&] {
+      counted = thread_count();
+      parallel_team([&](int, int) { ++members; });
+    }).join();
+    EXPECT_EQ(counted, wanted);
+    EXPECT_EQ(members, wanted);
+  }
+  set_thread_count(before);
 }
 
 TEST(OptionsTest, SetsValuesAndNamesTheNearestKnownOption) {

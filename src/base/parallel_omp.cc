@@ -1,24 +1,36 @@
 #include <omp.h>
 
 #include <algorithm>
+#include <atomic>
 
 #include "base/check.h"
 #include "base/parallel.h"
 
 namespace retort::base {
 
+namespace {
+
+// OpenMP's own setting belongs to the thread that made it; what computes may be another one.
+std::atomic<int>& setting() {
+  static std::atomic<int> threads = omp_get_max_threads();
+  return threads;
+}
+
+}  // namespace
+
 int thread_count() {
-  return omp_get_max_threads();
+  return setting().load(std::memory_order_relaxed);
 }
 
 void set_thread_count(int threads) {
   RETORT_CHECK(threads >= 1);
-  omp_set_num_threads(threads);
+  setting() = threads;
+  omp_set_num_threads(threads);  // for oneDNN, which asks OpenMP
 }
 
 void parallel_for(int64_t n, int64_t grain, FunctionRef<void(int64_t, int64_t)> body) {
   const int64_t wanted = grain > 0 ? n / grain : n;
-  const int threads = static_cast<int>(std::clamp<int64_t>(wanted, 1, omp_get_max_threads()));
+  const int threads = static_cast<int>(std::clamp<int64_t>(wanted, 1, thread_count()));
   if (n <= 0) return;
   if (threads == 1) return body(0, n);
 #pragma omp parallel num_threads(threads)
@@ -32,7 +44,7 @@ void parallel_for(int64_t n, int64_t grain, FunctionRef<void(int64_t, int64_t)> 
 }
 
 void parallel_team(FunctionRef<void(int, int)> body) {
-#pragma omp parallel
+#pragma omp parallel num_threads(thread_count())
   body(omp_get_thread_num(), omp_get_num_threads());
 }
 

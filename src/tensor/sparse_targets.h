@@ -8,8 +8,8 @@
 
 namespace retort::tensor {
 
-// Rows laid one after another; row r has entries [starts[r], starts[r + 1]), which may be none: then
-// nothing is known of it.
+// Rows laid one after another; row r has entries [starts[r], starts[r + 1]), which may be none:
+// then nothing is known of it.
 struct SparseTargets {
   std::vector<int64_t> starts = {0};
   std::vector<int32_t> ids;     // distinct within a row

