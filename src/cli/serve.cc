@@ -98,6 +98,10 @@ void declare_serve(CLI::App& app, ServeArguments& arguments) {
                  "answers that may wait beyond; further requests get 429")
       ->check(CLI::Range(int64_t{0}, int64_t{1} << 20))
       ->capture_default_str();
+  app.add_option("--max-connections", arguments.door.max_connections,
+                 "connections at once, idle ones among them; further ones get 503")
+      ->check(CLI::Range(int64_t{1}, int64_t{1} << 20))
+      ->capture_default_str();
   app.add_option("--max-logprobs", arguments.door.max_logprobs,
                  "alternatives a token that a request may ask for; trainers that learn from "
                  "distributions want 100 and more")

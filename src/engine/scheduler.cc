@@ -1,5 +1,6 @@
 #include <utility>
 
+#include "base/thread_name.h"
 #include "engine/scheduler_internal.h"
 
 namespace retort::engine {
@@ -68,6 +69,7 @@ Stats Scheduler::stats() const {
 }
 
 void Scheduler::run() {
+  base::name_thread("retort-engine");
   while (wait_for_work()) {
     drop_cancelled();
     prefill();

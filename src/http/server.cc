@@ -1,6 +1,8 @@
 #include "http/server.h"
 
 #include <fmt/core.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
 
 #include <atomic>
 #include <boost/asio/as_tuple.hpp>
@@ -22,6 +24,7 @@
 #include <unordered_set>
 
 #include "base/log.h"
+#include "base/thread_name.h"
 #include "http/head_internal.h"
 #include "http/outbox_internal.h"
 
@@ -111,6 +114,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   Refusal refusal_;
   uint64_t deadline_number_ = 0;
   bool idle_ = true;
+  bool stopped_ = false;
   bool late_ = false;
 };
 
@@ -149,8 +153,11 @@ void Connection::stop(bool at_once) {
   asio::post(socket_.get_executor(), [weak = weak_from_this(), at_once] {
     const auto self = weak.lock();
     if (!self || !(at_once || self->idle_)) return;
+    // Not closed: another thread may be sending, and the number may be another socket's by then.
+    self->stopped_ = true;
     ErrorOf ignored;
-    self->socket_.close(ignored);
+    self->socket_.shutdown(tcp::socket::shutdown_both, ignored);
+    self->socket_.cancel(ignored);
     self->news_.cancel();
   });
 }
@@ -265,7 +272,7 @@ awaitable<bool> Connection::send(std::string bytes) {
 // Says why, then reads on for a moment: closing with unread bytes would reset the connection and
 // the client would never see the answer.
 awaitable<void> Connection::refuse() {
-  Outbox outbox({.keep_alive = false}, [] {});
+  Outbox outbox({.keep_alive = false}, {[] {}});
   outbox.reply(core_.error_reply(refusal_.status, refusal_.reason));
   set_deadline(1000);
   const bool sent = co_await send(outbox.take().bytes);
@@ -306,7 +313,14 @@ awaitable<bool> Connection::answer(Head head, std::string body) {
   form.http10 = head.http10;
   form.keep_alive = head.keep_alive && !core_.stopping;
   form.max_pending_bytes = core_.options.max_pending_bytes;
-  const auto outbox = std::make_shared<Outbox>(form, [this] { wake(); });
+  const Outbox::Way way = {
+      [this] { wake(); },
+      [socket = socket_.native_handle()](std::string_view bytes) {
+        const ssize_t sent =
+            ::send(socket, bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+        return static_cast<size_t>(std::max<ssize_t>(sent, 0));  // a failure is drain()'s to meet
+      }};
+  const auto outbox = std::make_shared<Outbox>(form, way);
   // Whatever ends this coroutine, no other thread wakes the connection afterwards.
   const std::shared_ptr<void> closer(nullptr, [outbox](void*) { outbox->close(); });
   ServerRequest request{std::move(head.method), std::move(head.path), std::move(head.query),
@@ -347,7 +361,7 @@ awaitable<void> Connection::drain(std::shared_ptr<Outbox> outbox, bool& reusable
     }
     news_.expires_at(asio::steady_timer::time_point::max());
     co_await news_.async_wait(kAwait);
-    if (!socket_.is_open()) co_return;
+    if (stopped_) co_return;
   }
 }
 
@@ -368,7 +382,7 @@ awaitable<void> accept_all(Core& core, tcp::acceptor& acceptor) {
       count = core.connections.size();
     }
     if (count >= static_cast<size_t>(core.options.max_connections)) {
-      Outbox outbox({.keep_alive = false}, [] {});
+      Outbox outbox({.keep_alive = false}, {[] {}});
       outbox.reply(core.error_reply(503, "too many connections"));
       socket.non_blocking(true, ignored);
       socket.write_some(asio::buffer(outbox.take().bytes), ignored);
@@ -382,6 +396,7 @@ awaitable<void> accept_all(Core& core, tcp::acceptor& acceptor) {
 }
 
 void run_io(asio::io_context& io) {
+  base::name_thread("retort-http");
   while (true) {
     try {
       io.run();
@@ -389,6 +404,23 @@ void run_io(asio::io_context& io) {
     } catch (const std::exception& error) {
       base::log_error("an I/O thread of the server went on after: {}", error.what());
     }
+  }
+}
+
+// A connection is an open file. Raises this process's limit as far as the system allows; what is
+// still too little lowers the number of connections, so that none is accepted that cannot be served.
+void make_room_for_files(int64_t& connections) {
+  constexpr int64_t kOthers = 128;  // a model's files, logs, a listener
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  const auto wanted = static_cast<rlim_t>(connections + kOthers);
+  if (limit.rlim_cur >= wanted) return;
+  limit.rlim_cur = std::min(wanted, limit.rlim_max);
+  if (::setrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur < wanted) {
+    const auto possible = static_cast<int64_t>(limit.rlim_cur) - kOthers;
+    connections = std::clamp<int64_t>(possible, 1, connections);
+    base::log_warning("at most {} connections: the system allows {} open files (ulimit -n)",
+                   connections, limit.rlim_cur);
   }
 }
 
@@ -463,6 +495,7 @@ void Server::stop() {
 Result<std::unique_ptr<Server>> Server::start(const ServerOptions& options, Handler handler) {
   auto impl = std::make_unique<Impl>();
   impl->core.options = options;
+  make_room_for_files(impl->core.options.max_connections);
   impl->core.handler = std::move(handler);
   RETORT_TRY_VOID(impl->listen());
   Impl& parts = *impl;

@@ -1,5 +1,6 @@
 #include "http/server.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -279,6 +280,34 @@ TEST(HttpServerTest, StreamsPiecesAsTheyAreWritten) {
   EXPECT_FALSE(responder->write("late"));
   responder->reply({});
   EXPECT_FALSE(socket.closed_within(50));
+}
+
+// Pieces that the kernel takes at once and pieces that wait keep their order.
+TEST(HttpServerTest, ALongStreamArrivesWholeAndInOrder) {
+  Held held;
+  const auto server = started(held.handler(), {.max_pending_bytes = 64 << 20});
+  RawSocket socket = RawSocket::connect(server->port());
+  socket.write("GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+  const auto responder = held.wait();
+  std::string expected, got;
+  std::thread producer([&] {
+    responder->begin({});
+    for (int i = 0; i < 20'000; ++i) {
+      responder->write(std::to_string(i) + std::string(900, '.'));
+      if (i > 8000 && i % 50 == 0) pause_ms(1);  // the connection empties in between
+    }
+    responder->finish();
+  });
+  for (int i = 0; i < 20'000; ++i) {
+    const std::string piece = std::to_string(i) + std::string(900, '.');
+    expected += fmt::format("{:x}\r\n{}\r\n", piece.size(), piece);
+  }
+  expected += "0\r\n\r\n";
+  pause_ms(30);
+  got = socket.read_all();
+  producer.join();
+  got.erase(0, got.find("\r\n\r\n") + 4);
+  EXPECT_TRUE(got == expected) << got.size() << " bytes, " << expected.size() << " expected";
 }
 
 TEST(HttpServerTest, TheProducerLearnsThatTheClientLeft) {

@@ -37,6 +37,9 @@ Result<void> check(const Options& options) {
   if (options.max_batch < 1 || options.max_waiting < 0) {
     return base::usage_error("a server that works on no request answers none", "max-batch");
   }
+  if (options.max_connections < 1) {
+    return base::usage_error("a server without connections answers nobody", "max-connections");
+  }
   if (options.max_logprobs < 0 || options.max_logprobs > engine::kTopLogprobsMax) {
     return base::usage_error(
         fmt::format("a token has 0 to {} alternatives", engine::kTopLogprobsMax), "max-logprobs");

@@ -53,6 +53,7 @@ Result<std::unique_ptr<Server>> Server::start(const Options& options,
   http::ServerOptions listen;
   listen.host = options.host;
   listen.port = options.port;
+  listen.max_connections = options.max_connections;
   listen.error_reply = [&parts](int status, const std::string& reason) {
     return parts.refuse(status, reason);
   };
