@@ -279,6 +279,8 @@ Result<void> crowd(const Door& door, const Load& load, Figures& figures) {
   RETORT_TRY_VOID(same(expected, got));
   figures.put("crowd_idle_connections", static_cast<double>(door.client.idle_alive()));
   figures.put("crowd_streams_equal", static_cast<double>(got.size()));
+  figures.put("crowd_in_process_tokens_per_s", inside);
+  figures.put("crowd_http_tokens_per_s", window.speed());
   figures.put("crowd_ratio", window.speed() / inside);
   figures.put_cpu("crowd", window);
   return {};
