@@ -203,6 +203,15 @@ Outbox::Batch Outbox::take() {
   return batch;
 }
 
+bool Outbox::close_unless_over() {
+  {
+    const std::lock_guard lock(mutex_);
+    if (state_ == State::over) return true;
+  }
+  close();
+  return false;
+}
+
 void Outbox::close() {
   std::unique_lock lock(mutex_);
   closed_ = true;

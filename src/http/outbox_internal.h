@@ -44,6 +44,8 @@ class Outbox : public Responder {
   Batch take();
   // No bytes leave any more: the client has gone, or the answer is over.
   void close();
+  // close(), unless the answer is whole and only has to be sent: then true.
+  bool close_unless_over();
   // The handler dropped the request: 500, or a cut stream.
   void abandon(const Reply& reply);
 

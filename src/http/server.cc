@@ -40,6 +40,8 @@ using ErrorOf = boost::system::error_code;
 constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
 // A client may send its next requests early; more than this waits in the kernel.
 constexpr size_t kReadAheadBytes = 64 << 10;
+// What the kernel keeps for a reader that does not read; left alone it would be some megabytes each.
+constexpr int kSendBufferBytes = 256 << 10;
 
 std::chrono::milliseconds ms(int64_t count) {
   return std::chrono::milliseconds(count);
@@ -331,16 +333,14 @@ awaitable<bool> Connection::answer(Head head, std::string body) {
   co_return reusable;
 }
 
-// Ends when the client leaves; what it sends early is kept.
+// Ends when the client leaves; what it sends early is kept. A client that only ends its own side
+// counts as gone too, since the two look alike, but an answer that is ready still leaves.
 awaitable<void> Connection::watch(std::shared_ptr<Outbox> outbox) {
   while (buffer_.size() < kReadAheadBytes) {
     const bool more = co_await fill();
     if (!more) break;
   }
-  if (buffer_.size() < kReadAheadBytes) {
-    outbox->close();
-    co_return;
-  }
+  if (buffer_.size() < kReadAheadBytes && !outbox->close_unless_over()) co_return;
   asio::steady_timer never(socket_.get_executor(), asio::steady_timer::time_point::max());
   co_await never.async_wait(kAwait);
 }
@@ -376,6 +376,7 @@ awaitable<void> accept_all(Core& core, tcp::acceptor& acceptor) {
     }
     ErrorOf ignored;
     socket.set_option(tcp::no_delay(true), ignored);
+    socket.set_option(asio::socket_base::send_buffer_size(kSendBufferBytes), ignored);
     size_t count = 0;
     {
       const std::lock_guard lock(core.mutex);

@@ -333,6 +333,31 @@ TEST(HttpServerTest, TheProducerLearnsThatTheClientLeft) {
   }
 }
 
+TEST(HttpServerTest, AClientThatEndsItsSideGetsWhatIsReady) {
+  const std::string large(8 << 20, 'x');
+  const auto server = started([&](ServerRequest, std::shared_ptr<Responder> responder) {
+    responder->reply({200, {}, large});
+  });
+  RawSocket ready = RawSocket::connect(server->port());
+  ready.write("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+  ::shutdown(ready.fd(), SHUT_WR);
+  pause_ms(50);
+  EXPECT_GT(ready.read_all().size(), large.size());
+  Held held;
+  const auto waiting = started(held.handler());
+  RawSocket early = RawSocket::connect(waiting->port());
+  early.write("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+  const auto responder = held.wait();
+  std::promise<void> gone;
+  responder->on_gone([&] { gone.set_value(); });
+  ::shutdown(early.fd(), SHUT_WR);
+  EXPECT_EQ(gone.get_future().wait_for(std::chrono::seconds(2)), std::future_status::ready);
+  RawSocket half = RawSocket::connect(waiting->port());
+  half.write("GET / HT");
+  ::shutdown(half.fd(), SHUT_WR);
+  EXPECT_TRUE(half.closed_within(2000));
+}
+
 TEST(HttpServerTest, ASlowReaderIsCutOff) {
   Held held;
   const auto server = started(held.handler(), {.max_pending_bytes = 100'000});
