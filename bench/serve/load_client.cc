@@ -77,8 +77,8 @@ Result<std::string> unchunked(std::string_view bytes) {
   while (true) {
     size_t size = 0;
     const size_t line = bytes.find("\r\n");
-    const auto [end, error] = std::from_chars(
-        bytes.data(), bytes.data() + std::min(line, bytes.size()), size, 16);
+    const auto [end, error] =
+        std::from_chars(bytes.data(), bytes.data() + std::min(line, bytes.size()), size, 16);
     if (line == std::string_view::npos || error != std::errc() || end != bytes.data() + line ||
         bytes.size() < line + 4 + size) {
       return base::bad_input("the chunks are broken");

@@ -178,14 +178,14 @@ std::vector<Streamed> ask_in_process(Engine& engine, const Load& load, Window& w
 std::string body_of(const Ids& prompt, int64_t max_tokens) {
   json::Value ids = json::Value::array();
   for (const TokenId id : prompt) ids.push(int64_t{id});
-  return json::dump(json::Value::object(
-      {{"model", "model"},
-       {"prompt", std::move(ids)},
-       {"max_tokens", max_tokens},
-       {"temperature", 0},
-       {"ignore_eos", true},
-       {"stream", true},
-       {"stream_options", json::Value::object({{"include_usage", true}})}}));
+  return json::dump(
+      json::Value::object({{"model", "model"},
+                           {"prompt", std::move(ids)},
+                           {"max_tokens", max_tokens},
+                           {"temperature", 0},
+                           {"ignore_eos", true},
+                           {"stream", true},
+                           {"stream_options", json::Value::object({{"include_usage", true}})}}));
 }
 
 struct Door {
@@ -197,10 +197,9 @@ struct Door {
 Result<std::vector<Streamed>> ask_over_http(const Door& door, const Load& load, Window& window) {
   std::vector<std::string> bodies;
   for (const Ids& prompt : load.prompts) bodies.push_back(body_of(prompt, load.max_tokens));
-  RETORT_TRY(const auto answers,
-             door.client.ask(
-                 bodies, [&] { window.open(door.engine, door.threads.cpu()); },
-                 [&] { window.close(door.engine, door.threads.cpu()); }));
+  RETORT_TRY(const auto answers, door.client.ask(
+                                     bodies, [&] { window.open(door.engine, door.threads.cpu()); },
+                                     [&] { window.close(door.engine, door.threads.cpu()); }));
   std::vector<Streamed> out;
   for (const std::string& answer : answers) {
     RETORT_TRY(auto stream, read_stream(answer));
@@ -235,8 +234,8 @@ class Figures {
     put(name + "_formatter_share", window.cpu.formatter_s / window.seconds);
     put(name + "_sockets_share", window.cpu.sockets_s / window.seconds);
     put(name + "_client_share", window.cpu.client_s / window.seconds);
-    put(name + "_door_us_per_token", 1e6 * (window.cpu.formatter_s + window.cpu.sockets_s) /
-                                         static_cast<double>(window.tokens));
+    put(name + "_door_us_per_token",
+        1e6 * (window.cpu.formatter_s + window.cpu.sockets_s) / static_cast<double>(window.tokens));
     put(name + "_client_us_per_token",
         1e6 * window.cpu.client_s / static_cast<double>(window.tokens));
   }
@@ -290,8 +289,10 @@ Result<void> run(const std::string& path, int64_t streams) {
   RETORT_TRY(const auto engine, Engine::open(path, {.max_batch = 64}));
   RETORT_TRY(const auto text, base::read_file(RETORT_SOURCE_DIR "/LICENSE"));
   const Ids ids = engine->tokenizer().encode(text);
+  std::vector<serve::Model> models;
+  models.push_back({"model", std::make_unique<BorrowedEngine>(*engine)});
   RETORT_TRY(const auto server,
-             serve::Server::start({.port = 0, .max_connections = 2048}, std::make_unique<BorrowedEngine>(*engine)));
+             serve::Server::start({.port = 0, .max_connections = 2048}, std::move(models)));
   LoadClient client(server->port());
   RETORT_TRY(const Threads threads, Threads::find());
   const Door door{*engine, client, threads};

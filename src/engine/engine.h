@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "engine/turns.h"
 #include "model/weights.h"
 #include "tokenizer/chat.h"
 #include "tokenizer/tokenizer.h"
@@ -79,6 +80,8 @@ struct Options {
   std::string chat_template = {};
   bool exact =
       false;  // products in fp32 whatever the file holds; for comparing, at twice the memory
+  // What engines of one process that work at the same time must share; none: it works alone.
+  std::shared_ptr<Turns> turns = {};
 };
 
 struct Stats {

@@ -22,6 +22,7 @@ Scheduler::Scheduler(EngineWeights& weights, const tokenizer::Tokenizer& tokeniz
       vocab_(weights.config().vocab),
       spoken_(tokenizer.size()),
       batch_max_(options.max_batch),
+      turns_(options.turns),
       cache_(pages),
       pool_(weights.config(), pages, weights.numbers()),
       rope_(context_length, weights.config().head_dim, weights.config().rope_theta,
@@ -71,6 +72,7 @@ Stats Scheduler::stats() const {
 void Scheduler::run() {
   base::name_thread("retort-engine");
   while (wait_for_work()) {
+    const Turns::Turn turn(turns_.get());
     drop_cancelled();
     prefill();
     remove_ended();  // an answer may end with its first token

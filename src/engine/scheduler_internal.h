@@ -79,6 +79,7 @@ class Scheduler {
   const int64_t vocab_;
   const int64_t spoken_;  // ids that the tokenizer knows; a model may have spare rows behind them
   const int64_t batch_max_;
+  const std::shared_ptr<Turns> turns_;
   PageCache cache_;
   KvPool pool_;
   kernels::RopeTable rope_;

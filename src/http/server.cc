@@ -40,7 +40,8 @@ using ErrorOf = boost::system::error_code;
 constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
 // A client may send its next requests early; more than this waits in the kernel.
 constexpr size_t kReadAheadBytes = 64 << 10;
-// What the kernel keeps for a reader that does not read; left alone it would be some megabytes each.
+// What the kernel keeps for a reader that does not read; left alone it would be some megabytes
+// each.
 constexpr int kSendBufferBytes = 256 << 10;
 
 std::chrono::milliseconds ms(int64_t count) {
@@ -409,7 +410,8 @@ void run_io(asio::io_context& io) {
 }
 
 // A connection is an open file. Raises this process's limit as far as the system allows; what is
-// still too little lowers the number of connections, so that none is accepted that cannot be served.
+// still too little lowers the number of connections, so that none is accepted that cannot be
+// served.
 void make_room_for_files(int64_t& connections) {
   constexpr int64_t kOthers = 128;  // a model's files, logs, a listener
   rlimit limit{};
@@ -421,7 +423,7 @@ void make_room_for_files(int64_t& connections) {
     const auto possible = static_cast<int64_t>(limit.rlim_cur) - kOthers;
     connections = std::clamp<int64_t>(possible, 1, connections);
     base::log_warning("at most {} connections: the system allows {} open files (ulimit -n)",
-                   connections, limit.rlim_cur);
+                      connections, limit.rlim_cur);
   }
 }
 

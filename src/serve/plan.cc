@@ -140,7 +140,6 @@ std::optional<ApiError> add_prompt(Draft& draft, std::vector<TokenId> prompt, st
 // The parts that chat and completions share.
 Parsed<Draft> begin(const Generation& generation, const Backend& backend, const Options& options,
                     int64_t prompts) {
-  if (auto error = check_model(generation.model, options)) return *error;
   if (auto error = check_ids(generation, backend)) return *error;
   if (prompts * generation.n > options.max_answers) {
     return make_error(400,
@@ -206,14 +205,6 @@ void keep_single_token(ChoicePlan& choice) {
 
 ApiError refused_messages(const Error& error) {
   return make_error(400, error.message + "; " + error.hint, "messages");
-}
-
-std::optional<ApiError> check_model(const std::string& name, const Options& options) {
-  if (name == options.model_id) return std::nullopt;
-  return make_error(404,
-                    fmt::format("The model `{}` does not exist here; this is `{}`.",
-                                name.substr(0, 128), options.model_id),
-                    "model", "model_not_found");
 }
 
 Parsed<Plan> plan_chat(const openai::ChatRequest& request, const Backend& backend,

@@ -38,7 +38,5 @@ openai::Parsed<Plan> plan_completion(const openai::CompletionRequest& request,
 
 // 400 for messages that the chat template does not allow.
 openai::ApiError refused_messages(const Error& error);
-// 404 unless the name is the served model's.
-std::optional<openai::ApiError> check_model(const std::string& name, const Options& options);
 
 }  // namespace retort::serve

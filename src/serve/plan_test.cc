@@ -120,9 +120,6 @@ TEST(PlanTest, WhatDoesNotFitIsRefusedBeforeAnyWork) {
   EXPECT_EQ(code(completion(R"("prompt":["a","b"],"n":2)", backend, small)), "|n");
   small.max_request_tokens = 30;
   EXPECT_EQ(code(completion(R"("prompt":["a","b"])", backend, small)), "|max_tokens");
-  small.model_id = "another";
-  EXPECT_EQ(code(chat("", backend, small)), "model_not_found|model");
-  EXPECT_EQ(chat("", backend, small).error().status, 404);
   const ScriptedBackend plain({.has_chat = false});
   EXPECT_EQ(code(chat("", plain)), "unsupported_operation|messages");
 }

@@ -155,6 +155,36 @@ class ServeTest(served.ServedRun):
         with concurrent.futures.ThreadPoolExecutor(8) as pool:
             self.assertEqual(list(pool.map(ask, texts)), alone)
 
+    def test_several_models_take_turns_and_share_the_cache(self):
+        names = ("first", "second")
+        server = self.serve("--kv-memory", "64MiB",
+                            models=[f"{name}={harness.TEACHER}" for name in names])
+        self.assertIn("serving first, second on", server.said())
+        listed = server.ask("GET", "/v1/models").json()["data"]
+        self.assertEqual([model["id"] for model in listed], list(names))
+        unknown = server.chat(model="third")
+        self.assertEqual((unknown.status, unknown.json()["error"]["code"]),
+                         (404, "model_not_found"))
+        self.assertIn("`first`, `second`", unknown.json()["error"]["message"])
+        pages = [server.metric(f'retort_kv_pages{{model="{name}"}}') for name in names]
+        self.assertEqual(pages[0], pages[1])
+        self.assertLessEqual(sum(pages) * 16 * 30 * 2 * 3 * 64 * 2, 64 << 20)
+
+        def ask(job):
+            name, number = job
+            answer = server.chat(model=name, text=f"Tell me about the number {number}.",
+                                 seed=number, max_tokens=16).json()
+            self.assertEqual(answer["model"], name)
+            return answer["choices"][0]["message"]["content"]
+
+        jobs = [(name, number) for number in range(6) for name in names]
+        alone = [ask(job) for job in jobs]
+        with concurrent.futures.ThreadPoolExecutor(len(jobs)) as pool:
+            self.assertEqual(list(pool.map(ask, jobs)), alone)
+        self.assertEqual(alone[::2], alone[1::2])  # the same file twice
+        for name in names:
+            self.assertGreater(server.metric(f'retort_generated_tokens_total{{model="{name}"}}'), 9)
+
     def test_full_queue_and_stop(self):
         server = self.serve("--max-batch", "1", "--max-waiting", "0")
         with server.connect() as peer:

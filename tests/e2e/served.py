@@ -44,13 +44,13 @@ class Answer:
 class Served:
     """The server as a child process; speaks bytes to it."""
 
-    def __init__(self, folder, *arguments, env=None):
+    def __init__(self, folder, *arguments, env=None, models=(harness.TEACHER,)):
         self.port_file = folder / "port"
         self.port_file.unlink(missing_ok=True)
         self.log = open(folder / "serve.log", "w+")
         self.process = subprocess.Popen(
-            [harness.PROGRAM, "serve", "--model", str(harness.TEACHER), "--port", "0",
-             "--port-file", str(self.port_file), *arguments],
+            [harness.PROGRAM, "serve", *(word for model in models for word in ("--model", model)),
+             "--port", "0", "--port-file", str(self.port_file), *arguments],
             cwd=folder, stderr=self.log, env={**os.environ, **(env or {})})
         deadline = time.monotonic() + 60
         while not self.port_file.exists():
@@ -102,7 +102,7 @@ class Served:
 
     def metric(self, name):
         text = self.ask("GET", "/metrics").body.decode()
-        return float(re.search(rf"^{name} (\S+)$", text, re.M).group(1))
+        return float(re.search(rf"^{re.escape(name)} (\S+)$", text, re.M).group(1))
 
     def resident_mib(self):
         with open(f"/proc/{self.process.pid}/status") as status:
@@ -132,8 +132,8 @@ class ServedRun(harness.Run):
         if self.server:
             self.server.stop()
 
-    def serve(self, *arguments, env=None):
-        self.server = Served(self.folder, *arguments, env=env)
+    def serve(self, *arguments, **more):
+        self.server = Served(self.folder, *arguments, **more)
         return self.server
 
     def until(self, holds, seconds=10):
