@@ -57,8 +57,7 @@ Answer::Answer(Call call, ServedModel& model, const Plan& plan)
     choices_.emplace_back(std::ssize(choices_), plan, choice, tokenizer);
   }
   const AnswerHead head = head_of(model, plan);
-  writer_ =
-      plan.stream ? stream_writer(call_, head) : whole_writer(call_, head, plan.choices.size());
+  writer_ = plan.stream ? stream_writer(call_, head) : whole_writer(call_, head, plan);
 }
 
 void Answer::start(Call call, ServedModel& model, Plan plan) {

@@ -22,7 +22,7 @@ class Writer {
 };
 
 std::unique_ptr<Writer> stream_writer(const Call& call, AnswerHead head);
-std::unique_ptr<Writer> whole_writer(const Call& call, AnswerHead head, size_t choices);
+std::unique_ptr<Writer> whole_writer(const Call& call, AnswerHead head, const Plan& plan);
 
 class Answer : public std::enable_shared_from_this<Answer> {
  public:

@@ -144,6 +144,25 @@ TEST(PlanTest, ScoringAsksForTheWholePromptAndKeepsItsOneToken) {
             3);
 }
 
+TEST(PlanTest, CandidatesAreScoredAndCounted) {
+  const ScriptedBackend backend;
+  const auto plan = completion(R"("prompt":["a","b"],"n":2,"best_of":3,"seed":5)", backend);
+  ASSERT_TRUE(plan.ok()) << plan.error().message;
+  EXPECT_EQ(plan->choices.size(), 6u);
+  EXPECT_EQ(plan->answers_per_prompt, 3);
+  EXPECT_EQ(plan->returned_per_prompt, 2);
+  EXPECT_FALSE(plan->logprobs);
+  EXPECT_TRUE(plan->choices[0].request.logprobs);
+  const auto three = completion(R"("prompt":"a","n":3,"seed":5)", backend);
+  for (size_t i = 0; i < 3; ++i) {
+    EXPECT_EQ(plan->choices[i].request.sampling.seed, three->choices[i].request.sampling.seed);
+  }
+  EXPECT_FALSE(three->choices[0].request.logprobs);
+  Options small;
+  small.max_answers = 5;
+  EXPECT_FALSE(completion(R"("prompt":["a","b"],"best_of":3)", backend, small).ok());
+}
+
 TEST(OptionsTest, OpenAddressesNeedAKey) {
   Options options;
   EXPECT_TRUE(check(options).ok());

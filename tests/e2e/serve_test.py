@@ -65,6 +65,25 @@ class ServeTest(served.ServedRun):
         # " Paris" is likely after these words.
         self.assertGreater(answer["choices"][0]["logprobs"]["token_logprobs"][-2], -3)
 
+    def test_best_of_gives_the_likeliest_a_token(self):
+        server = self.serve()
+        body = {"model": MODEL, "prompt": "Once upon a time", "max_tokens": 12, "seed": 6}
+        made = server.ask("POST", "/v1/completions", {**body, "n": 6, "logprobs": 0}).json()
+
+        def likeliness(choice):
+            values = choice["logprobs"]["token_logprobs"]
+            return sum(values) / len(values)
+
+        expected = sorted(made["choices"], key=likeliness, reverse=True)[:2]
+        self.assertNotEqual([choice["index"] for choice in expected], [0, 1])
+        best = server.ask("POST", "/v1/completions", {**body, "n": 2, "best_of": 6}).json()
+        self.assertEqual([(choice["index"], choice["text"]) for choice in best["choices"]],
+                         [(index, choice["text"]) for index, choice in enumerate(expected)])
+        self.assertIsNone(best["choices"][0]["logprobs"])
+        self.assertEqual(best["usage"], made["usage"])  # all that was generated
+        streamed = server.ask("POST", "/v1/completions", {**body, "best_of": 2, "stream": True})
+        self.assertEqual((streamed.status, streamed.json()["error"]["param"]), (400, "best_of"))
+
     def test_refusals_name_what_is_wrong(self):
         server = self.serve()
         for more, status, code, param in (
