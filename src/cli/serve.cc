@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <memory>
+#include <set>
 
 #include "base/cancel.h"
 #include "base/clock.h"
@@ -21,8 +22,9 @@ namespace {
 constexpr int64_t kLookMs = 50;  // how soon Ctrl-C is noticed
 
 struct ServeArguments {
-  std::vector<std::string> models;  // PATH or NAME=PATH
-  std::vector<std::string> names;   // none, or one a model
+  std::vector<std::string> models;    // PATH or NAME=PATH
+  std::vector<std::string> names;     // none, or one a model
+  std::vector<std::string> adapters;  // NAME=FOLDER, of the one model
   std::string port_file;
   engine::Options engine;  // the cache is for all models together
   serve::Options door;
@@ -45,43 +47,68 @@ std::string name_of(std::string path) {
 }
 
 // A path that is there may hold an equals sign of its own.
-Result<std::vector<NamedPath>> named_paths(const ServeArguments& arguments) {
+NamedPath split_name(const std::string& given) {
+  const size_t equals = given.find('=');
+  if (equals == std::string::npos || std::filesystem::exists(given)) return {"", given};
+  return {given.substr(0, equals), given.substr(equals + 1)};
+}
+
+struct Named {
+  std::vector<NamedPath> models, adapters;
+};
+
+Result<void> check_distinct(const Named& named) {
+  std::set<std::string> names;
+  for (const auto* list : {&named.models, &named.adapters}) {
+    for (const NamedPath& one : *list) {
+      if (names.insert(one.name).second) continue;
+      return base::usage_error("two models have one name: " + one.name, one.path,
+                               "write NAME=PATH");
+    }
+  }
+  return {};
+}
+
+Result<Named> name_all(const ServeArguments& arguments) {
   if (!arguments.names.empty() && arguments.names.size() != arguments.models.size()) {
     return base::usage_error(
         fmt::format("{} names for {} models", arguments.names.size(), arguments.models.size()),
         "model-id", "give one a model, in the same order, or none");
   }
-  std::vector<NamedPath> out;
-  for (const std::string& given : arguments.models) {
-    NamedPath model{"", given};
-    const size_t equals = given.find('=');
-    if (equals != std::string::npos && !std::filesystem::exists(given)) {
-      model = {given.substr(0, equals), given.substr(equals + 1)};
-    }
-    if (!arguments.names.empty()) model.name = arguments.names[out.size()];
-    if (model.name.empty()) model.name = name_of(model.path);
-    for (const NamedPath& other : out) {
-      if (other.name != model.name) continue;
-      return base::usage_error("two models have one name: " + model.name, given,
-                               "write --model NAME=PATH");
-    }
-    out.push_back(std::move(model));
+  if (!arguments.adapters.empty() && arguments.models.size() > 1) {
+    return base::usage_error("adapters go with one model, and there are several", "adapter",
+                             "serve the model with its adapters by itself");
   }
+  Named out;
+  for (const std::string& given : arguments.models) {
+    NamedPath model = split_name(given);
+    if (!arguments.names.empty()) model.name = arguments.names[out.models.size()];
+    if (model.name.empty()) model.name = name_of(model.path);
+    out.models.push_back(std::move(model));
+  }
+  for (const std::string& given : arguments.adapters) {
+    NamedPath adapter = split_name(given);
+    if (adapter.name.empty()) adapter.name = name_of(adapter.path);
+    out.adapters.push_back(std::move(adapter));
+  }
+  RETORT_TRY_VOID(check_distinct(out));
   return out;
 }
 
 // What a person wants to know of what was opened.
 struct Opened {
   std::vector<serve::Model> models;
-  std::string names;
   int64_t memory_bytes = 0;
   int64_t context = 0;  // the shortest
 };
 
-Result<void> open_one(const ServeArguments& arguments, const NamedPath& named, Opened& opened) {
+Result<void> open_one(const ServeArguments& arguments, const NamedPath& named,
+                      const std::vector<NamedPath>& adapters, Opened& opened) {
   engine::Options options = arguments.engine;
   options.kv_cache_bytes /= static_cast<int64_t>(arguments.models.size());
-  RETORT_TRY(auto engine, engine::Engine::open(named.path, options));
+  for (const NamedPath& adapter : adapters) options.adapters.push_back(adapter.path);
+  RETORT_TRY(auto owned, engine::Engine::open(named.path, options));
+  const std::shared_ptr<engine::Engine> engine = std::move(owned);
   if (!engine->chat()) {
     // A name that a person gave is to be right; what a file holds is as it is.
     if (!arguments.engine.chat_template.empty()) return engine->chat().error();
@@ -91,18 +118,31 @@ Result<void> open_one(const ServeArguments& arguments, const NamedPath& named, O
   opened.memory_bytes += engine->stats().memory_bytes;
   opened.context = opened.models.empty() ? engine->context_length()
                                          : std::min(opened.context, engine->context_length());
-  opened.names += (opened.names.empty() ? "" : ", ") + named.name;
-  opened.models.push_back({named.name, serve::engine_backend(std::move(engine))});
+  opened.models.push_back({named.name, serve::engine_backend(engine)});
+  for (const NamedPath& adapter : adapters) {
+    const auto index = static_cast<int64_t>(&adapter - adapters.data());
+    opened.models.push_back(
+        {adapter.name, serve::engine_backend(engine, index), /*shares_engine=*/true});
+  }
   return {};
 }
 
-void say_hello(const ServeArguments& arguments, int port, const Opened& opened) {
+std::string names_of(const Named& named) {
+  std::string out;
+  for (const auto* list : {&named.models, &named.adapters}) {
+    for (const NamedPath& one : *list) out += (out.empty() ? "" : ", ") + one.name;
+  }
+  return out;
+}
+
+void say_hello(const ServeArguments& arguments, int port, const Opened& opened,
+               const std::string& names) {
   const bool is_v6 = arguments.door.host.find(':') != std::string::npos;
   std::fprintf(stderr,
                "serving %s on http://%s%s%s:%d/v1 (%s MiB of memory, context %s, %s answers at "
                "once%s%s); Ctrl-C stops\n",
-               opened.names.c_str(), is_v6 ? "[" : "", arguments.door.host.c_str(),
-               is_v6 ? "]" : "", port, base::grouped(opened.memory_bytes >> 20).c_str(),
+               names.c_str(), is_v6 ? "[" : "", arguments.door.host.c_str(), is_v6 ? "]" : "", port,
+               base::grouped(opened.memory_bytes >> 20).c_str(),
                base::grouped(opened.context).c_str(),
                base::grouped(arguments.door.max_batch).c_str(),
                arguments.models.size() > 1 ? " a model" : "",
@@ -114,15 +154,17 @@ Result<void> serve_until_stopped(ServeArguments arguments) {
   arguments.engine.turns = std::make_shared<engine::Turns>();
   // Before a model is read: a wrong address or name should not cost a minute.
   RETORT_TRY_VOID(serve::check(arguments.door));
-  RETORT_TRY(const auto named, named_paths(arguments));
+  RETORT_TRY(const auto named, name_all(arguments));
   Opened opened;
-  for (const NamedPath& model : named) RETORT_TRY_VOID(open_one(arguments, model, opened));
+  for (const NamedPath& model : named.models) {
+    RETORT_TRY_VOID(open_one(arguments, model, named.adapters, opened));
+  }
   RETORT_TRY(const auto server, serve::Server::start(arguments.door, std::move(opened.models)));
   if (!arguments.port_file.empty()) {
     RETORT_TRY_VOID(
         base::write_file_atomic(arguments.port_file, std::to_string(server->port()) + "\n"));
   }
-  say_hello(arguments, server->port(), opened);
+  say_hello(arguments, server->port(), opened, names_of(named));
   while (!base::cancelled()) base::system_clock().sleep_ms(kLookMs);
   std::fprintf(stderr, "stopping: answers under way have a few seconds\n");
   server->stop();
@@ -137,6 +179,10 @@ void declare_serve(CLI::App& app, ServeArguments& arguments) {
       ->allow_extra_args(false);
   app.add_option("--model-id", arguments.names,
                  "the name that requests give, one a model; from the path when left out")
+      ->allow_extra_args(false);
+  app.add_option("--adapter", arguments.adapters,
+                 "NAME=FOLDER: an adapter of low rank as PEFT writes it, served under that name "
+                 "beside the one model; several times for several")
       ->allow_extra_args(false);
   app.add_option("--host", arguments.door.host,
                  "address to listen on; any but loopback needs a key")

@@ -39,6 +39,7 @@ struct Line {
   const char* kind;
   const char* help;
   std::function<int64_t(const Figures&)> value;
+  bool of_engine = true;  // said once of each engine
 };
 
 const std::vector<Line>& lines() {
@@ -51,7 +52,7 @@ const std::vector<Line>& lines() {
       {"retort_generated_tokens_total", "counter", "Tokens generated.",
        [](F f) { return f.stats.generated_tokens; }},
       {"retort_answers_in_flight", "gauge", "Answers promised and not finished.",
-       [](F f) { return f.model->in_flight.load(); }},
+       [](F f) { return f.model->in_flight.load(); }, /*of_engine=*/false},
       {"retort_answers_running", "gauge", "Answers that the model works on.",
        [](F f) { return f.stats.running; }},
       {"retort_answers_waiting", "gauge", "Answers that wait for their turn.",
@@ -147,6 +148,7 @@ std::string print_metrics(const DoorMetrics& door, const Models& models) {
   for (const Line& line : lines()) {
     print_head(out, line.name, line.kind, line.help);
     for (const Figures& f : figures) {
+      if (line.of_engine && f.model->shares_engine) continue;
       const std::string label = f.label.empty() ? "" : "{" + f.label + "}";
       fmt::format_to(std::back_inserter(out), "{}{} {}\n", line.name, label, line.value(f));
     }

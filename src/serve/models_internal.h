@@ -13,9 +13,13 @@
 namespace retort::serve {
 
 struct ServedModel {
-  explicit ServedModel(Model model) : id(std::move(model.id)), backend(std::move(model.backend)) {}
+  explicit ServedModel(Model model)
+      : id(std::move(model.id)),
+        shares_engine(model.shares_engine),
+        backend(std::move(model.backend)) {}
 
   const std::string id;
+  const bool shares_engine;
   std::unique_ptr<Backend> backend;
   std::atomic<int64_t> in_flight{0};  // answers promised to clients
   Latencies latencies;

@@ -15,6 +15,8 @@ namespace retort::serve {
 struct Model {
   std::string id;  // the name that requests give
   std::unique_ptr<Backend> backend;
+  // Its backend works on the engine of another model in the list, whose figures tell of both.
+  bool shares_engine = false;
 };
 
 class Server {

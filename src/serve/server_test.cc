@@ -377,6 +377,22 @@ TEST(ServerTest, SeveralModelsAnswerUnderTheirNames) {
   }
 }
 
+TEST(ServerTest, AnEnginesFiguresAreSaidOnce) {
+  std::vector<Model> models;
+  models.push_back({"plain", std::make_unique<ScriptedBackend>()});
+  models.push_back({"tuned", std::make_unique<ScriptedBackend>(), /*shares_engine=*/true});
+  auto server = Server::start({.port = 0}, std::move(models));
+  ASSERT_TRUE(server.ok());
+  const Got metrics = ask({nullptr, std::move(*server)}, request_text("GET /metrics", ""));
+  for (const auto& [line, said] : std::vector<std::pair<const char*, bool>>{
+           {"retort_memory_bytes{model=\"plain\"}", true},
+           {"retort_memory_bytes{model=\"tuned\"}", false},
+           {"retort_answers_in_flight{model=\"tuned\"}", true},
+           {"retort_answer_seconds_count{model=\"tuned\"}", true}}) {
+    EXPECT_EQ(metrics.body.find(line) != std::string::npos, said) << line;
+  }
+}
+
 TEST(ServerTest, ModelsNeedNamesOfTheirOwn) {
   const auto start = [](std::vector<std::string> names) {
     std::vector<Model> models;

@@ -2,6 +2,8 @@
 """`retort serve`: streams, scores, errors, keys, clients that leave or dawdle."""
 
 import concurrent.futures
+import json
+import random
 import socket
 import struct
 import time
@@ -203,6 +205,56 @@ class ServeTest(served.ServedRun):
         self.assertEqual(alone[::2], alone[1::2])  # the same file twice
         for name in names:
             self.assertGreater(server.metric(f'retort_generated_tokens_total{{model="{name}"}}'), 9)
+
+    def write_adapter(self, seed, width=576):
+        """A folder as PEFT writes it: rank 4 on q_proj and down_proj of every layer."""
+        folder = self.folder / f"adapter{seed}"
+        folder.mkdir()
+        (folder / "adapter_config.json").write_text(json.dumps({
+            "peft_type": "LORA", "r": 4, "lora_alpha": 8, "bias": "none",
+            "target_modules": ["q_proj", "down_proj"]}))
+        values = random.Random(seed)
+        header, data = {}, b""
+        for layer in range(30):
+            for name, out, into in (("self_attn.q_proj", 576, width), ("mlp.down_proj", 576, 1536)):
+                for part, shape in (("lora_A", (4, into)), ("lora_B", (out, 4))):
+                    numbers = [values.uniform(-0.08, 0.08) for _ in range(shape[0] * shape[1])]
+                    piece = struct.pack(f"<{len(numbers)}f", *numbers)
+                    header[f"base_model.model.model.layers.{layer}.{name}.{part}.weight"] = {
+                        "dtype": "F32", "shape": shape,
+                        "data_offsets": [len(data), len(data) + len(piece)]}
+                    data += piece
+        head = json.dumps(header).encode()
+        (folder / "adapter_model.safetensors").write_bytes(
+            struct.pack("<Q", len(head)) + head + data)
+        return folder
+
+    def test_adapters_are_models_over_the_same_weights(self):
+        server = self.serve("--adapter", f"tuned={self.write_adapter(1)}",
+                            "--adapter", str(self.write_adapter(2)))
+        names = [model["id"] for model in server.ask("GET", "/v1/models").json()["data"]]
+        self.assertEqual(names, [MODEL, "tuned", "adapter2"])
+
+        def ask(job):
+            name, number = job
+            answer = server.chat(model=name, text=f"Tell me about the number {number}.",
+                                 temperature=0, max_tokens=16).json()
+            self.assertEqual(answer["model"], name)
+            return answer["choices"][0]["message"]["content"]
+
+        jobs = [(name, number) for number in range(4) for name in names]
+        alone = [ask(job) for job in jobs]
+        self.assertEqual(len({tuple(alone[i::3]) for i in range(3)}), 3)
+        with concurrent.futures.ThreadPoolExecutor(len(jobs)) as pool:
+            self.assertEqual(list(pool.map(ask, jobs)), alone)
+        metrics = server.ask("GET", "/metrics").body.decode()
+        self.assertEqual(metrics.count("\nretort_generated_tokens_total{"), 1)
+        self.assertEqual(server.metric('retort_answers_in_flight{model="tuned"}'), 0)
+        for folder in (self.write_adapter(3, width=64), self.folder / "none"):
+            refused = self.retort("serve", "--model", harness.TEACHER, "--port", "0",
+                                  "--adapter", f"x={folder}", code=None)
+            self.assertEqual(refused.returncode, 4)
+            self.assertIn(str(folder), refused.stderr)
 
     def test_full_queue_and_stop(self):
         server = self.serve("--max-batch", "1", "--max-waiting", "0")
