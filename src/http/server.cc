@@ -1,7 +1,6 @@
 #include "http/server.h"
 
 #include <fmt/core.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include <atomic>
@@ -25,6 +24,7 @@
 
 #include "base/log.h"
 #include "base/thread_name.h"
+#include "http/file_limit_internal.h"
 #include "http/head_internal.h"
 #include "http/outbox_internal.h"
 
@@ -409,24 +409,6 @@ void run_io(asio::io_context& io) {
   }
 }
 
-// A connection is an open file. Raises this process's limit as far as the system allows; what is
-// still too little lowers the number of connections, so that none is accepted that cannot be
-// served.
-void make_room_for_files(int64_t& connections) {
-  constexpr int64_t kOthers = 128;  // a model's files, logs, a listener
-  rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-  const auto wanted = static_cast<rlim_t>(connections + kOthers);
-  if (limit.rlim_cur >= wanted) return;
-  limit.rlim_cur = std::min(wanted, limit.rlim_max);
-  if (::setrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur < wanted) {
-    const auto possible = static_cast<int64_t>(limit.rlim_cur) - kOthers;
-    connections = std::clamp<int64_t>(possible, 1, connections);
-    base::log_warning("at most {} connections: the system allows {} open files (ulimit -n)",
-                      connections, limit.rlim_cur);
-  }
-}
-
 Error listen_error(const ServerOptions& options, const ErrorOf& error) {
   return {ErrorCode::usage, "cannot listen: " + error.message(),
           fmt::format("{}:{}", options.host, options.port), "choose another address or port"};
@@ -498,7 +480,7 @@ void Server::stop() {
 Result<std::unique_ptr<Server>> Server::start(const ServerOptions& options, Handler handler) {
   auto impl = std::make_unique<Impl>();
   impl->core.options = options;
-  make_room_for_files(impl->core.options.max_connections);
+  impl->core.options.max_connections = connections_with_files(options.max_connections);
   impl->core.handler = std::move(handler);
   RETORT_TRY_VOID(impl->listen());
   Impl& parts = *impl;

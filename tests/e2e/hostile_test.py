@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """`retort serve` and clients that mean harm or are slow: what they send is refused before it costs
-memory or time, what they do not read is bounded, and their neighbours' answers stay what they are."""
+memory or time, what they do not read is bounded, and their neighbours' answers are untouched."""
 
 import concurrent.futures
 import socket
