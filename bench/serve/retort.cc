@@ -227,6 +227,7 @@ class Figures {
  public:
   void put(const std::string& name, double value) {
     fmt::print("{:<44} {:.4g}\n", name, value);
+    std::fflush(stdout);
     out_.set(name, value);
   }
   // Of one core's time while the streams ran.
@@ -298,9 +299,9 @@ Result<void> run(const std::string& path, int64_t streams) {
   const Door door{*engine, client, threads};
   Figures figures;
   if (streams > 0) return compare(door, load_of(ids, streams, 192, 5), figures);
-  RETORT_TRY_VOID(compare(door, load_of(ids, 1, 384, 11), figures));
-  RETORT_TRY_VOID(compare(door, load_of(ids, 32, 128, 5), figures));
-  RETORT_TRY_VOID(crowd(door, load_of(ids, 64, 128, 1), figures));
+  RETORT_TRY_VOID(compare(door, load_of(ids, 1, 256, 11), figures));
+  RETORT_TRY_VOID(compare(door, load_of(ids, 32, 96, 5), figures));
+  RETORT_TRY_VOID(crowd(door, load_of(ids, 64, 96, 1), figures));
   fmt::print("{}\n", json::dump(figures.all()));
   return {};
 }
