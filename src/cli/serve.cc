@@ -1,7 +1,12 @@
 #include <CLI/CLI.hpp>
 
+#include <fmt/core.h>
+
+#include <algorithm>
 #include <cstdio>
+#include <filesystem>
 #include <memory>
+#include <set>
 
 #include "base/cancel.h"
 #include "base/clock.h"
@@ -17,10 +22,17 @@ namespace {
 constexpr int64_t kLookMs = 50;  // how soon Ctrl-C is noticed
 
 struct ServeArguments {
-  std::string model;
+  std::vector<std::string> models;    // PATH or NAME=PATH
+  std::vector<std::string> names;     // none, or one a model
+  std::vector<std::string> adapters;  // NAME=FOLDER, of the one model
   std::string port_file;
-  engine::Options engine;
+  engine::Options engine;  // the cache is for all models together
   serve::Options door;
+};
+
+struct NamedPath {
+  std::string name;
+  std::string path;
 };
 
 // "models/SmolLM2.Q4_1.gguf" is served as "SmolLM2.Q4_1", a folder under its own name.
@@ -34,39 +46,125 @@ std::string name_of(std::string path) {
   return name;
 }
 
-void say_hello(const ServeArguments& arguments, int port, const engine::Stats& stats,
-               int64_t context) {
+// A path that is there may hold an equals sign of its own.
+NamedPath split_name(const std::string& given) {
+  const size_t equals = given.find('=');
+  if (equals == std::string::npos || std::filesystem::exists(given)) return {"", given};
+  return {given.substr(0, equals), given.substr(equals + 1)};
+}
+
+struct Named {
+  std::vector<NamedPath> models, adapters;
+};
+
+Result<void> check_distinct(const Named& named) {
+  std::set<std::string> names;
+  for (const auto* list : {&named.models, &named.adapters}) {
+    for (const NamedPath& one : *list) {
+      if (names.insert(one.name).second) continue;
+      return base::usage_error("two models have one name: " + one.name, one.path,
+                               "write NAME=PATH");
+    }
+  }
+  return {};
+}
+
+Result<Named> name_all(const ServeArguments& arguments) {
+  if (!arguments.names.empty() && arguments.names.size() != arguments.models.size()) {
+    return base::usage_error(
+        fmt::format("{} names for {} models", arguments.names.size(), arguments.models.size()),
+        "model-id", "give one a model, in the same order, or none");
+  }
+  if (!arguments.adapters.empty() && arguments.models.size() > 1) {
+    return base::usage_error("adapters go with one model, and there are several", "adapter",
+                             "serve the model with its adapters by itself");
+  }
+  Named out;
+  for (const std::string& given : arguments.models) {
+    NamedPath model = split_name(given);
+    if (!arguments.names.empty()) model.name = arguments.names[out.models.size()];
+    if (model.name.empty()) model.name = name_of(model.path);
+    out.models.push_back(std::move(model));
+  }
+  for (const std::string& given : arguments.adapters) {
+    NamedPath adapter = split_name(given);
+    if (adapter.name.empty()) adapter.name = name_of(adapter.path);
+    out.adapters.push_back(std::move(adapter));
+  }
+  RETORT_TRY_VOID(check_distinct(out));
+  return out;
+}
+
+// What a person wants to know of what was opened.
+struct Opened {
+  std::vector<serve::Model> models;
+  int64_t memory_bytes = 0;
+  int64_t context = 0;  // the shortest
+};
+
+Result<void> open_one(const ServeArguments& arguments, const NamedPath& named,
+                      const std::vector<NamedPath>& adapters, Opened& opened) {
+  engine::Options options = arguments.engine;
+  options.kv_cache_bytes /= static_cast<int64_t>(arguments.models.size());
+  for (const NamedPath& adapter : adapters) options.adapters.push_back(adapter.path);
+  RETORT_TRY(auto owned, engine::Engine::open(named.path, options));
+  const std::shared_ptr<engine::Engine> engine = std::move(owned);
+  if (!engine->chat()) {
+    // A name that a person gave is to be right; what a file holds is as it is.
+    if (!arguments.engine.chat_template.empty()) return engine->chat().error();
+    std::fprintf(stderr, "retort: no chat with %s, completions alone: %s\n", named.name.c_str(),
+                 engine->chat().error().message.c_str());
+  }
+  opened.memory_bytes += engine->stats().memory_bytes;
+  opened.context = opened.models.empty() ? engine->context_length()
+                                         : std::min(opened.context, engine->context_length());
+  opened.models.push_back({named.name, serve::engine_backend(engine)});
+  for (const NamedPath& adapter : adapters) {
+    const auto index = static_cast<int64_t>(&adapter - adapters.data());
+    opened.models.push_back(
+        {adapter.name, serve::engine_backend(engine, index), /*shares_engine=*/true});
+  }
+  return {};
+}
+
+std::string names_of(const Named& named) {
+  std::string out;
+  for (const auto* list : {&named.models, &named.adapters}) {
+    for (const NamedPath& one : *list) out += (out.empty() ? "" : ", ") + one.name;
+  }
+  return out;
+}
+
+void say_hello(const ServeArguments& arguments, int port, const Opened& opened,
+               const std::string& names) {
   const bool is_v6 = arguments.door.host.find(':') != std::string::npos;
   std::fprintf(stderr,
                "serving %s on http://%s%s%s:%d/v1 (%s MiB of memory, context %s, %s answers at "
-               "once%s); Ctrl-C stops\n",
-               arguments.door.model_id.c_str(), is_v6 ? "[" : "", arguments.door.host.c_str(),
-               is_v6 ? "]" : "", port, base::grouped(stats.memory_bytes >> 20).c_str(),
-               base::grouped(context).c_str(), base::grouped(arguments.door.max_batch).c_str(),
+               "once%s%s); Ctrl-C stops\n",
+               names.c_str(), is_v6 ? "[" : "", arguments.door.host.c_str(), is_v6 ? "]" : "", port,
+               base::grouped(opened.memory_bytes >> 20).c_str(),
+               base::grouped(opened.context).c_str(),
+               base::grouped(arguments.door.max_batch).c_str(),
+               arguments.models.size() > 1 ? " a model" : "",
                arguments.door.api_key.empty() ? "" : ", with a key");
 }
 
 Result<void> serve_until_stopped(ServeArguments arguments) {
-  if (arguments.door.model_id.empty()) arguments.door.model_id = name_of(arguments.model);
   arguments.door.max_batch = arguments.engine.max_batch;
-  // Before the model is read: a wrong address should not cost a minute.
+  arguments.engine.turns = std::make_shared<engine::Turns>();
+  // Before a model is read: a wrong address or name should not cost a minute.
   RETORT_TRY_VOID(serve::check(arguments.door));
-  RETORT_TRY(auto engine, engine::Engine::open(arguments.model, arguments.engine));
-  const engine::Stats stats = engine->stats();
-  const int64_t context = engine->context_length();
-  if (!engine->chat()) {
-    // A name that a person gave is to be right; what a file holds is as it is.
-    if (!arguments.engine.chat_template.empty()) return engine->chat().error();
-    std::fprintf(stderr, "retort: no chat with this model, completions alone: %s\n",
-                 engine->chat().error().message.c_str());
+  RETORT_TRY(const auto named, name_all(arguments));
+  Opened opened;
+  for (const NamedPath& model : named.models) {
+    RETORT_TRY_VOID(open_one(arguments, model, named.adapters, opened));
   }
-  RETORT_TRY(const auto server,
-             serve::Server::start(arguments.door, serve::engine_backend(std::move(engine))));
+  RETORT_TRY(const auto server, serve::Server::start(arguments.door, std::move(opened.models)));
   if (!arguments.port_file.empty()) {
     RETORT_TRY_VOID(
         base::write_file_atomic(arguments.port_file, std::to_string(server->port()) + "\n"));
   }
-  say_hello(arguments, server->port(), stats, context);
+  say_hello(arguments, server->port(), opened, names_of(named));
   while (!base::cancelled()) base::system_clock().sleep_ms(kLookMs);
   std::fprintf(stderr, "stopping: answers under way have a few seconds\n");
   server->stop();
@@ -75,9 +173,17 @@ Result<void> serve_until_stopped(ServeArguments arguments) {
 }
 
 void declare_serve(CLI::App& app, ServeArguments& arguments) {
-  app.add_option("--model", arguments.model, "a GGUF file or a Hugging Face folder")->required();
-  app.add_option("--model-id", arguments.door.model_id,
-                 "the name that requests give; from the path when left out");
+  app.add_option("--model", arguments.models,
+                 "a GGUF file or a Hugging Face folder, or NAME=PATH; several times for several")
+      ->required()
+      ->allow_extra_args(false);
+  app.add_option("--model-id", arguments.names,
+                 "the name that requests give, one a model; from the path when left out")
+      ->allow_extra_args(false);
+  app.add_option("--adapter", arguments.adapters,
+                 "NAME=FOLDER: an adapter of low rank as PEFT writes it, served under that name "
+                 "beside the one model; several times for several")
+      ->allow_extra_args(false);
   app.add_option("--host", arguments.door.host,
                  "address to listen on; any but loopback needs a key")
       ->capture_default_str();
@@ -89,14 +195,18 @@ void declare_serve(CLI::App& app, ServeArguments& arguments) {
                  "machine do not see it; \"\" asks for none")
       ->envname("RETORT_API_KEY");
   app.add_option("--chat-template", arguments.engine.chat_template,
-                 "how conversations are written, in place of what the model's file says: " +
+                 "how conversations are written, in place of what the models' files say: " +
                      tokenizer::chat_template_names());
-  app.add_option("--max-batch", arguments.engine.max_batch, "answers worked on at once")
+  app.add_option("--max-batch", arguments.engine.max_batch, "answers that a model works on at once")
       ->check(CLI::Range(int64_t{1}, int64_t{4096}))
       ->capture_default_str();
   app.add_option("--max-waiting", arguments.door.max_waiting,
-                 "answers that may wait beyond; further requests get 429")
+                 "answers that may wait beyond, of a model; further requests get 429")
       ->check(CLI::Range(int64_t{0}, int64_t{1} << 20))
+      ->capture_default_str();
+  app.add_option("--max-connections", arguments.door.max_connections,
+                 "connections at once, idle ones among them; further ones get 503")
+      ->check(CLI::Range(int64_t{1}, int64_t{1} << 20))
       ->capture_default_str();
   app.add_option("--max-logprobs", arguments.door.max_logprobs,
                  "alternatives a token that a request may ask for; trainers that learn from "
@@ -108,7 +218,8 @@ void declare_serve(CLI::App& app, ServeArguments& arguments) {
       ->check(CLI::Range(int64_t{0}, int64_t{1} << 24))
       ->capture_default_str();
   app.add_option("--kv-memory", arguments.engine.kv_cache_bytes,
-                 "bytes for the attention cache, never passed; also 512MiB, 2GiB")
+                 "bytes for the attention caches of all models together, in equal parts; never "
+                 "passed; also 512MiB, 2GiB")
       ->transform(CLI::AsSizeValue(/*kb_is_1000=*/false))
       ->capture_default_str();
   app.add_flag("--exact", arguments.engine.exact, "all products in fp32: slower, to compare with");
@@ -122,12 +233,12 @@ void declare_serve(CLI::App& app, ServeArguments& arguments) {
 
 Command serve_command() {
   auto arguments = std::make_shared<ServeArguments>();
-  arguments->door.model_id.clear();
   Command command;
   command.name = "serve";
   command.summary = "answer OpenAI's API with a model: chat, completions, models, metrics";
   command.examples =
       "  retort serve --model runs/quickstart/student\n"
+      "  retort serve --model teacher=models/teacher.gguf --model runs/quickstart/student\n"
       "  RETORT_API_KEY=... retort serve --model model.gguf --host 0.0.0.0 --port 8000\n"
       "  curl http://127.0.0.1:8080/v1/chat/completions -H 'Content-Type: application/json' \\\n"
       "    -d '{\"model\": \"student\", \"messages\": [{\"role\": \"user\", \"content\": "

@@ -9,6 +9,7 @@ namespace {
 
 using kernels::PackedMatrix;
 using kernels::Rows;
+using model::Projection;
 
 bool reads_codes(const PackedGroup& group) {
   return std::any_of(group.begin(), group.end(),
@@ -56,12 +57,13 @@ struct DecodeStep::Team {
 };
 
 DecodeStep::DecodeStep(const EngineWeights& weights, KvPool& pool, const kernels::RopeTable& rope,
-                       int64_t rows_max)
+                       int64_t rows_max, int64_t rank_max)
     : weights_(weights),
       config_(weights.config()),
       pool_(pool),
       rope_(rope),
       rows_max_(rows_max),
+      rank_max_(rank_max),
       residual_(rows_max * config_.width),
       normed_(rows_max * config_.width),
       qkv_(rows_max * config_.qkv_width()),
@@ -74,7 +76,7 @@ DecodeStep::DecodeStep(const EngineWeights& weights, KvPool& pool, const kernels
   scales_ = tensor::Buffer<float>(rows_max * (widest / kernels::kCodeBlock + 1));
   sums_ = tensor::Buffer<float>(scales_.size());
   half_sums_ = tensor::Buffer<float>(weights.half_sums() ? 2 * scales_.size() : 0);
-  scratch_stride_ = kernels::paged_attention_scratch(rope.positions());
+  scratch_stride_ = std::max(kernels::paged_attention_scratch(rope.positions()), rank_max);
   scratch_ = tensor::Buffer<float>(scratch_stride_ * base::thread_count());
 }
 
@@ -89,6 +91,8 @@ void DecodeStep::run(std::span<const DecodeRow> rows) {
   count_ = static_cast<int64_t>(rows.size());
   RETORT_CHECK(count_ <= rows_max_, "{} rows", count_);
   rows_ = rows;
+  adapted_ = std::count_if(rows.begin(), rows.end(),
+                           [](const DecodeRow& row) { return row.adapter != nullptr; });
   base::TeamBarrier barrier(base::thread_count());
   base::parallel_team([&](int thread, int threads) {
     RETORT_CHECK_EQ(threads, base::thread_count());
@@ -142,6 +146,11 @@ void DecodeStep::run_layer(Team& team, int64_t index) {
   team.wait();
   team.product(layer.qkv, input(width, normed_.data()), qkv_.data(), qkv_width, false);
   team.wait();
+  float* const keys = qkv_.data() + config_.q_width();
+  add_adapters(team, index,
+               {{Projection::q, normed_.data(), width, qkv_.data(), qkv_width},
+                {Projection::k, normed_.data(), width, keys, qkv_width},
+                {Projection::v, normed_.data(), width, keys + config_.kv_width(), qkv_width}});
   attend(team, index);
   team.wait();
   const Rows attended = input(config_.q_width(), attended_.data());
@@ -154,12 +163,17 @@ void DecodeStep::run_layer(Team& team, int64_t index) {
   }
   team.product(layer.out, attended, residual_.data(), width, true);
   team.wait();
+  add_adapters(team, index,
+               {{Projection::o, attended_.data(), config_.q_width(), residual_.data(), width}});
   normalise(layer.norm_mid, reads_codes(layer.gate) || reads_codes(layer.up));
   team.wait();
   const Rows mid = input(width, normed_.data());
   team.product(layer.gate, mid, gate_.data(), config_.ffn, false);
   team.product(layer.up, mid, act_.data(), config_.ffn, false);
   team.wait();
+  add_adapters(team, index,
+               {{Projection::gate, normed_.data(), width, gate_.data(), config_.ffn},
+                {Projection::up, normed_.data(), width, act_.data(), config_.ffn}});
   const Rows act = input(config_.ffn, act_.data());
   const Share mine = team.share_of(count_);
   for (int64_t r = mine.begin; r < mine.end; ++r) {
@@ -169,6 +183,30 @@ void DecodeStep::run_layer(Team& team, int64_t index) {
   }
   team.wait();
   team.product(layer.down, act, residual_.data(), width, true);
+  team.wait();
+  add_adapters(team, index,
+               {{Projection::down, act_.data(), config_.ffn, residual_.data(), width}});
+}
+
+// Rows are shared out where every thread gets one, else the outputs of each.
+void DecodeStep::add_adapters(Team& team, int64_t layer,
+                              std::initializer_list<Adapted> projections) {
+  if (adapted_ == 0) return;
+  const bool by_row = adapted_ >= team.threads;
+  int64_t number = 0;
+  for (int64_t r = 0; r < count_; ++r) {
+    const EngineAdapter* adapter = rows_[static_cast<size_t>(r)].adapter;
+    if (adapter == nullptr) continue;
+    if (by_row && number++ % team.threads != team.thread) continue;
+    for (const Adapted& one : projections) {
+      const auto* target = adapter->at(layer, one.projection);
+      if (target == nullptr) continue;
+      const int64_t tiles = target->b.tiles();
+      const Share mine = by_row ? Share{0, tiles} : team.share_of(tiles);
+      add_low_rank(*target, {1, one.x + r * one.in, one.y + r * one.ld_y, one.ld_y, team.scratch},
+                   mine.begin, mine.end);
+    }
+  }
   team.wait();
 }
 

@@ -5,6 +5,7 @@
 #include <span>
 
 #include "base/parallel.h"
+#include "engine/adapters_internal.h"
 #include "engine/kv_pool_internal.h"
 #include "engine/weights_internal.h"
 #include "kernels/decode.h"
@@ -16,12 +17,13 @@ struct DecodeRow {
   tokenizer::TokenId token = 0;
   int64_t position = 0;           // of the token
   const PageId* pages = nullptr;  // cover `position`
+  const EngineAdapter* adapter = nullptr;
 };
 
 class DecodeStep {
  public:
   DecodeStep(const EngineWeights& weights, KvPool& pool, const kernels::RopeTable& rope,
-             int64_t rows_max);
+             int64_t rows_max, int64_t rank_max);
 
   // Logits [rows, V] stand in logits() until the next call.
   void run(std::span<const DecodeRow> rows);
@@ -36,6 +38,16 @@ class DecodeStep {
   struct Team;  // one thread's view of a running step
   void run_layer(Team& team, int64_t index);
   void attend(Team& team, int64_t layer);
+  // What the rows' adapters add to a projection's output; nothing without an adapter. All that the
+  // projection's product and its input need is done, and everything is done when it returns.
+  struct Adapted {
+    model::Projection projection;
+    float* x;
+    int64_t in;
+    float* y;
+    int64_t ld_y;
+  };
+  void add_adapters(Team& team, int64_t layer, std::initializer_list<Adapted> projections);
   void run_head(Team& team);
   // What a product reads, with room for its codes.
   kernels::Rows input(int64_t columns, float* values);
@@ -47,6 +59,8 @@ class DecodeStep {
   int64_t rows_max_;
   std::span<const DecodeRow> rows_;
   int64_t count_ = 0;
+  int64_t adapted_ = 0;  // rows with an adapter
+  int64_t rank_max_;
 
   tensor::Buffer<float> residual_;    // [rows, C]
   tensor::Buffer<float> normed_;      // [rows, C]
@@ -56,7 +70,7 @@ class DecodeStep {
   tensor::Buffer<float> logits_;      // [rows, V]
   tensor::Buffer<int8_t> codes_;      // of the widest input
   tensor::Buffer<float> scales_, sums_, half_sums_;
-  tensor::Buffer<float> scratch_;  // of attention, a piece a thread
+  tensor::Buffer<float> scratch_;  // of attention and adapters, a piece a thread
   int64_t scratch_stride_ = 0;
 };
 

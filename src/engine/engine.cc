@@ -43,6 +43,7 @@ struct Engine::Impl {
                                            config.max_positions, context_length),
                                "context_length");
     }
+    RETORT_TRY(adapters, load_adapters(options.adapters, config));
     const int64_t per_row =
         (context_length + kernels::kPagePositions - 1) / kernels::kPagePositions;
     const int64_t page_bytes = KvPool::page_bytes(config, weights.numbers());
@@ -54,14 +55,20 @@ struct Engine::Impl {
                                "kv_cache_bytes", "give it more memory");
     }
     context_length = std::min(context_length, pages * kernels::kPagePositions);
-    scheduler = std::make_unique<Scheduler>(weights, *tokenizer, options, context_length, pages);
+    scheduler = std::make_unique<Scheduler>(Scheduler::Parts{weights, adapters, *tokenizer},
+                                            options, context_length, pages);
     return {};
+  }
+
+  RequestLimits limits() const {
+    return {weights.config().vocab, context_length, std::ssize(adapters)};
   }
 
   EngineWeights weights;
   std::shared_ptr<const tokenizer::Tokenizer> tokenizer;
   Result<tokenizer::ChatFormat> chat;
   int64_t context_length = 0;
+  EngineAdapters adapters;
   std::unique_ptr<Scheduler> scheduler;
 };
 
@@ -114,7 +121,7 @@ void Engine::cancel(RequestId id) {
 }
 
 Result<RequestId> Engine::submit(Request request) {
-  RETORT_TRY_VOID(validate(request, {config().vocab, context_length()}));
+  RETORT_TRY_VOID(validate(request, impl_->limits()));
   return impl_->scheduler->submit(std::make_unique<Sequence>(0, std::move(request)));
 }
 
@@ -144,7 +151,7 @@ Result<std::vector<float>> Engine::logits(const std::vector<tokenizer::TokenId>&
   request.on_event = [&](const Event& event) {
     if (event.done) done.set_value();
   };
-  RETORT_TRY_VOID(validate(request, {config().vocab, context_length()}));
+  RETORT_TRY_VOID(validate(request, impl_->limits()));
   request.prompt_logprobs = -1;
   auto sequence = std::make_unique<Sequence>(0, std::move(request));
   sequence->logits_out = &out;

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "engine/turns.h"
 #include "model/weights.h"
 #include "tokenizer/chat.h"
 #include "tokenizer/tokenizer.h"
@@ -68,6 +69,7 @@ struct Request {
   bool logprobs = false;
   int64_t top_logprobs = 0;      // 0 to kTopLogprobsMax
   int64_t prompt_logprobs = -1;  // scores the prompt with so many alternatives; -1: not
+  int64_t adapter = -1;          // of Options::adapters; -1: the model as it is
   std::function<void(const Event&)> on_event;
 };
 
@@ -79,6 +81,11 @@ struct Options {
   std::string chat_template = {};
   bool exact =
       false;  // products in fp32 whatever the file holds; for comparing, at twice the memory
+  // Folders of adapters of low rank as PEFT writes them; one that does not fit is refused. Requests
+  // with and without one run in the same batch over the same weights.
+  std::vector<std::string> adapters = {};
+  // What engines of one process that work at the same time must share; none: it works alone.
+  std::shared_ptr<Turns> turns = {};
 };
 
 struct Stats {

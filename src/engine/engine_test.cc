@@ -4,10 +4,14 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <atomic>
+#include <chrono>
 #include <cmath>
 #include <condition_variable>
 #include <filesystem>
+#include <future>
 #include <mutex>
+#include <thread>
 
 #include "engine/testing_internal.h"
 #include "engine/testing_requests_internal.h"
@@ -310,6 +314,75 @@ TEST(EngineTest, OpeningNamesWhatIsWrong) {
   EXPECT_THAT(Engine::open(path, {.context_length = 4096}).error().text(), HasSubstr("2048"));
   std::filesystem::resize_file(path, std::filesystem::file_size(path) / 2);
   EXPECT_THAT(Engine::open(path).error().text(), HasSubstr("cut.gguf"));
+}
+
+// Two models on one team: whatever the other does, an answer has the bits that it has alone.
+TEST(EngineTest, EnginesThatTakeTurnsAnswerAsAlone) {
+  const auto turns = std::make_shared<Turns>();
+  const Options options{.turns = turns};
+  const auto first = engine_of(small_weights({.seed = 1}), options);
+  const auto second = engine_of(small_weights({.seed = 2}), options);
+  const auto requests = [](uint64_t seed) {
+    std::vector<Request> made;
+    for (uint64_t i = 0; i < 6; ++i) {
+      made.push_back(request_of(random_prompt(20 + 90 * static_cast<int64_t>(i), seed + i), 40));
+      made.back().sampling.seed = i;
+    }
+    return made;
+  };
+  const auto first_alone = run_all(*first, requests(10));
+  const auto second_alone = run_all(*second, requests(50));
+  std::vector<Heard> second_beside;
+  std::thread other([&] { second_beside = run_all(*second, requests(50)); });
+  const auto first_beside = run_all(*first, requests(10));
+  other.join();
+  for (size_t i = 0; i < 6; ++i) {
+    EXPECT_TRUE(same_bits(first_alone[i], first_beside[i])) << i;
+    EXPECT_TRUE(same_bits(second_alone[i], second_beside[i])) << i;
+  }
+}
+
+TEST(EngineTest, ComputesInItsTurnsAlone) {
+  const auto turns = std::make_shared<Turns>();
+  const auto engine = engine_of(small_weights(), {.turns = turns});
+  std::atomic<bool> said{false};
+  std::promise<void> done;
+  Request request = request_of(random_prompt(4, 1), 3);
+  request.on_event = [&](const Event& event) {
+    said = true;
+    if (event.done) done.set_value();
+  };
+  {
+    const Turns::Turn turn(turns.get());
+    ASSERT_TRUE(engine->submit(std::move(request)).ok());
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    EXPECT_FALSE(said);
+  }
+  done.get_future().wait();
+}
+
+// Whoever waits is next, though the other asks again at once.
+TEST(TurnsTest, GoInTheOrderOfAsking) {
+  for (int round = 0; round < 10; ++round) {
+    Turns turns;
+    std::atomic<int> order{0};
+    int waiting = 0, again = 0;
+    auto first = std::make_unique<Turns::Turn>(&turns);
+    std::thread other([&] {
+      const Turns::Turn turn(&turns);
+      waiting = ++order;
+    });
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    EXPECT_EQ(order, 0);
+    first.reset();
+    {
+      const Turns::Turn turn(&turns);
+      again = ++order;
+    }
+    other.join();
+    EXPECT_EQ(waiting, 1);
+    EXPECT_EQ(again, 2);
+  }
 }
 
 }  // namespace

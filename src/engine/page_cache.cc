@@ -30,9 +30,10 @@ void PageCache::take(PageId id) {
   if (page.references++ == 0 && page.shared) idle_.erase(page.idle);
 }
 
-std::vector<PageId> PageCache::match(std::span<const TokenId> tokens, int64_t pages_max) {
+std::vector<PageId> PageCache::match(const Prefix& prefix, int64_t pages_max) {
+  const auto tokens = prefix.tokens;
   std::vector<PageId> found;
-  Key key = {};
+  Key key = first_key(prefix);
   const int64_t whole = static_cast<int64_t>(tokens.size()) / kPagePositions;
   for (int64_t i = 0; i < std::min(whole, pages_max); ++i) {
     key = next_key(key, tokens.subspan(static_cast<size_t>(i * kPagePositions), kPagePositions));
@@ -63,8 +64,9 @@ std::optional<std::vector<PageId>> PageCache::allocate(int64_t count) {
   return out;
 }
 
-void PageCache::publish(std::span<const TokenId> tokens, std::span<const PageId> pages) {
-  Key key = {};
+void PageCache::publish(const Prefix& prefix, std::span<const PageId> pages) {
+  const auto tokens = prefix.tokens;
+  Key key = first_key(prefix);
   const int64_t whole = static_cast<int64_t>(tokens.size()) / kPagePositions;
   RETORT_CHECK(whole <= static_cast<int64_t>(pages.size()));
   for (int64_t i = 0; i < whole; ++i) {

@@ -17,20 +17,30 @@ namespace retort::engine {
 
 using PageId = int32_t;
 
+// The same tokens under another adapter have other keys and values.
+struct Prefix {
+  Prefix(std::span<const tokenizer::TokenId> its_tokens, int64_t its_adapter = -1)  // NOLINT
+      : tokens(its_tokens), adapter(its_adapter) {}
+  Prefix(const std::vector<tokenizer::TokenId>& its_tokens)
+      : Prefix(std::span(its_tokens)) {}  // NOLINT
+  std::span<const tokenizer::TokenId> tokens;
+  int64_t adapter;
+};
+
 class PageCache {
  public:
   explicit PageCache(int64_t pages);
 
-  // The longest run of whole pages, at most `pages_max`, that holds the beginning of `tokens`; a
+  // The longest run of whole pages, at most `pages_max`, that holds the beginning of the prefix; a
   // reference is taken on each. Only pages made by prefill are found: what decoding writes differs
   // in the last bits, and an answer must not depend on who computed its prompt.
-  std::vector<PageId> match(std::span<const tokenizer::TokenId> tokens, int64_t pages_max);
+  std::vector<PageId> match(const Prefix& prefix, int64_t pages_max);
   // New pages with one reference each, the least recently used shared ones given up where needed.
   // Nothing when there are not enough; then nothing changes.
   std::optional<std::vector<PageId>> allocate(int64_t count);
-  // Makes the whole pages of `tokens` findable; pages[i] holds tokens [16 i, 16 i + 16). A page
+  // Makes the whole pages of the prefix findable; pages[i] holds tokens [16 i, 16 i + 16). A page
   // whose content is known already under another number stays private.
-  void publish(std::span<const tokenizer::TokenId> tokens, std::span<const PageId> pages);
+  void publish(const Prefix& prefix, std::span<const PageId> pages);
   // Drops one reference each.
   void release(std::span<const PageId> pages);
 
@@ -50,6 +60,9 @@ class PageCache {
     Key key = {};
     std::list<PageId>::iterator idle = {};
   };
+  static Key first_key(const Prefix& prefix) {
+    return {static_cast<uint64_t>(prefix.adapter + 1), 0};
+  }
   Key next_key(const Key& parent, std::span<const tokenizer::TokenId> tokens) const;
   void take(PageId id);
 

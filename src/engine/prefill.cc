@@ -13,6 +13,7 @@ namespace retort::engine {
 namespace {
 
 using kernels::Product;
+using model::Projection;
 
 // A piece of attention work: query positions that share a key-value head.
 struct AttentionJob {
@@ -54,14 +55,27 @@ class PrefillPass final : public Prefill {
       const DenseLayer<T>& layer = dense[static_cast<size_t>(i)];
       normalise(norms.norm_in, i > 0);
       multiply(normed_.data(), layer.qkv, qkv_width_, c_.width, qkv_.data());
+      float* const keys = qkv_.data() + c_.q_width();
+      add_adapters(parts, i, {Projection::q, normed_.data(), c_.width, qkv_.data(), qkv_width_});
+      add_adapters(parts, i, {Projection::k, normed_.data(), c_.width, keys, qkv_width_});
+      add_adapters(parts, i,
+                   {Projection::v, normed_.data(), c_.width, keys + c_.kv_width(), qkv_width_});
       store_positions(i, parts);
       attend(i);
       round(attended_.data(), attended_t_.data(), tokens_ * c_.q_width());
       multiply(attended_t_.data(), layer.out, c_.width, c_.q_width(), delta_.data());
+      add_adapters(parts, i,
+                   {Projection::o, attended_t_.data(), c_.q_width(), delta_.data(), c_.width});
       normalise(norms.norm_mid, true);
       multiply(normed_.data(), layer.gate_up, 2 * c_.ffn, c_.width, gate_up_.data());
+      add_adapters(parts, i,
+                   {Projection::gate, normed_.data(), c_.width, gate_up_.data(), 2 * c_.ffn});
+      add_adapters(
+          parts, i,
+          {Projection::up, normed_.data(), c_.width, gate_up_.data() + c_.ffn, 2 * c_.ffn});
       kernels::swiglu(kernels::Swiglu<T>{tokens_, c_.ffn, gate_up_.data(), act_.data()});
       multiply(act_.data(), layer.down, c_.width, c_.ffn, delta_.data());
+      add_adapters(parts, i, {Projection::down, act_.data(), c_.ffn, delta_.data(), c_.width});
     }
     normalise(weights_.final_norm(), true);
   }
@@ -135,6 +149,42 @@ class PrefillPass final : public Prefill {
   void multiply(const T* x, const tensor::Buffer<T>& weights, int64_t out, int64_t in, float* y) {
     kernels::matmul({.product = Product::nt, .m = tokens_, .n = out, .k = in}, x, weights.data(),
                     y);
+  }
+
+  struct Adapted {
+    Projection projection;
+    const T* x;
+    int64_t in;
+    float* y;
+    int64_t ld_y;
+  };
+  // What the parts' adapters add to a projection's output, some rows at once.
+  void add_adapters(std::span<const PrefillPart> parts, int64_t layer, const Adapted& to) {
+    constexpr int64_t kRows = 16;
+    int64_t first = 0;
+    for (const PrefillPart& part : parts) {
+      const auto count = static_cast<int64_t>(part.tokens.size());
+      const auto* target =
+          part.adapter == nullptr ? nullptr : part.adapter->at(layer, to.projection);
+      if (target != nullptr) {
+        base::parallel_for((count + kRows - 1) / kRows, 1, [&](int64_t begin, int64_t end) {
+          std::vector<float> x(static_cast<size_t>(kRows * to.in));
+          std::vector<float> scratch(static_cast<size_t>(kRows * target->a.out()));
+          for (int64_t at = begin * kRows; at < std::min(end * kRows, count); at += kRows) {
+            const int64_t rows = std::min(kRows, count - at);
+            widen(to.x + (first + at) * to.in, x.data(), rows * to.in);
+            add_low_rank(*target,
+                         {rows, x.data(), to.y + (first + at) * to.ld_y, to.ld_y, scratch.data()},
+                         0, target->b.tiles());
+          }
+        });
+      }
+      first += count;
+    }
+  }
+
+  static void widen(const T* from, float* to, int64_t count) {
+    for (int64_t i = 0; i < count; ++i) to[i] = tensor::to_float(from[i]);
   }
 
   void store_positions(int64_t layer, std::span<const PrefillPart> parts) {

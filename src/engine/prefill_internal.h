@@ -7,6 +7,7 @@
 #include <span>
 #include <vector>
 
+#include "engine/adapters_internal.h"
 #include "engine/kv_pool_internal.h"
 #include "engine/weights_internal.h"
 #include "kernels/rope.h"
@@ -18,6 +19,7 @@ struct PrefillPart {
   std::span<const tokenizer::TokenId> tokens;
   int64_t first_position = 0;
   const PageId* pages = nullptr;
+  const EngineAdapter* adapter = nullptr;
 };
 
 class Prefill {

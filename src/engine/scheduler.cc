@@ -1,5 +1,7 @@
+#include <algorithm>
 #include <utility>
 
+#include "base/thread_name.h"
 #include "engine/scheduler_internal.h"
 
 namespace retort::engine {
@@ -11,24 +13,33 @@ int64_t pages_for(int64_t positions) {
   return (positions + kPagePositions - 1) / kPagePositions;
 }
 
+int64_t rank_of(const EngineAdapters& adapters) {
+  int64_t largest = 0;
+  for (const auto& adapter : adapters) largest = std::max(largest, adapter->rank());
+  return largest;
+}
+
 }  // namespace
 
-Scheduler::Scheduler(EngineWeights& weights, const tokenizer::Tokenizer& tokenizer,
-                     const Options& options, int64_t context_length, int64_t pages)
-    : weights_(weights),
-      tokenizer_(tokenizer),
+Scheduler::Scheduler(const Parts& parts, const Options& options, int64_t context_length,
+                     int64_t pages)
+    : weights_(parts.weights),
+      adapters_(parts.adapters),
+      tokenizer_(parts.tokenizer),
       context_length_(context_length),
-      vocab_(weights.config().vocab),
-      spoken_(tokenizer.size()),
+      vocab_(weights_.config().vocab),
+      spoken_(tokenizer_.size()),
       batch_max_(options.max_batch),
+      turns_(options.turns),
       cache_(pages),
-      pool_(weights.config(), pages, weights.numbers()),
-      rope_(context_length, weights.config().head_dim, weights.config().rope_theta,
-            weights.config().rope_divisors),
-      step_(weights, pool_, rope_, options.max_batch),
-      prefill_(Prefill::create(weights, pool_, rope_, kPrefillTokens)) {
+      pool_(weights_.config(), pages, weights_.numbers()),
+      rope_(context_length, weights_.config().head_dim, weights_.config().rope_theta,
+            weights_.config().rope_divisors),
+      step_(weights_, pool_, rope_, options.max_batch, rank_of(adapters_)),
+      prefill_(Prefill::create(weights_, pool_, rope_, kPrefillTokens)) {
   stats_.memory_bytes =
-      weights.memory_bytes() + pool_.bytes() + step_.memory_bytes() + prefill_->memory_bytes();
+      weights_.memory_bytes() + pool_.bytes() + step_.memory_bytes() + prefill_->memory_bytes();
+  for (const auto& adapter : adapters_) stats_.memory_bytes += adapter->memory_bytes();
   stats_.cache_pages = pages;
   thread_ = std::thread([this] { run(); });
 }
@@ -62,13 +73,20 @@ void Scheduler::cancel(RequestId id) {
   changed_.notify_all();
 }
 
+const EngineAdapter* Scheduler::adapter_of(const Sequence& sequence) const {
+  const int64_t index = sequence.request.adapter;
+  return index < 0 ? nullptr : adapters_[static_cast<size_t>(index)].get();
+}
+
 Stats Scheduler::stats() const {
   const std::lock_guard lock(mutex_);
   return stats_;
 }
 
 void Scheduler::run() {
+  base::name_thread("retort-engine");
   while (wait_for_work()) {
+    const Turns::Turn turn(turns_.get());
     drop_cancelled();
     prefill();
     remove_ended();  // an answer may end with its first token
@@ -129,7 +147,7 @@ bool Scheduler::start_next(int64_t tokens_left) {
   }
   // The last token of a prompt is always computed: its logits are the answer's beginning.
   const int64_t reusable = sequence->scored() ? 0 : (sequence->prompt_size() - 1) / kPagePositions;
-  sequence->pages = cache_.match(sequence->request.prompt, reusable);
+  sequence->pages = cache_.match({sequence->request.prompt, sequence->request.adapter}, reusable);
   const auto found = static_cast<int64_t>(sequence->pages.size());
   const int64_t needed = pages_for(sequence->prompt_size() + sequence->request.max_tokens) - found;
   const auto fresh = cache_.allocate(needed);

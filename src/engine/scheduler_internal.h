@@ -47,8 +47,12 @@ struct Sequence {
 
 class Scheduler {
  public:
-  Scheduler(EngineWeights& weights, const tokenizer::Tokenizer& tokenizer, const Options& options,
-            int64_t context_length, int64_t pages);
+  struct Parts {
+    EngineWeights& weights;
+    const EngineAdapters& adapters;
+    const tokenizer::Tokenizer& tokenizer;
+  };
+  Scheduler(const Parts& parts, const Options& options, int64_t context_length, int64_t pages);
   ~Scheduler();
 
   RequestId submit(std::unique_ptr<Sequence> sequence);
@@ -73,12 +77,17 @@ class Scheduler {
   void end(Sequence& sequence, Event event, const std::string& reason);
   void remove_ended();
 
+  // Null for the model as it is.
+  const EngineAdapter* adapter_of(const Sequence& sequence) const;
+
   EngineWeights& weights_;
+  const EngineAdapters& adapters_;
   const tokenizer::Tokenizer& tokenizer_;
   const int64_t context_length_;
   const int64_t vocab_;
   const int64_t spoken_;  // ids that the tokenizer knows; a model may have spare rows behind them
   const int64_t batch_max_;
+  const std::shared_ptr<Turns> turns_;
   PageCache cache_;
   KvPool pool_;
   kernels::RopeTable rope_;

@@ -26,9 +26,11 @@ void Scheduler::prefill() {
     const std::span<const tokenizer::TokenId> prompt = sequence.request.prompt;
     parts.push_back(
         {prompt.subspan(static_cast<size_t>(sequence.computed), static_cast<size_t>(count)),
-         sequence.computed, sequence.pages.data()});
+         sequence.computed, sequence.pages.data(), adapter_of(sequence)});
     whose.push_back(&sequence);
-    cache_.publish(prompt.first(static_cast<size_t>(sequence.computed + count)), sequence.pages);
+    cache_.publish(
+        {prompt.first(static_cast<size_t>(sequence.computed + count)), sequence.request.adapter},
+        sequence.pages);
     left -= count;
   }
   if (parts.empty()) return;
@@ -111,7 +113,7 @@ void Scheduler::decode() {
   std::vector<Sequence*> whose;
   for (const auto& sequence : running_) {
     rows.push_back({sequence->last, sequence->prompt_size() + sequence->generated - 1,
-                    sequence->pages.data()});
+                    sequence->pages.data(), adapter_of(*sequence)});
     whose.push_back(sequence.get());
   }
   step_.run(rows);

@@ -56,6 +56,9 @@ Result<void> validate(const Request& request, const RequestLimits& limits) {
                     "prompt");
     }
   }
+  if (request.adapter < -1 || request.adapter >= limits.adapters) {
+    return refuse(fmt::format("there is no adapter {}", request.adapter), "adapter");
+  }
   const auto logprobs = [](int64_t value) { return value >= 0 && value <= kTopLogprobsMax; };
   if (!logprobs(request.top_logprobs)) return refuse("too many or negative", "top_logprobs");
   if (request.prompt_logprobs != -1 && !logprobs(request.prompt_logprobs)) {

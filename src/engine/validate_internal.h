@@ -7,6 +7,7 @@ namespace retort::engine {
 struct RequestLimits {
   int64_t vocab = 0;
   int64_t context_length = 0;
+  int64_t adapters = 0;
 };
 Result<void> validate(const Request& request, const RequestLimits& limits);
 

@@ -77,7 +77,14 @@ const char* reason_phrase(int status) {
 void Outbox::notify() {
   if (closed_ || notified_) return;
   notified_ = true;
-  wake_();
+  waited_for_ = false;
+  way_.wake();
+}
+
+// Called with the lock held, so that pieces keep their order.
+void Outbox::send_or_notify() {
+  if (waited_for_ && !closed_ && way_.send_now) pending_.erase(0, way_.send_now(pending_));
+  if (!pending_.empty()) notify();
 }
 
 void Outbox::put_head(const Reply& head, bool streamed) {
@@ -108,7 +115,7 @@ void Outbox::begin(Reply head) {
   if (state_ != State::fresh) return;
   state_ = State::streaming;
   put_head(head, /*streamed=*/true);
-  notify();
+  send_or_notify();
 }
 
 bool Outbox::write(std::string_view piece) {
@@ -121,11 +128,9 @@ bool Outbox::write(std::string_view piece) {
   } else {
     pending_ += piece;
   }
+  send_or_notify();
   const int64_t held = static_cast<int64_t>(pending_.size()) + unsent_bytes_;
-  if (held <= form_.max_pending_bytes) {
-    notify();
-    return true;
-  }
+  if (held <= form_.max_pending_bytes) return true;
   pending_.clear();
   state_ = State::over;
   cut_ = true;
@@ -192,15 +197,25 @@ Outbox::Batch Outbox::take() {
   batch.bytes = std::exchange(pending_, {});
   unsent_bytes_ = static_cast<int64_t>(batch.bytes.size());
   batch.over = state_ == State::over;
+  waited_for_ = batch.bytes.empty() && !batch.over;
   // Without chunks only the end of the connection tells that a stream is over.
   batch.close = cut_ || !form_.keep_alive;
   return batch;
 }
 
+bool Outbox::close_unless_over() {
+  {
+    const std::lock_guard lock(mutex_);
+    if (state_ == State::over) return true;
+  }
+  close();
+  return false;
+}
+
 void Outbox::close() {
   std::unique_lock lock(mutex_);
   closed_ = true;
-  wake_ = nullptr;
+  way_ = {};
   if (!gone_) leave(lock);
 }
 

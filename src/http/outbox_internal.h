@@ -1,5 +1,6 @@
-// What an answer still has to send: any thread fills it, the connection's coroutine empties it.
-// Knows HTTP/1.1's framing and nothing of sockets.
+// What an answer still has to send: any thread fills it, the connection's coroutine empties it. A
+// piece of a stream goes straight to the kernel where nothing waits before it, since waking the
+// coroutine costs more than the piece. Knows HTTP/1.1's framing and nothing of sockets.
 #pragma once
 #include <functional>
 #include <mutex>
@@ -19,8 +20,13 @@ struct AnswerForm {
 
 class Outbox : public Responder {
  public:
-  // `wake` is called, from any thread, when there is something new to send; not after close().
-  Outbox(AnswerForm form, std::function<void()> wake) : form_(form), wake_(std::move(wake)) {}
+  struct Way {
+    // Called, from any thread, when there is something to take(); not after close().
+    std::function<void()> wake;
+    // Sends what the kernel takes at once and says how many bytes that was; not after close().
+    std::function<size_t(std::string_view)> send_now = {};
+  };
+  Outbox(AnswerForm form, Way way) : form_(form), way_(std::move(way)) {}
 
   void reply(Reply reply) override;
   void begin(Reply head) override;
@@ -38,12 +44,15 @@ class Outbox : public Responder {
   Batch take();
   // No bytes leave any more: the client has gone, or the answer is over.
   void close();
+  // close(), unless the answer is whole and only has to be sent: then true.
+  bool close_unless_over();
   // The handler dropped the request: 500, or a cut stream.
   void abandon(const Reply& reply);
 
  private:
   enum class State { fresh, streaming, over };
   void put_head(const Reply& head, bool streamed);
+  void send_or_notify();
   void leave(std::unique_lock<std::mutex>& lock);
   void notify();
 
@@ -52,7 +61,7 @@ class Outbox : public Responder {
 
   // State below is protected by mutex_.
   std::mutex mutex_;
-  std::function<void()> wake_;
+  Way way_;
   std::function<void()> gone_call_;
   std::string pending_;
   int64_t unsent_bytes_ = 0;  // taken by the connection
@@ -62,6 +71,7 @@ class Outbox : public Responder {
   bool gone_ = false;
   bool closed_ = false;
   bool notified_ = false;
+  bool waited_for_ = false;  // the connection took everything and waits for more
 };
 
 // "OK" for 200; "Unknown" for what no RFC names.

@@ -1,6 +1,7 @@
 #include "http/server.h"
 
 #include <fmt/core.h>
+#include <sys/socket.h>
 
 #include <atomic>
 #include <boost/asio/as_tuple.hpp>
@@ -22,6 +23,8 @@
 #include <unordered_set>
 
 #include "base/log.h"
+#include "base/thread_name.h"
+#include "http/file_limit_internal.h"
 #include "http/head_internal.h"
 #include "http/outbox_internal.h"
 
@@ -37,6 +40,9 @@ using ErrorOf = boost::system::error_code;
 constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
 // A client may send its next requests early; more than this waits in the kernel.
 constexpr size_t kReadAheadBytes = 64 << 10;
+// What the kernel keeps for a reader that does not read; left alone it would be some megabytes
+// each.
+constexpr int kSendBufferBytes = 256 << 10;
 
 std::chrono::milliseconds ms(int64_t count) {
   return std::chrono::milliseconds(count);
@@ -111,6 +117,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   Refusal refusal_;
   uint64_t deadline_number_ = 0;
   bool idle_ = true;
+  bool stopped_ = false;
   bool late_ = false;
 };
 
@@ -149,8 +156,11 @@ void Connection::stop(bool at_once) {
   asio::post(socket_.get_executor(), [weak = weak_from_this(), at_once] {
     const auto self = weak.lock();
     if (!self || !(at_once || self->idle_)) return;
+    // Not closed: another thread may be sending, and the number may be another socket's by then.
+    self->stopped_ = true;
     ErrorOf ignored;
-    self->socket_.close(ignored);
+    self->socket_.shutdown(tcp::socket::shutdown_both, ignored);
+    self->socket_.cancel(ignored);
     self->news_.cancel();
   });
 }
@@ -265,7 +275,7 @@ awaitable<bool> Connection::send(std::string bytes) {
 // Says why, then reads on for a moment: closing with unread bytes would reset the connection and
 // the client would never see the answer.
 awaitable<void> Connection::refuse() {
-  Outbox outbox({.keep_alive = false}, [] {});
+  Outbox outbox({.keep_alive = false}, {[] {}});
   outbox.reply(core_.error_reply(refusal_.status, refusal_.reason));
   set_deadline(1000);
   const bool sent = co_await send(outbox.take().bytes);
@@ -306,7 +316,14 @@ awaitable<bool> Connection::answer(Head head, std::string body) {
   form.http10 = head.http10;
   form.keep_alive = head.keep_alive && !core_.stopping;
   form.max_pending_bytes = core_.options.max_pending_bytes;
-  const auto outbox = std::make_shared<Outbox>(form, [this] { wake(); });
+  const Outbox::Way way = {
+      [this] { wake(); },
+      [socket = socket_.native_handle()](std::string_view bytes) {
+        const ssize_t sent =
+            ::send(socket, bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+        return static_cast<size_t>(std::max<ssize_t>(sent, 0));  // a failure is drain()'s to meet
+      }};
+  const auto outbox = std::make_shared<Outbox>(form, way);
   // Whatever ends this coroutine, no other thread wakes the connection afterwards.
   const std::shared_ptr<void> closer(nullptr, [outbox](void*) { outbox->close(); });
   ServerRequest request{std::move(head.method), std::move(head.path), std::move(head.query),
@@ -317,16 +334,14 @@ awaitable<bool> Connection::answer(Head head, std::string body) {
   co_return reusable;
 }
 
-// Ends when the client leaves; what it sends early is kept.
+// Ends when the client leaves; what it sends early is kept. A client that only ends its own side
+// counts as gone too, since the two look alike, but an answer that is ready still leaves.
 awaitable<void> Connection::watch(std::shared_ptr<Outbox> outbox) {
   while (buffer_.size() < kReadAheadBytes) {
     const bool more = co_await fill();
     if (!more) break;
   }
-  if (buffer_.size() < kReadAheadBytes) {
-    outbox->close();
-    co_return;
-  }
+  if (buffer_.size() < kReadAheadBytes && !outbox->close_unless_over()) co_return;
   asio::steady_timer never(socket_.get_executor(), asio::steady_timer::time_point::max());
   co_await never.async_wait(kAwait);
 }
@@ -347,7 +362,7 @@ awaitable<void> Connection::drain(std::shared_ptr<Outbox> outbox, bool& reusable
     }
     news_.expires_at(asio::steady_timer::time_point::max());
     co_await news_.async_wait(kAwait);
-    if (!socket_.is_open()) co_return;
+    if (stopped_) co_return;
   }
 }
 
@@ -362,13 +377,14 @@ awaitable<void> accept_all(Core& core, tcp::acceptor& acceptor) {
     }
     ErrorOf ignored;
     socket.set_option(tcp::no_delay(true), ignored);
+    socket.set_option(asio::socket_base::send_buffer_size(kSendBufferBytes), ignored);
     size_t count = 0;
     {
       const std::lock_guard lock(core.mutex);
       count = core.connections.size();
     }
     if (count >= static_cast<size_t>(core.options.max_connections)) {
-      Outbox outbox({.keep_alive = false}, [] {});
+      Outbox outbox({.keep_alive = false}, {[] {}});
       outbox.reply(core.error_reply(503, "too many connections"));
       socket.non_blocking(true, ignored);
       socket.write_some(asio::buffer(outbox.take().bytes), ignored);
@@ -382,6 +398,7 @@ awaitable<void> accept_all(Core& core, tcp::acceptor& acceptor) {
 }
 
 void run_io(asio::io_context& io) {
+  base::name_thread("retort-http");
   while (true) {
     try {
       io.run();
@@ -463,6 +480,7 @@ void Server::stop() {
 Result<std::unique_ptr<Server>> Server::start(const ServerOptions& options, Handler handler) {
   auto impl = std::make_unique<Impl>();
   impl->core.options = options;
+  impl->core.options.max_connections = connections_with_files(options.max_connections);
   impl->core.handler = std::move(handler);
   RETORT_TRY_VOID(impl->listen());
   Impl& parts = *impl;

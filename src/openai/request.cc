@@ -137,6 +137,17 @@ void check_max_tokens(Fields& fields, const Generation& generation, bool scores_
   fields.fail(name, fmt::format("{} must be a whole number from 1 on", name));
 }
 
+std::optional<int64_t> read_best_of(Fields& fields, const Generation& generation) {
+  const auto count = fields.integer("best_of", 1, kBestOfMax);
+  if (count && *count < generation.n) {
+    fields.fail("best_of", fmt::format("best_of must be n ({}) or more", generation.n));
+  }
+  if (count && *count > generation.n && generation.stream) {
+    fields.fail("best_of", "the best answers are known at the end only: ask without stream");
+  }
+  return count;
+}
+
 }  // namespace
 
 Parsed<ChatRequest> parse_chat_request(std::string_view body, int64_t top_logprobs_max) {
@@ -170,6 +181,7 @@ Parsed<CompletionRequest> parse_completion_request(std::string_view body,
   request.logprobs = read_alternatives(fields, "logprobs", top_logprobs_max);
   request.echo = fields.boolean("echo").value_or(false);
   request.prompt_logprobs = read_alternatives(fields, "prompt_logprobs", top_logprobs_max);
+  request.best_of = read_best_of(fields, request.generation);
   check_max_tokens(fields, request.generation, request.echo || request.prompt_logprobs);
   fields.judge_rest();
   if (fields.error()) return *fields.error();
@@ -201,6 +213,7 @@ json::Value print_request(const CompletionRequest& request) {
   object.set("prompt", request.prompts.size() == 1 ? prompts.as_array()[0] : prompts);
   if (request.logprobs) object.set("logprobs", *request.logprobs);
   if (request.echo) object.set("echo", true);
+  if (request.best_of) object.set("best_of", *request.best_of);
   if (request.prompt_logprobs) object.set("prompt_logprobs", *request.prompt_logprobs);
   return object;
 }

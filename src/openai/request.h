@@ -18,6 +18,7 @@
 namespace retort::openai {
 
 constexpr int64_t kChoicesMax = 8;
+constexpr int64_t kBestOfMax = 20;           // OpenAI's own limit
 constexpr int64_t kTopLogprobsDefault = 20;  // OpenAI's own limit
 constexpr int64_t kStopsMax = 8;
 constexpr int64_t kMessagesMax = 2048;
@@ -62,6 +63,8 @@ struct CompletionRequest {
   std::optional<int64_t> logprobs = {};  // how many alternatives; 0: the chosen token alone
   bool echo = false;
   std::optional<int64_t> prompt_logprobs = {};
+  // So many answers are made to a prompt, and the n with the highest log-probability a token given.
+  std::optional<int64_t> best_of = {};  // n or more; beyond n not streamed
 };
 
 // `top_logprobs_max`: how many alternatives a token may have, which is for a server to say.

@@ -303,5 +303,23 @@ TEST(RequestTest, PrintedRequestsReadBackEqual) {
   EXPECT_TRUE(read->echo);
 }
 
+TEST(RequestTest, BestOfIsNOrMoreAndNotStreamed) {
+  const auto ask = [](const std::string& more) {
+    return parse_completion_request(R"({"model":"m","prompt":"a",)" + more + "}");
+  };
+  const auto four = ask(R"("n":2,"best_of":4)");
+  ASSERT_TRUE(four.ok()) << four.error().message;
+  EXPECT_EQ(four->best_of, 4);
+  EXPECT_EQ(print_request(*four).find("best_of")->as_int(), 4);
+  EXPECT_TRUE(ask(R"("n":2,"best_of":2,"stream":true)").ok());
+  EXPECT_TRUE(ask(R"("best_of":20)").ok());
+  for (const char* more : {R"("n":3,"best_of":2)", R"("n":2,"best_of":1)", R"("best_of":21)",
+                           R"("best_of":0)", R"("best_of":2,"stream":true)", R"("best_of":"2")"}) {
+    ASSERT_FALSE(ask(more).ok()) << more;
+    EXPECT_EQ(ask(more).error().status, 400);
+    EXPECT_EQ(ask(more).error().param, "best_of");
+  }
+}
+
 }  // namespace
 }  // namespace retort::openai

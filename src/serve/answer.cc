@@ -7,10 +7,10 @@
 namespace retort::serve {
 namespace {
 
-AnswerHead head_of(const Call& call, const Plan& plan) {
+AnswerHead head_of(const ServedModel& model, const Plan& plan) {
   AnswerHead head;
   head.id = new_id(plan.chat ? "chatcmpl-" : "cmpl-");
-  head.model = call.door.options.model_id;
+  head.model = model.id;
   head.created = base::system_clock().wall_ms() / 1000;
   head.chat = plan.chat;
   head.logprobs = plan.logprobs;
@@ -19,10 +19,10 @@ AnswerHead head_of(const Call& call, const Plan& plan) {
 }
 
 // Reserved before the work is given to the engine, so that parallel requests cannot pass the limit.
-bool reserve(Door& door, int64_t answers) {
-  const int64_t limit = door.options.max_batch + door.options.max_waiting;
-  if (door.in_flight.fetch_add(answers) + answers <= limit) return true;
-  door.in_flight.fetch_sub(answers);
+bool reserve(const Options& options, ServedModel& model, int64_t answers) {
+  const int64_t limit = options.max_batch + options.max_waiting;
+  if (model.in_flight.fetch_add(answers) + answers <= limit) return true;
+  model.in_flight.fetch_sub(answers);
   return false;
 }
 
@@ -47,21 +47,21 @@ openai::ApiError error_of(const Door& door, const engine::Event& event) {
 
 }  // namespace
 
-Answer::Answer(Call call, const Plan& plan)
+Answer::Answer(Call call, ServedModel& model, const Plan& plan)
     : call_(std::move(call)),
+      model_(model),
       answers_per_prompt_(plan.answers_per_prompt),
       open_choices_(plan.choices.size()) {
-  const auto& tokenizer = call_.door.backend->tokenizer();
+  const auto& tokenizer = model.backend->tokenizer();
   for (const ChoicePlan& choice : plan.choices) {
     choices_.emplace_back(std::ssize(choices_), plan, choice, tokenizer);
   }
-  const AnswerHead head = head_of(call_, plan);
-  writer_ =
-      plan.stream ? stream_writer(call_, head) : whole_writer(call_, head, plan.choices.size());
+  const AnswerHead head = head_of(model, plan);
+  writer_ = plan.stream ? stream_writer(call_, head) : whole_writer(call_, head, plan);
 }
 
-void Answer::start(Call call, Plan plan) {
-  if (!reserve(call.door, std::ssize(plan.choices))) {
+void Answer::start(Call call, ServedModel& model, Plan plan) {
+  if (!reserve(call.door.options, model, std::ssize(plan.choices))) {
     reply_error(call, openai::make_error(429,
                                          "too many requests wait already; ask again in a "
                                          "moment",
@@ -69,7 +69,7 @@ void Answer::start(Call call, Plan plan) {
     return;
   }
   const auto responder = call.responder;
-  const auto answer = std::make_shared<Answer>(std::move(call), plan);
+  const auto answer = std::make_shared<Answer>(std::move(call), model, plan);
   responder->on_gone([weak = std::weak_ptr<Answer>(answer)] {
     const auto alive = weak.lock();
     if (!alive) return;
@@ -84,13 +84,13 @@ void Answer::submit(Plan plan) {
   for (size_t i = 0; i < plan.choices.size(); ++i) {
     engine::Request& request = plan.choices[i].request;
     request.on_event = [&door, answer = shared_from_this(), i](const engine::Event& event) {
-      if (event.done) door.in_flight.fetch_sub(1);
+      if (event.done) answer->model_.in_flight.fetch_sub(1);
       door.formatter.push({answer, i, event, base::monotonic_seconds()});
     };
-    const auto id = door.backend->submit(std::move(request));
+    const auto id = model_.backend->submit(std::move(request));
     if (!id) {
       // The plan was checked, so this is rare: an answer that no cache of this size can hold.
-      door.in_flight.fetch_sub(1);
+      model_.in_flight.fetch_sub(1);
       door.formatter.push({shared_from_this(), i, refused(id.error()), base::monotonic_seconds()});
       continue;
     }
@@ -100,7 +100,7 @@ void Answer::submit(Plan plan) {
       running_.push_back(*id);
       late = cancelled_;
     }
-    if (late) door.backend->cancel(*id);
+    if (late) model_.backend->cancel(*id);
   }
 }
 
@@ -111,7 +111,7 @@ void Answer::cancel() {
     cancelled_ = true;
     running.swap(running_);
   }
-  for (const engine::RequestId id : running) call_.door.backend->cancel(id);
+  for (const engine::RequestId id : running) model_.backend->cancel(id);
 }
 
 bool Answer::is_cancelled() {
@@ -142,7 +142,7 @@ void Answer::take(size_t choice, const engine::Event& event, double at_seconds) 
   }
   if (!first_seen_ && !event.tokens.empty()) {
     first_seen_ = true;
-    call_.door.metrics.add_first_token(at_seconds - call_.arrived_seconds);
+    model_.latencies.add_first_token(at_seconds - call_.arrived_seconds);
   }
   writer_->piece(choices_[choice].take(event));
   if (!event.done) return;
@@ -150,7 +150,7 @@ void Answer::take(size_t choice, const engine::Event& event, double at_seconds) 
   if (--open_choices_ > 0) return;
   over_ = true;
   writer_->end(usage_);
-  call_.door.metrics.add_answer(at_seconds - call_.arrived_seconds);
+  model_.latencies.add_answer(at_seconds - call_.arrived_seconds);
 }
 
 }  // namespace retort::serve

@@ -22,14 +22,14 @@ class Writer {
 };
 
 std::unique_ptr<Writer> stream_writer(const Call& call, AnswerHead head);
-std::unique_ptr<Writer> whole_writer(const Call& call, AnswerHead head, size_t choices);
+std::unique_ptr<Writer> whole_writer(const Call& call, AnswerHead head, const Plan& plan);
 
 class Answer : public std::enable_shared_from_this<Answer> {
  public:
-  Answer(Call call, const Plan& plan);
+  Answer(Call call, ServedModel& model, const Plan& plan);
 
   // Submits every choice. What goes wrong from here on is said by the writer.
-  static void start(Call call, Plan plan);
+  static void start(Call call, ServedModel& model, Plan plan);
 
   // `at_seconds`: when the event happened.
   void take(size_t choice, const engine::Event& event, double at_seconds);
@@ -42,6 +42,7 @@ class Answer : public std::enable_shared_from_this<Answer> {
   void count(size_t choice, const engine::Event& event);
 
   Call call_;
+  ServedModel& model_;
   int64_t answers_per_prompt_;
   std::vector<ChoicePieces> choices_;
   std::unique_ptr<Writer> writer_;

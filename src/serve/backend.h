@@ -18,6 +18,8 @@ class Backend {
   virtual void cancel(engine::RequestId id) = 0;
 };
 
-std::unique_ptr<Backend> engine_backend(std::unique_ptr<engine::Engine> engine);
+// The engine's model as it is, or under one of its adapters (engine::Options::adapters).
+std::unique_ptr<Backend> engine_backend(std::shared_ptr<engine::Engine> engine,
+                                        int64_t adapter = -1);
 
 }  // namespace retort::serve

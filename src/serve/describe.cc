@@ -12,9 +12,8 @@ using openai::ApiError;
 using openai::make_error;
 
 // The ids of a /tokenize request: {"prompt": text} or {"messages": [...]}, as vLLM has it.
-openai::Parsed<std::vector<tokenizer::TokenId>> ids_of(const Call& call,
+openai::Parsed<std::vector<tokenizer::TokenId>> ids_of(const Call& call, const Backend& backend,
                                                        const json::Value& object) {
-  const Backend& backend = *call.door.backend;
   if (object.find("messages") != nullptr) {
     const auto request =
         openai::parse_chat_request(call.request.body, call.door.options.max_logprobs);
@@ -32,24 +31,32 @@ openai::Parsed<std::vector<tokenizer::TokenId>> ids_of(const Call& call,
   return backend.tokenizer().encode(prompt->as_string());
 }
 
-openai::Parsed<json::Value> object_of(const Call& call) {
+// The body of a request about one model's tokens, and the model.
+struct Asked {
+  json::Value object;
+  const ServedModel* model = nullptr;
+};
+
+openai::Parsed<Asked> read(const Call& call) {
   auto parsed = json::parse(call.request.body);
   if (!parsed || !parsed->is_object()) return make_error(400, "the body must be a JSON object");
-  const json::Value* model = parsed->find("model");
-  if (model != nullptr && model->is_string()) {
-    if (auto error = check_model(model->as_string(), call.door.options)) return *error;
-  }
-  return std::move(*parsed);
+  const json::Value* name = parsed->find("model");
+  const auto model = call.door.models.find_or_only(
+      name != nullptr && name->is_string() ? std::optional(name->as_string()) : std::nullopt);
+  if (!model) return model.error();
+  return Asked{std::move(*parsed), *model};
 }
 
-openai::ModelCard card_of(const Door& door) {
-  return {.id = door.options.model_id, .created = door.created};
+openai::ModelCard card_of(const Door& door, const ServedModel& model) {
+  return {.id = model.id, .created = door.created};
 }
 
 }  // namespace
 
 void answer_models(Call call) {
-  reply_json(call, openai::print_models({card_of(call.door)}));
+  std::vector<openai::ModelCard> cards;
+  for (const auto& model : call.door.models.all()) cards.push_back(card_of(call.door, *model));
+  reply_json(call, openai::print_models(cards));
 }
 
 // Names of models may hold slashes, which clients leave as they are.
@@ -58,28 +65,29 @@ void answer_model(Call call) {
   for (size_t i = 2; i < call.request.path.size(); ++i) {
     name += (i > 2 ? "/" : "") + call.request.path[i];
   }
-  if (const auto error = check_model(name, call.door.options)) return reply_error(call, *error);
-  reply_json(call, openai::print_model(card_of(call.door)));
+  const auto model = call.door.models.find(name);
+  if (!model) return reply_error(call, model.error());
+  reply_json(call, openai::print_model(card_of(call.door, **model)));
 }
 
 void answer_tokenize(Call call) {
-  const auto object = object_of(call);
-  if (!object) return reply_error(call, object.error());
-  const auto ids = ids_of(call, *object);
+  const auto asked = read(call);
+  if (!asked) return reply_error(call, asked.error());
+  const Backend& backend = *asked->model->backend;
+  const auto ids = ids_of(call, backend, asked->object);
   if (!ids) return reply_error(call, ids.error());
   json::Value tokens = json::Value::array();
   for (const auto id : *ids) tokens.push(int64_t{id});
-  reply_json(call,
-             json::dump(json::Value::object({{"count", std::ssize(*ids)},
-                                             {"max_model_len", call.door.backend->context_length()},
-                                             {"tokens", std::move(tokens)}})));
+  reply_json(call, json::dump(json::Value::object({{"count", std::ssize(*ids)},
+                                                   {"max_model_len", backend.context_length()},
+                                                   {"tokens", std::move(tokens)}})));
 }
 
 void answer_detokenize(Call call) {
-  const auto object = object_of(call);
-  if (!object) return reply_error(call, object.error());
-  const tokenizer::Tokenizer& tokenizer = call.door.backend->tokenizer();
-  const json::Value* tokens = object->find("tokens");
+  const auto asked = read(call);
+  if (!asked) return reply_error(call, asked.error());
+  const tokenizer::Tokenizer& tokenizer = asked->model->backend->tokenizer();
+  const json::Value* tokens = asked->object.find("tokens");
   bool fits = tokens != nullptr && tokens->is_array();
   std::vector<tokenizer::TokenId> ids;
   for (size_t i = 0; fits && i < tokens->as_array().size(); ++i) {
@@ -103,7 +111,7 @@ void answer_health(Call call) {
 
 void answer_metrics(Call call) {
   http::Reply reply = reply_head(call, 200, "text/plain; version=0.0.4; charset=utf-8");
-  reply.body = call.door.metrics.print(call.door.backend->stats(), call.door.in_flight);
+  reply.body = print_metrics(call.door.metrics, call.door.models);
   call.responder->reply(std::move(reply));
 }
 

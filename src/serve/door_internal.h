@@ -6,22 +6,23 @@
 
 #include "http/server.h"
 #include "openai/error.h"
-#include "serve/backend.h"
 #include "serve/formatter_internal.h"
-#include "serve/metrics_internal.h"
+#include "serve/models_internal.h"
 #include "serve/options.h"
 
 namespace retort::serve {
 
 struct Door {
-  Options options;
-  int64_t created = 0;  // Unix seconds
-  Metrics metrics;
-  std::atomic<int64_t> in_flight{0};  // answers promised to clients
+  Door(const Options& its_options, int64_t created_s, std::vector<Model> its_models)
+      : options(its_options), created(created_s), models(std::move(its_models)) {}
+
+  const Options options;
+  const int64_t created;  // Unix seconds
+  DoorMetrics metrics;
   std::atomic<bool> stopping{false};
-  // The engine's last events still go to the formatter, so it is there for longer.
+  // The engines' last events still go to the formatter, so it is there for longer.
   Formatter formatter;
-  std::unique_ptr<Backend> backend;
+  Models models;
 };
 
 struct Call {

@@ -3,6 +3,7 @@
 #include <exception>
 
 #include "base/log.h"
+#include "base/thread_name.h"
 #include "serve/answer_internal.h"
 
 namespace retort::serve {
@@ -30,6 +31,7 @@ void Formatter::push(Item item) {
 }
 
 void Formatter::run() {
+  base::name_thread("retort-format");
   std::vector<Item> taken;
   while (true) {
     {

@@ -8,20 +8,24 @@ void answer_chat(Call call) {
   const auto request =
       openai::parse_chat_request(call.request.body, call.door.options.max_logprobs);
   if (!request) return reply_error(call, request.error());
-  auto plan = plan_chat(*request, *call.door.backend, call.door.options);
+  const auto model = call.door.models.find(request->generation.model);
+  if (!model) return reply_error(call, model.error());
+  auto plan = plan_chat(*request, *(*model)->backend, call.door.options);
   if (!plan) return reply_error(call, plan.error());
   call.request.body.clear();
-  Answer::start(std::move(call), std::move(*plan));
+  Answer::start(std::move(call), **model, std::move(*plan));
 }
 
 void answer_completion(Call call) {
   const auto request =
       openai::parse_completion_request(call.request.body, call.door.options.max_logprobs);
   if (!request) return reply_error(call, request.error());
-  auto plan = plan_completion(*request, *call.door.backend, call.door.options);
+  const auto model = call.door.models.find(request->generation.model);
+  if (!model) return reply_error(call, model.error());
+  auto plan = plan_completion(*request, *(*model)->backend, call.door.options);
   if (!plan) return reply_error(call, plan.error());
   call.request.body.clear();
-  Answer::start(std::move(call), std::move(*plan));
+  Answer::start(std::move(call), **model, std::move(*plan));
 }
 
 }  // namespace retort::serve

@@ -1,4 +1,4 @@
-// What Prometheus reads at /metrics: counters and histograms of the door, figures of the engine.
+// What Prometheus reads at /metrics: counters and histograms of the door, figures of the engines.
 // Safe from any thread; nothing in it tells of a caller or a text.
 #pragma once
 #include <array>
@@ -8,14 +8,13 @@
 #include <string>
 #include <utility>
 
-#include "engine/engine.h"
-
 namespace retort::serve {
 
 class Histogram {
  public:
   void add(double seconds);
-  void print(std::string& out, const char* name, const char* help) const;
+  // `label`: "" or what stands in the braces before the bucket.
+  void print(std::string& out, const char* name, const std::string& label) const;
 
  private:
   static constexpr std::array kBounds = {0.005, 0.01, 0.025, 0.05, 0.1,  0.25, 0.5,
@@ -24,19 +23,30 @@ class Histogram {
   double sum_ = 0;
 };
 
-class Metrics {
+// How long one model's answers took.
+class Latencies {
  public:
-  void add_request(const std::string& route, int status);
   void add_first_token(double seconds);
   void add_answer(double seconds);
+  Histogram first_token() const;
+  Histogram answer() const;
+
+ private:
+  mutable std::mutex mutex_;
+  Histogram first_token_;
+  Histogram answer_;
+};
+
+// What is counted whatever the model.
+class DoorMetrics {
+ public:
+  void add_request(const std::string& route, int status);
   void add_gone();
-  std::string print(const engine::Stats& stats, int64_t answers_in_flight) const;
+  void print(std::string& out) const;
 
  private:
   mutable std::mutex mutex_;
   std::map<std::pair<std::string, int>, int64_t> requests_;
-  Histogram first_token_;
-  Histogram answer_;
   int64_t gone_ = 0;
 };
 

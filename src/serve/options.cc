@@ -20,7 +20,6 @@ Result<void> check(const Options& options) {
   if (options.port < 0 || options.port > 65535) {
     return base::usage_error("a port is a number from 0 to 65535", "port");
   }
-  if (options.model_id.empty()) return base::usage_error("the model has no name", "model-id");
   // A key that no Authorization header can carry would lock everybody out.
   if (!is_printable(options.api_key)) {
     return base::usage_error("the API key may hold printable ASCII without blanks alone",
@@ -36,6 +35,9 @@ Result<void> check(const Options& options) {
   }
   if (options.max_batch < 1 || options.max_waiting < 0) {
     return base::usage_error("a server that works on no request answers none", "max-batch");
+  }
+  if (options.max_connections < 1) {
+    return base::usage_error("a server without connections answers nobody", "max-connections");
   }
   if (options.max_logprobs < 0 || options.max_logprobs > engine::kTopLogprobsMax) {
     return base::usage_error(

@@ -8,14 +8,14 @@
 namespace retort::serve {
 
 struct Options {
-  std::string model_id = "model";  // the name that requests give
   std::string host = "127.0.0.1";
   int port = 8080;                 // 0: the system picks one
   std::string api_key = {};        // "": nobody is asked for one, and the door stays on loopback
   std::string terms_url = {};      // of the terms that bind the answers; sent with each
   std::string content_usage = {};  // the short form of them ("train-ai=n"), sent likewise
-  int64_t max_batch = 64;          // answers that the model works on at once
-  int64_t max_waiting = 512;       // answers that may wait beyond; then 429
+  int64_t max_batch = 64;          // answers that each model works on at once
+  int64_t max_waiting = 512;       // of each, that may wait beyond; then 429
+  int64_t max_connections = 1024;  // idle ones count; further ones get 503
   int64_t max_answers = 128;       // of one request: prompts times n
   int64_t max_logprobs = 20;       // alternatives a token, of the answer or the prompt
   int64_t max_request_tokens = int64_t{1} << 20;  // of one request: all prompts and answers

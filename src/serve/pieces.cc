@@ -31,6 +31,26 @@ void Piece::append(Piece next) {
   move_behind(offsets, std::move(next.offsets));
   if (next.prompt_logprobs) prompt_logprobs = std::move(next.prompt_logprobs);
   if (!next.finish_reason.empty()) finish_reason = std::move(next.finish_reason);
+  logprob_sum += next.logprob_sum;
+  scored_tokens += next.scored_tokens;
+}
+
+double Piece::logprob_per_token() const {
+  if (scored_tokens == 0) return -std::numeric_limits<double>::infinity();
+  return logprob_sum / static_cast<double>(scored_tokens);
+}
+
+std::vector<Piece> keep_best(std::vector<Piece> choices, int64_t answers, int64_t returned) {
+  std::vector<Piece> kept;
+  for (auto first = choices.begin(); first != choices.end(); first += answers) {
+    std::stable_sort(first, first + answers, [](const Piece& a, const Piece& b) {
+      return a.logprob_per_token() > b.logprob_per_token();
+    });
+    move_behind(kept, std::vector<Piece>(std::make_move_iterator(first),
+                                         std::make_move_iterator(first + returned)));
+  }
+  for (size_t i = 0; i < kept.size(); ++i) kept[i].index = static_cast<int64_t>(i);
+  return kept;
 }
 
 ChoicePieces::ChoicePieces(int64_t index, const Plan& plan, const ChoicePlan& choice,
@@ -111,6 +131,10 @@ Piece ChoicePieces::take(const engine::Event& event) {
   const std::vector<engine::TokenProbability> none;
   for (size_t i = 0; logprobs_ && i < event.chosen.size(); ++i) {
     add_token(event.chosen[i], i < event.top.size() ? event.top[i] : none, top_, piece);
+  }
+  for (const auto& chosen : event.chosen) {
+    piece.logprob_sum += static_cast<double>(chosen.logprob);
+    ++piece.scored_tokens;
   }
   piece.text += event.text;
   if (event.done) piece.finish_reason = event.finish_reason;

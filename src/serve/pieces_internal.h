@@ -20,11 +20,20 @@ struct Piece {
   std::vector<int64_t> offsets;  // of each token, in characters of the choice's text
   std::optional<openai::PromptLogprobs> prompt_logprobs;
   std::string finish_reason;  // "" while the choice goes on
+  // Of the answer's own tokens, where the engine was asked for them.
+  double logprob_sum = 0;
+  int64_t scored_tokens = 0;
 
   bool says_nothing() const { return text.empty() && tokens.empty() && finish_reason.empty(); }
   // Puts the piece that follows behind this one.
   void append(Piece next);
+  // Of the answer in the mean; one without a token is the least likely.
+  double logprob_per_token() const;
 };
+
+// Of each prompt's `answers` neighbours the `returned` ones with the highest log-probability a
+// token, best first and numbered anew; of equals the earlier one.
+std::vector<Piece> keep_best(std::vector<Piece> choices, int64_t answers, int64_t returned);
 
 class ChoicePieces {
  public:

@@ -155,5 +155,30 @@ TEST(PiecesTest, PromptLogprobsAreKeyedByIdWithRanks) {
       << printed;
 }
 
+TEST(PiecesTest, TheBestOfEachPromptAreKept) {
+  const auto candidate = [](const char* text, double sum, int64_t tokens) {
+    Piece piece;
+    piece.text = text;
+    piece.logprob_sum = sum;
+    piece.scored_tokens = tokens;
+    return piece;
+  };
+  // By token, not in all: -3 of six tokens is likelier than -1 of one.
+  const auto kept = keep_best(
+      {candidate("a", -1, 1), candidate("b", -3, 6), candidate("", 0, 0), candidate("c", -2, 4),
+       candidate("d", -1, 1), candidate("e", -1, 1), candidate("f", -2, 1), candidate("", 0, 0)},
+      4, 2);
+  std::string texts;
+  for (const Piece& piece : kept) texts += piece.text + std::to_string(piece.index);
+  EXPECT_EQ(texts, "b0c1d2e3");
+}
+
+TEST(PiecesTest, AnAnswersLogprobsAreSummed) {
+  const Piece whole = made(false, false).whole(cafe());
+  EXPECT_EQ(whole.scored_tokens, 5);
+  EXPECT_EQ(whole.logprob_per_token(), -1);
+  EXPECT_TRUE(whole.tokens.empty());
+}
+
 }  // namespace
 }  // namespace retort::serve

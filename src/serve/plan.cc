@@ -115,7 +115,8 @@ std::optional<ApiError> add_prompt(Draft& draft, std::vector<TokenId> prompt, st
   const int64_t length = std::ssize(prompt);
   const auto max_tokens = answer_tokens(draft, length);
   if (!max_tokens) return max_tokens.error();
-  draft.tokens += draft.generation.n * (length + *max_tokens);
+  const int64_t answers = draft.plan.answers_per_prompt;
+  draft.tokens += answers * (length + *max_tokens);
   if (draft.tokens > draft.options.max_request_tokens) {
     return make_error(400,
                       fmt::format("one request may ask for {} tokens in all (prompts and answers); "
@@ -123,7 +124,7 @@ std::optional<ApiError> add_prompt(Draft& draft, std::vector<TokenId> prompt, st
                                   draft.options.max_request_tokens),
                       "max_tokens");
   }
-  for (int64_t answer = 0; answer < draft.generation.n; ++answer) {
+  for (int64_t answer = 0; answer < answers; ++answer) {
     ChoicePlan choice{draft.common, echo, {}};
     choice.request.prompt = prompt;
     choice.request.max_tokens = *max_tokens;
@@ -137,21 +138,29 @@ std::optional<ApiError> add_prompt(Draft& draft, std::vector<TokenId> prompt, st
   return std::nullopt;
 }
 
+struct Answers {
+  int64_t prompts = 1;
+  int64_t each = 1;  // made to a prompt
+};
+
 // The parts that chat and completions share.
 Parsed<Draft> begin(const Generation& generation, const Backend& backend, const Options& options,
-                    int64_t prompts) {
-  if (auto error = check_model(generation.model, options)) return *error;
+                    const Answers& answers) {
   if (auto error = check_ids(generation, backend)) return *error;
-  if (prompts * generation.n > options.max_answers) {
+  if (answers.prompts * answers.each > options.max_answers) {
     return make_error(400,
-                      fmt::format("one request may ask for {} answers in all (prompts times n)",
+                      fmt::format("one request may ask for {} answers in all (prompts times n, or "
+                                  "times best_of)",
                                   options.max_answers),
                       "n");
   }
   Draft draft{generation, backend, options, {}, {}};
   draft.plan.stream = generation.stream;
   draft.plan.include_usage = generation.include_usage;
-  draft.plan.answers_per_prompt = generation.n;
+  draft.plan.answers_per_prompt = answers.each;
+  draft.plan.returned_per_prompt = generation.n;
+  // Candidates are compared by the log-probabilities of their tokens.
+  draft.common.logprobs = answers.each > generation.n;
   draft.common.sampling = sampling_of(generation);
   draft.common.stop = generation.stop;
   if (!generation.ignore_eos) draft.common.stop_tokens = ends_of(backend);
@@ -198,7 +207,7 @@ std::string echo_of(const openai::Prompt& prompt, const Backend& backend) {
 // One token with its log-probability was asked, and gets it even where the text ends: scoring
 // programs count on an entry for every token, while the engine keeps stop tokens to itself.
 void keep_single_token(ChoicePlan& choice) {
-  if (choice.request.max_tokens != 1 || !choice.request.logprobs) return;
+  if (choice.request.max_tokens != 1) return;
   choice.silent_stops = std::exchange(choice.request.stop_tokens, {});
 }
 
@@ -208,17 +217,9 @@ ApiError refused_messages(const Error& error) {
   return make_error(400, error.message + "; " + error.hint, "messages");
 }
 
-std::optional<ApiError> check_model(const std::string& name, const Options& options) {
-  if (name == options.model_id) return std::nullopt;
-  return make_error(404,
-                    fmt::format("The model `{}` does not exist here; this is `{}`.",
-                                name.substr(0, 128), options.model_id),
-                    "model", "model_not_found");
-}
-
 Parsed<Plan> plan_chat(const openai::ChatRequest& request, const Backend& backend,
                        const Options& options) {
-  auto begun = begin(request.generation, backend, options, 1);
+  auto begun = begin(request.generation, backend, options, {1, request.generation.n});
   if (!begun) return begun.error();
   begun->plan.chat = true;
   begun->plan.logprobs = request.logprobs;
@@ -241,10 +242,11 @@ Parsed<Plan> plan_chat(const openai::ChatRequest& request, const Backend& backen
 
 Parsed<Plan> plan_completion(const openai::CompletionRequest& request, const Backend& backend,
                              const Options& options) {
-  auto begun = begin(request.generation, backend, options, std::ssize(request.prompts));
+  auto begun = begin(request.generation, backend, options,
+                     {std::ssize(request.prompts), request.best_of.value_or(request.generation.n)});
   if (!begun) return begun.error();
   begun->plan.logprobs = request.logprobs.has_value();
-  begun->common.logprobs = request.logprobs.has_value();
+  begun->common.logprobs = begun->common.logprobs || request.logprobs.has_value();
   begun->common.top_logprobs = request.logprobs.value_or(0);
   if (request.echo && request.logprobs) {
     begun->plan.echo_logprobs = true;
@@ -259,7 +261,9 @@ Parsed<Plan> plan_completion(const openai::CompletionRequest& request, const Bac
     const std::string echo = request.echo ? echo_of(prompt, backend) : "";
     if (auto error = add_prompt(*draft, std::move(*ids), echo)) return *error;
   }
-  for (ChoicePlan& choice : draft->plan.choices) keep_single_token(choice);
+  for (ChoicePlan& choice : draft->plan.choices) {
+    if (request.logprobs) keep_single_token(choice);
+  }
   return std::move(draft->plan);
 }
 

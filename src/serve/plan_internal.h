@@ -28,6 +28,7 @@ struct Plan {
   int64_t echo_top = 0;          // with so many alternatives
   bool prompt_logprobs = false;  // of the prompts' tokens, in vLLM's own field
   int64_t answers_per_prompt = 1;
+  int64_t returned_per_prompt = 1;  // of them, those with the highest log-probability a token
   std::vector<ChoicePlan> choices;  // those of the first prompt, then those of the second, ...
 };
 
@@ -38,7 +39,5 @@ openai::Parsed<Plan> plan_completion(const openai::CompletionRequest& request,
 
 // 400 for messages that the chat template does not allow.
 openai::ApiError refused_messages(const Error& error);
-// 404 unless the name is the served model's.
-std::optional<openai::ApiError> check_model(const std::string& name, const Options& options);
 
 }  // namespace retort::serve

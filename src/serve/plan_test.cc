@@ -120,9 +120,6 @@ TEST(PlanTest, WhatDoesNotFitIsRefusedBeforeAnyWork) {
   EXPECT_EQ(code(completion(R"("prompt":["a","b"],"n":2)", backend, small)), "|n");
   small.max_request_tokens = 30;
   EXPECT_EQ(code(completion(R"("prompt":["a","b"])", backend, small)), "|max_tokens");
-  small.model_id = "another";
-  EXPECT_EQ(code(chat("", backend, small)), "model_not_found|model");
-  EXPECT_EQ(chat("", backend, small).error().status, 404);
   const ScriptedBackend plain({.has_chat = false});
   EXPECT_EQ(code(chat("", plain)), "unsupported_operation|messages");
 }
@@ -145,6 +142,25 @@ TEST(PlanTest, ScoringAsksForTheWholePromptAndKeepsItsOneToken) {
                 ->choices[0]
                 .request.prompt_logprobs,
             3);
+}
+
+TEST(PlanTest, CandidatesAreScoredAndCounted) {
+  const ScriptedBackend backend;
+  const auto plan = completion(R"("prompt":["a","b"],"n":2,"best_of":3,"seed":5)", backend);
+  ASSERT_TRUE(plan.ok()) << plan.error().message;
+  EXPECT_EQ(plan->choices.size(), 6u);
+  EXPECT_EQ(plan->answers_per_prompt, 3);
+  EXPECT_EQ(plan->returned_per_prompt, 2);
+  EXPECT_FALSE(plan->logprobs);
+  EXPECT_TRUE(plan->choices[0].request.logprobs);
+  const auto three = completion(R"("prompt":"a","n":3,"seed":5)", backend);
+  for (size_t i = 0; i < 3; ++i) {
+    EXPECT_EQ(plan->choices[i].request.sampling.seed, three->choices[i].request.sampling.seed);
+  }
+  EXPECT_FALSE(three->choices[0].request.logprobs);
+  Options small;
+  small.max_answers = 5;
+  EXPECT_FALSE(completion(R"("prompt":["a","b"],"best_of":3)", backend, small).ok());
 }
 
 TEST(OptionsTest, OpenAddressesNeedAKey) {

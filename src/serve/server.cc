@@ -1,11 +1,32 @@
 #include "serve/server.h"
 
+#include <set>
+
 #include "base/clock.h"
 #include "serve/door_internal.h"
 
 namespace retort::serve {
+namespace {
+
+Result<void> check_names(const std::vector<Model>& models) {
+  if (models.empty()) return base::usage_error("there is no model to serve");
+  std::set<std::string> names;
+  for (const Model& model : models) {
+    if (model.id.empty()) return base::usage_error("a model has no name", "model-id");
+    if (!names.insert(model.id).second) {
+      return base::usage_error("two models have one name: " + model.id, "model-id",
+                               "give each a name of its own");
+    }
+  }
+  return {};
+}
+
+}  // namespace
 
 struct Server::Impl {
+  Impl(const Options& options, std::vector<Model> models)
+      : door(options, base::system_clock().wall_ms() / 1000, std::move(models)) {}
+
   Door door;
   std::unique_ptr<http::Server> listener;
 
@@ -25,10 +46,10 @@ void Server::Impl::stop() {
   door.stopping = true;
   if (listener) listener->stop();
   // In this order nothing reaches for a thread or an engine that is gone: no more requests, no more
-  // pieces, then the engine, whose last events nobody reads.
+  // pieces, then the engines, whose last events nobody reads.
   listener.reset();
   door.formatter.stop();
-  door.backend.reset();
+  door.models.close();
 }
 
 Server::Server(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -42,17 +63,15 @@ void Server::stop() {
   impl_->stop();
 }
 
-Result<std::unique_ptr<Server>> Server::start(const Options& options,
-                                              std::unique_ptr<Backend> backend) {
+Result<std::unique_ptr<Server>> Server::start(const Options& options, std::vector<Model> models) {
   RETORT_TRY_VOID(check(options));
-  auto impl = std::make_unique<Impl>();
+  RETORT_TRY_VOID(check_names(models));
+  auto impl = std::make_unique<Impl>(options, std::move(models));
   Impl& parts = *impl;
-  parts.door.options = options;
-  parts.door.created = base::system_clock().wall_ms() / 1000;
-  parts.door.backend = std::move(backend);
   http::ServerOptions listen;
   listen.host = options.host;
   listen.port = options.port;
+  listen.max_connections = options.max_connections;
   listen.error_reply = [&parts](int status, const std::string& reason) {
     return parts.refuse(status, reason);
   };

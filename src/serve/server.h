@@ -1,7 +1,10 @@
-// OpenAI's API over one model: chat, completions, models, with streaming; /tokenize, /detokenize,
-// /health and /metrics beside them. Every refusal is an error body that OpenAI's clients read.
+// OpenAI's API over one model or several: chat, completions, models, with streaming; /tokenize,
+// /detokenize, /health and /metrics beside them. Every refusal is an error body that OpenAI's
+// clients read.
 #pragma once
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "serve/backend.h"
@@ -9,10 +12,17 @@
 
 namespace retort::serve {
 
+struct Model {
+  std::string id;  // the name that requests give
+  std::unique_ptr<Backend> backend;
+  // Its backend works on the engine of another model in the list, whose figures tell of both.
+  bool shares_engine = false;
+};
+
 class Server {
  public:
-  static Result<std::unique_ptr<Server>> start(const Options& options,
-                                               std::unique_ptr<Backend> backend);
+  // One model or more, each under a name of its own.
+  static Result<std::unique_ptr<Server>> start(const Options& options, std::vector<Model> models);
   ~Server();  // stops
   int port() const;
   // Takes no more requests, lets answers end for a few seconds, then cuts them. Blocks.

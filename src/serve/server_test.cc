@@ -19,12 +19,14 @@ struct Started {
   std::unique_ptr<Server> server;
 };
 
-Started started(Script script = {}, Options options = {}) {
+Started started(Script script = {}, Options options = {}, const std::string& id = "model") {
   auto backend = std::make_unique<ScriptedBackend>(std::move(script));
   Started out;
   out.backend = backend.get();
   options.port = 0;
-  auto server = Server::start(options, std::move(backend));
+  std::vector<Model> models;
+  models.push_back({id, std::move(backend)});
+  auto server = Server::start(options, std::move(models));
   EXPECT_TRUE(server.ok()) << server.error().text();
   out.server = std::move(*server);
   return out;
@@ -310,9 +312,8 @@ TEST(ServerTest, StoppingCutsWhatTakesTooLong) {
 }
 
 TEST(ServerTest, TellsItsTermsModelsTokensAndFigures) {
-  const Started door = started({}, {.model_id = "org/model",
-                                    .terms_url = "https://example.com/t",
-                                    .content_usage = "train-ai=n"});
+  const Started door = started(
+      {}, {.terms_url = "https://example.com/t", .content_usage = "train-ai=n"}, "org/model");
   const Got models = ask(door, request_text("GET /v1/models", ""));
   EXPECT_EQ(*openai::parse_models(models.body), std::vector<std::string>{"org/model"});
   EXPECT_NE(models.head.find("Link: <https://example.com/t>; rel=\"license\""), std::string::npos);
@@ -330,6 +331,78 @@ TEST(ServerTest, TellsItsTermsModelsTokensAndFigures) {
         "retort_answer_seconds_bucket{le=\"+Inf\"}"}) {
     EXPECT_NE(metrics.body.find(line), std::string::npos) << line << metrics.body;
   }
+}
+
+Started two_models() {
+  std::vector<Model> models;
+  models.push_back({"one", std::make_unique<ScriptedBackend>(Script{.text = "First."})});
+  models.push_back({"org/\"two\"", std::make_unique<ScriptedBackend>(
+                                       Script{.text = "Second.", .context_length = 128})});
+  auto server = Server::start({.port = 0}, std::move(models));
+  EXPECT_TRUE(server.ok()) << server.error().text();
+  return {nullptr, std::move(*server)};
+}
+
+TEST(ServerTest, SeveralModelsAnswerUnderTheirNames) {
+  const Started door = two_models();
+  const auto said = [&](const std::string& name) {
+    return post(door, "/v1/completions", R"({"model":")" + name + R"(","prompt":"a"})");
+  };
+  EXPECT_EQ(openai::parse_completion(said("one").body)->choices[0].text, "First.");
+  const auto second = openai::parse_completion(said(R"(org/\"two\")").body);
+  EXPECT_EQ(second->choices[0].text, "Second.");
+  EXPECT_EQ(second->model, "org/\"two\"");
+  for (const Got& unknown : {said("three"), ask(door, request_text("GET /v1/models/three", "")),
+                             post(door, "/tokenize", R"({"model":"three","prompt":"a"})")}) {
+    EXPECT_EQ(unknown.status, 404);
+    EXPECT_EQ(unknown.error("code"), "model_not_found");
+    EXPECT_EQ(unknown.error("message"),
+              "The model `three` does not exist here; there are `one`, `org/\"two\"`.");
+  }
+  EXPECT_EQ(*openai::parse_models(ask(door, request_text("GET /v1/models", "")).body),
+            (std::vector<std::string>{"one", "org/\"two\""}));
+  EXPECT_EQ(ask(door, request_text("GET /v1/models/one", "")).status, 200);
+  EXPECT_EQ(post(door, "/tokenize", R"({"model":"org/\"two\"","prompt":"AB"})").body,
+            R"({"count":2,"max_model_len":128,"tokens":[65,66]})");
+  const Got unnamed = post(door, "/tokenize", R"({"prompt":"AB"})");
+  EXPECT_EQ(unnamed.status, 400);
+  EXPECT_EQ(unnamed.error("param"), "model");
+  const Got metrics = ask(door, request_text("GET /metrics", ""));
+  for (const char* line : {"retort_answers_in_flight{model=\"one\"} 0\n",
+                           "retort_generated_tokens_total{model=\"one\"} 6\n",
+                           "retort_generated_tokens_total{model=\"org/\\\"two\\\"\"} 7\n",
+                           "retort_answer_seconds_count{model=\"one\"} 1\n",
+                           "retort_answer_seconds_bucket{model=\"one\",le=\"+Inf\"} 1\n"}) {
+    EXPECT_NE(metrics.body.find(line), std::string::npos) << line << metrics.body;
+  }
+}
+
+TEST(ServerTest, AnEnginesFiguresAreSaidOnce) {
+  std::vector<Model> models;
+  models.push_back({"plain", std::make_unique<ScriptedBackend>()});
+  models.push_back({"tuned", std::make_unique<ScriptedBackend>(), /*shares_engine=*/true});
+  auto server = Server::start({.port = 0}, std::move(models));
+  ASSERT_TRUE(server.ok());
+  const Got metrics = ask({nullptr, std::move(*server)}, request_text("GET /metrics", ""));
+  for (const auto& [line, said] : std::vector<std::pair<const char*, bool>>{
+           {"retort_memory_bytes{model=\"plain\"}", true},
+           {"retort_memory_bytes{model=\"tuned\"}", false},
+           {"retort_answers_in_flight{model=\"tuned\"}", true},
+           {"retort_answer_seconds_count{model=\"tuned\"}", true}}) {
+    EXPECT_EQ(metrics.body.find(line) != std::string::npos, said) << line;
+  }
+}
+
+TEST(ServerTest, ModelsNeedNamesOfTheirOwn) {
+  const auto start = [](std::vector<std::string> names) {
+    std::vector<Model> models;
+    for (auto& name : names) models.push_back({name, std::make_unique<ScriptedBackend>()});
+    return Server::start({.port = 0}, std::move(models)).ok();
+  };
+  EXPECT_TRUE(start({"a", "b"}));
+  EXPECT_FALSE(start({"a", "a"}));
+  EXPECT_FALSE(start({"a", ""}));
+  EXPECT_FALSE(start({}));
 }
 
 }  // namespace

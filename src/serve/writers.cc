@@ -49,15 +49,20 @@ class StreamWriter : public Writer {
 
 class WholeWriter : public Writer {
  public:
-  WholeWriter(const Call& call, AnswerHead head, size_t choices)
-      : call_(call), head_(std::move(head)), choices_(choices) {
-    for (size_t i = 0; i < choices; ++i) choices_[i].index = static_cast<int64_t>(i);
+  WholeWriter(const Call& call, AnswerHead head, const Plan& plan)
+      : call_(call),
+        head_(std::move(head)),
+        choices_(plan.choices.size()),
+        made_(plan.answers_per_prompt),
+        returned_(plan.returned_per_prompt) {
+    for (size_t i = 0; i < choices_.size(); ++i) choices_[i].index = static_cast<int64_t>(i);
   }
 
   void piece(Piece piece) override {
     choices_[static_cast<size_t>(piece.index)].append(std::move(piece));
   }
   void end(const openai::Usage& usage) override {
+    if (returned_ < made_) choices_ = keep_best(std::move(choices_), made_, returned_);
     reply_json(call_, print_whole(head_, std::move(choices_), usage));
   }
   void fail(const openai::ApiError& error) override { reply_error(call_, error); }
@@ -66,6 +71,7 @@ class WholeWriter : public Writer {
   Call call_;
   AnswerHead head_;
   std::vector<Piece> choices_;
+  int64_t made_, returned_;  // of each prompt
 };
 
 // The body was read long ago; a long answer need not keep it.
@@ -79,8 +85,8 @@ std::unique_ptr<Writer> stream_writer(const Call& call, AnswerHead head) {
   return std::make_unique<StreamWriter>(without_body(call), std::move(head));
 }
 
-std::unique_ptr<Writer> whole_writer(const Call& call, AnswerHead head, size_t choices) {
-  return std::make_unique<WholeWriter>(without_body(call), std::move(head), choices);
+std::unique_ptr<Writer> whole_writer(const Call& call, AnswerHead head, const Plan& plan) {
+  return std::make_unique<WholeWriter>(without_body(call), std::move(head), plan);
 }
 
 }  // namespace retort::serve

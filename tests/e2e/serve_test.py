@@ -1,140 +1,20 @@
 #!/usr/bin/env python3
-"""`retort serve` by raw bytes: streams, errors, keys, clients that leave or dawdle."""
+"""`retort serve`: streams, scores, errors, keys, clients that leave or dawdle."""
 
 import concurrent.futures
 import json
-import os
-import re
-import signal
+import random
 import socket
 import struct
-import subprocess
 import time
 
 import harness
-
-MODEL = "SmolLM2-135M-Instruct.Q4_1"
-
-
-class Answer:
-    def __init__(self, raw):
-        head, _, body = raw.partition(b"\r\n\r\n")
-        lines = head.decode("latin-1").split("\r\n")
-        self.status = int(lines[0].split()[1]) if lines[0].startswith("HTTP/1.1") else 0
-        self.headers = {name.lower(): value for name, _, value in
-                        (line.partition(": ") for line in lines[1:])}
-        self.body = self.unchunked(body) if "transfer-encoding" in self.headers else body
-
-    @staticmethod
-    def unchunked(body):
-        out = b""
-        while body:
-            size, _, body = body.partition(b"\r\n")
-            out += body[:int(size, 16)]
-            body = body[int(size, 16) + 2:]
-        return out
-
-    def json(self):
-        return json.loads(self.body)
-
-    def events(self):
-        """The JSON pieces of a stream that ended as it should."""
-        lines = [line[6:] for line in self.body.decode().split("\n\n") if line]
-        assert lines[-1] == "[DONE]", self.body
-        return [json.loads(line) for line in lines[:-1]]
-
-
-class Served:
-    """The server as a child process; speaks bytes to it."""
-
-    def __init__(self, folder, *arguments, env=None):
-        self.port_file = folder / "port"
-        self.port_file.unlink(missing_ok=True)
-        self.log = open(folder / "serve.log", "w+")
-        self.process = subprocess.Popen(
-            [harness.PROGRAM, "serve", "--model", str(harness.TEACHER), "--port", "0",
-             "--port-file", str(self.port_file), *arguments],
-            cwd=folder, stderr=self.log, env={**os.environ, **(env or {})})
-        deadline = time.monotonic() + 60
-        while not self.port_file.exists():
-            if self.process.poll() is not None or time.monotonic() > deadline:
-                raise AssertionError("the server did not start: " + self.said())
-            time.sleep(0.02)
-        self.port = int(self.port_file.read_text())
-
-    def said(self):
-        self.log.flush()
-        with open(self.log.name) as log:
-            return log.read()
-
-    def connect(self):
-        return socket.create_connection(("127.0.0.1", self.port), timeout=120)
-
-    def raw(self, data):
-        with self.connect() as peer:
-            try:
-                peer.sendall(data)
-            except OSError:
-                pass  # refused in the midst of it: the answer counts
-            out = b""
-            while True:
-                try:
-                    piece = peer.recv(65536)
-                except ConnectionResetError:
-                    break
-                if not piece:
-                    break
-                out += piece
-        return Answer(out)
-
-    def request(self, method, path, body=None, headers=()):
-        payload = b"" if body is None else json.dumps(body).encode()
-        lines = [f"{method} {path} HTTP/1.1", "Host: localhost", "Connection: close",
-                 f"Content-Length: {len(payload)}", *headers]
-        if body is not None:
-            lines.append("Content-Type: application/json")
-        return "\r\n".join(lines).encode() + b"\r\n\r\n" + payload
-
-    def ask(self, method, path, body=None, headers=()):
-        return self.raw(self.request(method, path, body, headers))
-
-    def chat(self, text="Write a two-sentence story about a boat.", headers=(), **more):
-        return self.ask("POST", "/v1/chat/completions", headers=headers, body={
-            "model": MODEL, "messages": [{"role": "user", "content": text}], "max_tokens": 24,
-            **more})
-
-    def metric(self, name):
-        text = self.ask("GET", "/metrics").body.decode()
-        return float(re.search(rf"^{name} (\S+)$", text, re.M).group(1))
-
-    def stop(self):
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-        code = self.process.wait(timeout=20)
-        self.log.close()
-        return code
+import served
+from served import MODEL
 
 
 @harness.unittest.skipUnless(harness.TEACHER.exists(), "the teacher file is not there")
-class ServeTest(harness.Run):
-    def setUp(self):
-        super().setUp()
-        self.server = None
-
-    def tearDown(self):
-        if self.server:
-            self.server.stop()
-
-    def serve(self, *arguments, env=None):
-        self.server = Served(self.folder, *arguments, env=env)
-        return self.server
-
-    def until(self, holds, seconds=10):
-        deadline = time.monotonic() + seconds
-        while not holds():
-            self.assertLess(time.monotonic(), deadline)
-            time.sleep(0.05)
-
+class ServeTest(served.ServedRun):
     def test_streamed_whole_and_scored_answers_are_one(self):
         server = self.serve()
         whole = server.chat(temperature=0, logprobs=True, top_logprobs=2).json()
@@ -186,6 +66,25 @@ class ServeTest(harness.Run):
             self.assertAlmostEqual(a, b, delta=0.05)
         # " Paris" is likely after these words.
         self.assertGreater(answer["choices"][0]["logprobs"]["token_logprobs"][-2], -3)
+
+    def test_best_of_gives_the_likeliest_a_token(self):
+        server = self.serve()
+        body = {"model": MODEL, "prompt": "Once upon a time", "max_tokens": 12, "seed": 6}
+        made = server.ask("POST", "/v1/completions", {**body, "n": 6, "logprobs": 0}).json()
+
+        def likeliness(choice):
+            values = choice["logprobs"]["token_logprobs"]
+            return sum(values) / len(values)
+
+        expected = sorted(made["choices"], key=likeliness, reverse=True)[:2]
+        self.assertNotEqual([choice["index"] for choice in expected], [0, 1])
+        best = server.ask("POST", "/v1/completions", {**body, "n": 2, "best_of": 6}).json()
+        self.assertEqual([(choice["index"], choice["text"]) for choice in best["choices"]],
+                         [(index, choice["text"]) for index, choice in enumerate(expected)])
+        self.assertIsNone(best["choices"][0]["logprobs"])
+        self.assertEqual(best["usage"], made["usage"])  # all that was generated
+        streamed = server.ask("POST", "/v1/completions", {**body, "best_of": 2, "stream": True})
+        self.assertEqual((streamed.status, streamed.json()["error"]["param"]), (400, "best_of"))
 
     def test_refusals_name_what_is_wrong(self):
         server = self.serve()
@@ -276,6 +175,86 @@ class ServeTest(harness.Run):
         alone = [ask(text) for text in texts]
         with concurrent.futures.ThreadPoolExecutor(8) as pool:
             self.assertEqual(list(pool.map(ask, texts)), alone)
+
+    def test_several_models_take_turns_and_share_the_cache(self):
+        names = ("first", "second")
+        server = self.serve("--kv-memory", "64MiB",
+                            models=[f"{name}={harness.TEACHER}" for name in names])
+        self.assertIn("serving first, second on", server.said())
+        listed = server.ask("GET", "/v1/models").json()["data"]
+        self.assertEqual([model["id"] for model in listed], list(names))
+        unknown = server.chat(model="third")
+        self.assertEqual((unknown.status, unknown.json()["error"]["code"]),
+                         (404, "model_not_found"))
+        self.assertIn("`first`, `second`", unknown.json()["error"]["message"])
+        pages = [server.metric(f'retort_kv_pages{{model="{name}"}}') for name in names]
+        self.assertEqual(pages[0], pages[1])
+        self.assertLessEqual(sum(pages) * 16 * 30 * 2 * 3 * 64 * 2, 64 << 20)
+
+        def ask(job):
+            name, number = job
+            answer = server.chat(model=name, text=f"Tell me about the number {number}.",
+                                 seed=number, max_tokens=16).json()
+            self.assertEqual(answer["model"], name)
+            return answer["choices"][0]["message"]["content"]
+
+        jobs = [(name, number) for number in range(6) for name in names]
+        alone = [ask(job) for job in jobs]
+        with concurrent.futures.ThreadPoolExecutor(len(jobs)) as pool:
+            self.assertEqual(list(pool.map(ask, jobs)), alone)
+        self.assertEqual(alone[::2], alone[1::2])  # the same file twice
+        for name in names:
+            self.assertGreater(server.metric(f'retort_generated_tokens_total{{model="{name}"}}'), 9)
+
+    def write_adapter(self, seed, width=576):
+        """A folder as PEFT writes it: rank 4 on q_proj and down_proj of every layer."""
+        folder = self.folder / f"adapter{seed}"
+        folder.mkdir()
+        (folder / "adapter_config.json").write_text(json.dumps({
+            "peft_type": "LORA", "r": 4, "lora_alpha": 8, "bias": "none",
+            "target_modules": ["q_proj", "down_proj"]}))
+        values = random.Random(seed)
+        header, data = {}, b""
+        for layer in range(30):
+            for name, out, into in (("self_attn.q_proj", 576, width), ("mlp.down_proj", 576, 1536)):
+                for part, shape in (("lora_A", (4, into)), ("lora_B", (out, 4))):
+                    numbers = [values.uniform(-0.08, 0.08) for _ in range(shape[0] * shape[1])]
+                    piece = struct.pack(f"<{len(numbers)}f", *numbers)
+                    header[f"base_model.model.model.layers.{layer}.{name}.{part}.weight"] = {
+                        "dtype": "F32", "shape": shape,
+                        "data_offsets": [len(data), len(data) + len(piece)]}
+                    data += piece
+        head = json.dumps(header).encode()
+        (folder / "adapter_model.safetensors").write_bytes(
+            struct.pack("<Q", len(head)) + head + data)
+        return folder
+
+    def test_adapters_are_models_over_the_same_weights(self):
+        server = self.serve("--adapter", f"tuned={self.write_adapter(1)}",
+                            "--adapter", str(self.write_adapter(2)))
+        names = [model["id"] for model in server.ask("GET", "/v1/models").json()["data"]]
+        self.assertEqual(names, [MODEL, "tuned", "adapter2"])
+
+        def ask(job):
+            name, number = job
+            answer = server.chat(model=name, text=f"Tell me about the number {number}.",
+                                 temperature=0, max_tokens=16).json()
+            self.assertEqual(answer["model"], name)
+            return answer["choices"][0]["message"]["content"]
+
+        jobs = [(name, number) for number in range(4) for name in names]
+        alone = [ask(job) for job in jobs]
+        self.assertEqual(len({tuple(alone[i::3]) for i in range(3)}), 3)
+        with concurrent.futures.ThreadPoolExecutor(len(jobs)) as pool:
+            self.assertEqual(list(pool.map(ask, jobs)), alone)
+        metrics = server.ask("GET", "/metrics").body.decode()
+        self.assertEqual(metrics.count("\nretort_generated_tokens_total{"), 1)
+        self.assertEqual(server.metric('retort_answers_in_flight{model="tuned"}'), 0)
+        for folder in (self.write_adapter(3, width=64), self.folder / "none"):
+            refused = self.retort("serve", "--model", harness.TEACHER, "--port", "0",
+                                  "--adapter", f"x={folder}", code=None)
+            self.assertEqual(refused.returncode, 4)
+            self.assertIn(str(folder), refused.stderr)
 
     def test_full_queue_and_stop(self):
         server = self.serve("--max-batch", "1", "--max-waiting", "0")

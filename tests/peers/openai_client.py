@@ -70,6 +70,22 @@ def completions(client, model):
     check("streamed and whole are one", streamed == first.text)
 
 
+def best_of(client, model):
+    create = client.completions.create
+    common = {"model": model, "prompt": ["Once upon", "The sea"], "max_tokens": 10, "seed": 3}
+    made = create(**common, n=5, logprobs=0).choices
+    best = create(**common, best_of=5, logprobs=0)
+    check("best_of gives one answer a prompt", [c.index for c in best.choices] == [0, 1])
+    for number, choice in enumerate(best.choices):
+        likeliest = max(made[5 * number:5 * number + 5], key=lambda c: sum(
+            c.logprobs.token_logprobs) / len(c.logprobs.token_logprobs))
+        check(f"the likeliest a token of prompt {number}", choice.text == likeliest.text)
+    check("all candidates are counted", best.usage.completion_tokens ==
+          sum(len(c.logprobs.tokens) for c in made))
+    streamed = raises(openai.BadRequestError, lambda: create(**common, best_of=5, stream=True))
+    check("best_of is not streamed", streamed and streamed.param == "best_of")
+
+
 def errors(client, model, url):
     chat = client.chat.completions.create
     missing = raises(openai.NotFoundError, lambda: chat(model="gpt-4", messages=QUESTION))
@@ -95,6 +111,7 @@ def main():
     check("a model is found", client.models.retrieve(model).id == model)
     chats(client, model)
     completions(client, model)
+    best_of(client, model)
     errors(client, model, url)
     return 1 if check.failed else 0
 
