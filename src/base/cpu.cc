@@ -1,6 +1,7 @@
 #include "base/cpu.h"
 
 #include <fmt/core.h>
+#include <unistd.h>
 
 #include <cstdlib>
 #include <fstream>
@@ -51,6 +52,10 @@ std::string cpu_summary() {
                     : cpu.avx2        ? "AVX2"
                                       : "no AVX2";
   return fmt::format("{}, {} cores, {}", model_name(), std::thread::hardware_concurrency(), isa);
+}
+
+int64_t total_memory_bytes() {
+  return static_cast<int64_t>(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGE_SIZE);
 }
 
 }  // namespace retort::base

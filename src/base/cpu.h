@@ -1,6 +1,7 @@
-// What this processor can do; asked once. RETORT_ISA=reference|avx2 in the environment lowers
-// the answer, so that a test can force the plain path.
+// What this processor can do, asked once, and what memory there is. RETORT_ISA=reference|avx2 in
+// the environment lowers the answer, so that a test can force the plain path.
 #pragma once
+#include <cstdint>
 #include <string>
 
 namespace retort::base {
@@ -15,5 +16,7 @@ struct CpuFeatures {
 const CpuFeatures& cpu_features();
 // "AMD EPYC, 2 cores, AVX2"
 std::string cpu_summary();
+// Of this machine.
+int64_t total_memory_bytes();
 
 }  // namespace retort::base

@@ -25,10 +25,6 @@ std::optional<double> read_counter(const std::string& path) {
 
 }  // namespace
 
-int64_t total_memory_bytes() {
-  return static_cast<int64_t>(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGE_SIZE);
-}
-
 int64_t peak_memory_bytes() {
   rusage self{};
   rusage children{};
@@ -61,7 +57,7 @@ Result<void> write_machine(const std::string& out, const MachineUse& use) {
   }
   const json::Value value = json::Value::object({{"schema", "retort.machine/1"},
                                                  {"cpu", base::cpu_summary()},
-                                                 {"memory_bytes", total_memory_bytes()},
+                                                 {"memory_bytes", base::total_memory_bytes()},
                                                  {"threads", base::thread_count()},
                                                  {"program", "retort " RETORT_VERSION},
                                                  {"commit", RETORT_COMMIT},

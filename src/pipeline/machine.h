@@ -8,7 +8,6 @@
 
 namespace retort::pipeline {
 
-int64_t total_memory_bytes();
 // The most memory that this process, or one of its ended children, has held so far.
 int64_t peak_memory_bytes();
 

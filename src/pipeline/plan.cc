@@ -198,7 +198,7 @@ Result<Statement> plan_text(RunOptions& options) {
   words += rows;
   RETORT_TRY(const auto free, base::free_bytes(options.out));
   words += row("memory", fmt::format("about {} of {}", base::human_bytes(plan.memory_bytes),
-                                     base::human_bytes(total_memory_bytes())));
+                                     base::human_bytes(base::total_memory_bytes())));
   words += row("disk", fmt::format("about {}, {} are free", base::human_bytes(plan.disk_bytes),
                                    base::human_bytes(free)));
   words += row("time", fmt::format("about {} in all, on {}", base::human_duration(plan.seconds),

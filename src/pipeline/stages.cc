@@ -292,6 +292,7 @@ Result<void> run_train(RunContext& context, Summary& summary) {
   count(summary, "tokens", state.tokens);
   count(summary, "loss", state.last_loss);
   count(summary, "held_out_loss", state.held_out_loss);
+  if (state.start_loss > 0) count(summary, "held_out_loss_before", state.start_loss);
   count(summary, "tokens_per_second",
         state.seconds > 0 ? static_cast<double>(state.tokens) / state.seconds : 0);
   count(summary, "limit_tokens_per_second", trained.limit_tokens_per_second);

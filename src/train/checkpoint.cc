@@ -43,7 +43,8 @@ json::Value loop_to_json(const LoopState& loop) {
                               {"best_step", loop.best_step},
                               {"best_loss", loop.best_loss},
                               {"held_out_loss", loop.held_out_loss},
-                              {"worse_epochs", loop.worse_epochs}});
+                              {"worse_epochs", loop.worse_epochs},
+                              {"start_loss", loop.start_loss}});
 }
 
 Result<LoopState> loop_from_json(const json::Value& value) {
@@ -60,6 +61,7 @@ Result<LoopState> loop_from_json(const json::Value& value) {
   RETORT_TRY(loop.best_loss, value.number_at("best_loss"));
   RETORT_TRY(loop.held_out_loss, value.number_at("held_out_loss"));
   RETORT_TRY(loop.worse_epochs, value.int_at("worse_epochs"));
+  RETORT_TRY(loop.start_loss, value.number_at("start_loss", 0.0));
   return loop;
 }
 

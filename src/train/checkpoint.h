@@ -35,6 +35,7 @@ struct LoopState {
   double best_loss = 0;
   double held_out_loss = 0;  // the last one measured
   int64_t worse_epochs = 0;  // since the best one
+  double start_loss = 0;     // held out, before the first step; 0: not measured
 };
 
 struct CheckpointView {

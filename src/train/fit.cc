@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <optional>
 
+#include "base/cpu.h"
 #include "base/log.h"
 #include "base/progress.h"
 #include "tokenizer/chat.h"
@@ -116,6 +117,21 @@ void tell_sizes(const model::Config& config, const Examples& data) {
   }
 }
 
+// Said before anything is computed; memory that this machine has not got ends a run much later.
+Result<void> check_memory(const FitInput& input, const model::Config& config,
+                          const model::LoraConfig* lora, int64_t teacher_bytes) {
+  RETORT_TRY(const model::Precision precision, parse_precision(input.options.precision));
+  const int64_t needed =
+      training_memory_bytes(config, input.options, precision, lora) + teacher_bytes;
+  const int64_t there = base::total_memory_bytes();
+  base::log_info("training takes about {} of memory", base::human_bytes(needed));
+  if (needed <= there) return {};
+  return base::usage_error(fmt::format("training takes about {} of memory, this machine has {}",
+                                       base::human_bytes(needed), base::human_bytes(there)),
+                           "train.batch_tokens",
+                           "lower it (train.accumulate keeps a step's size), or set lora_rank");
+}
+
 }  // namespace
 
 Result<Outcome> fit(const FitInput& input) {
@@ -147,6 +163,8 @@ Result<Outcome> fit(const FitInput& input) {
   show_first(data, *input.tokenizer);
   tell_sizes(config, data);
   RETORT_TRY(auto adapter, first_adapter(input, config));
+  RETORT_TRY_VOID(check_memory(input, config, adapter ? &adapter->lora() : nullptr,
+                               teacher ? teacher->memory_bytes() : 0));
 
   json::Value identity = json::Value::object({{"student.from", input.student.from}});
   identity.set("student.without_system", input.student.without_system);
@@ -178,6 +196,7 @@ Result<Outcome> fit(const FitInput& input) {
                                                .options = input.options,
                                                .teacher = teacher.get(),
                                                .sample = sample,
+                                               .measure_start = input.base_weights != nullptr,
                                                .folder = input.folder,
                                                .identity = std::move(identity),
                                                .limit = limit_rate,

@@ -92,7 +92,9 @@ class Loop {
   void update(double norm);
   void move_average();
   void swap_average();
+  Result<void> measure_start();
   Result<void> end_epoch(bool& improved);
+  Result<void> add_held_out(const model::LossSum& sum);
   model::LossSum held_out_loss();
   Result<void> save();
   Result<void> choose_weights();
@@ -156,7 +158,9 @@ Result<void> Loop::resume() {
     network_.refresh();
     base::log_info("training goes on after step {} of {}", state_.step, outcome_.total_steps);
   }
-  RETORT_TRY(auto metrics, Metrics::open(base::join(input_.folder, "metrics.jsonl"), state_.step));
+  // A run that begins anew keeps no line, not even of what was measured before its first step.
+  const int64_t last_line = found ? state_.step : -1;
+  RETORT_TRY(auto metrics, Metrics::open(base::join(input_.folder, "metrics.jsonl"), last_line));
   metrics_.emplace(std::move(metrics));
   return {};
 }
@@ -171,6 +175,7 @@ Result<LoopOutcome> Loop::run() {
   }
   progress_.emplace("train", outcome_.total_steps, "steps");
   started_s_ = base::monotonic_seconds() - state_.seconds;
+  if (input_.measure_start && state_.step == 0) RETORT_TRY_VOID(measure_start());
   while (state_.epoch < options_.epochs && !stop_) RETORT_TRY_VOID(train_epoch());
   if (saved_step_ != state_.step) RETORT_TRY_VOID(save());
   RETORT_TRY_VOID(choose_weights());
@@ -311,6 +316,21 @@ Result<void> Loop::refuse_step(std::span<const std::vector<uint32_t>> batches, c
       fmt::format("step {}", state_.step), "lower train.lr, or look at the records in the log");
 }
 
+Result<void> Loop::measure_start() {
+  if (input_.held_out.rows.empty()) return {};
+  const model::LossSum sum = held_out_loss();
+  state_.start_loss = sum.loss();
+  return add_held_out(sum);
+}
+
+Result<void> Loop::add_held_out(const model::LossSum& sum) {
+  return metrics_->add_held_out({.step = state_.step,
+                                 .loss = sum.loss(),
+                                 .nll = sum.nll(),
+                                 .divergence = sum.divergence(),
+                                 .tokens = sum.tokens});
+}
+
 Result<void> Loop::end_epoch(bool& improved) {
   ++state_.epoch;
   state_.cursor = 0;
@@ -325,11 +345,7 @@ Result<void> Loop::end_epoch(bool& improved) {
   }
   state_.worse_epochs = improved ? 0 : state_.worse_epochs + 1;
   stop_ = options_.patience > 0 && state_.worse_epochs >= options_.patience;
-  return metrics_->add_held_out({.step = state_.step,
-                                 .loss = loss,
-                                 .nll = sum.nll(),
-                                 .divergence = sum.divergence(),
-                                 .tokens = sum.tokens});
+  return add_held_out(sum);
 }
 
 model::LossSum Loop::held_out_loss() {

@@ -21,8 +21,9 @@ struct LoopInput {
   model::LogitSource* teacher = nullptr;  // where the objective asks one for logits
   // The student's own answers to the prompts of these rows, as of this step; none: never sampled.
   std::function<Result<Examples>(std::span<const uint32_t> rows, int64_t step)> sample = nullptr;
-  std::string folder;    // gets metrics.jsonl and checkpoints/
-  json::Value identity;  // beyond options, shape and data, which the loop adds itself
+  bool measure_start = false;  // held-out loss before the first step, where weights know something
+  std::string folder;          // gets metrics.jsonl and checkpoints/
+  json::Value identity;        // beyond options, shape and data, which the loop adds itself
   // Tokens a second that the matrix products alone would reach at what `automatic` became; asked
   // once, 0 when unknown.
   std::function<double(model::Precision)> limit;

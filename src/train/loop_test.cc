@@ -18,6 +18,7 @@ struct Training {
   Examples held_out;
   TrainOptions options = quick_options();
   std::string folder;
+  bool measure_start = false;
   std::function<void(const LoopState&)> on_step;
   model::Weights weights = model::Weights::random(tiny_config(), 5);
   model::Adapter* adapter = nullptr;
@@ -31,6 +32,7 @@ struct Training {
                      .held_out = held_out,
                      .options = options,
                      .teacher = nullptr,
+                     .measure_start = measure_start,
                      .folder = folder,
                      .identity = {},
                      .limit = nullptr,
@@ -194,6 +196,31 @@ TEST(Loop, TheAverageIsWhatIsMeasuredAndKept) {
   finished.weights = model::Weights::random(tiny_config(), 5);
   ASSERT_TRUE(finished.go());
   EXPECT_TRUE(same_bytes(finished.weights, mean.weights));
+}
+
+TEST(Loop, TheStartIsMeasuredOnceWhereItIsAskedFor) {
+  Training run;
+  run.held_out = mapping_rows(10, 2);
+  run.folder = fresh_folder("start");
+  run.measure_start = true;
+  run.on_step = [](const LoopState& state) {
+    if (state.step == 4) base::request_cancel();
+  };
+  ASSERT_FALSE(run.go());
+  base::reset_cancel();
+  Training again = run;
+  again.on_step = nullptr;
+  again.weights = model::Weights::random(tiny_config(), 5);
+  const auto outcome = again.go();
+  ASSERT_TRUE(outcome) << outcome.error().text();
+  int64_t of_the_start = 0;
+  for (const json::Value& line : metrics_of(run.folder)) {
+    if (line.find("step")->as_int() > 0) continue;
+    ++of_the_start;
+    EXPECT_DOUBLE_EQ(line.find("held_out_loss")->as_number(), outcome->state.start_loss);
+  }
+  EXPECT_EQ(of_the_start, 1);
+  EXPECT_GT(outcome->state.start_loss, outcome->state.held_out_loss);
 }
 
 TEST(Loop, SmoothingAndZLossAreInTheLossAndTheNllStandsBesideIt) {

@@ -108,6 +108,12 @@ Result<void> OnlineTeacher::prepare(int64_t batch_tokens, int64_t sample_tokens,
   return {};
 }
 
+int64_t OnlineTeacher::memory_bytes() const {
+  return static_cast<int64_t>(weights_.block().size_bytes()) +
+         model::Network::memory_bytes(weights_.config(), room_, network_->precision(), nullptr,
+                                      model::Use::inference);
+}
+
 void OnlineTeacher::start(const model::Batch& batch) {
   RETORT_CHECK_EQ(batch.sources.size() + 1, batch.doc_starts.size());
   sources_ = batch.sources;

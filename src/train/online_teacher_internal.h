@@ -41,6 +41,8 @@ class OnlineTeacher final : public model::LogitSource {
   // longest prompt with a sample of up to sample_tokens, which must be within its context.
   Result<void> prepare(int64_t batch_tokens, int64_t sample_tokens, model::Precision precision);
 
+  int64_t memory_bytes() const;  // once it is prepared
+
   void start(const model::Batch& batch) override;
   // Rows in ascending order from call to call, until the next start().
   void logits(std::span<const int32_t> rows, float* to) override;

@@ -160,6 +160,20 @@ double step_tokens_per_second(const model::Config& config, int64_t document_toke
   return static_cast<double>(tokens) / std::min(step(), step());
 }
 
+int64_t training_memory_bytes(const model::Config& config, const TrainOptions& options,
+                              model::Precision precision, const model::LoraConfig* lora) {
+  const auto trained =
+      lora == nullptr ? model::tensor_list(config) : model::tensor_list(config, *lora);
+  int64_t elements = 0;
+  for (const model::TensorInfo& tensor : trained) elements += tensor.size();
+  const int64_t of_trained = elements * static_cast<int64_t>(sizeof(float));
+  const int64_t frozen =
+      lora == nullptr ? 0 : config.parameters() * static_cast<int64_t>(sizeof(float));
+  return frozen + (options.average > 0 ? 3 : 2) * of_trained +
+         Optimizer::memory_bytes(trained, options) +
+         model::Network::memory_bytes(config, options.batch_tokens, precision, lora);
+}
+
 Result<Estimate> estimate(const model::Config& config, const Workload& workload,
                           const TrainOptions& options, double tokens_per_second) {
   RETORT_TRY_VOID(validate(options));
@@ -174,11 +188,8 @@ Result<Estimate> estimate(const model::Config& config, const Workload& workload,
   out.steps = options.epochs * ((workload.rows + rows_a_step - 1) / rows_a_step);
   out.tokens = options.epochs * workload.rows * per_row;
   const int64_t block_bytes = config.parameters() * static_cast<int64_t>(sizeof(float));
-  const int64_t averages = options.average > 0 ? block_bytes : 0;
-  out.memory_bytes = 2 * block_bytes + averages +
-                     Optimizer::memory_bytes(model::tensor_list(config), options) +
-                     model::Network::memory_bytes(config, options.batch_tokens, precision);
-  out.checkpoint_bytes = 3 * block_bytes + averages;
+  out.memory_bytes = training_memory_bytes(config, options, precision, nullptr);
+  out.checkpoint_bytes = (options.average > 0 ? 4 : 3) * block_bytes;
   out.tokens_per_second = tokens_per_second > 0
                               ? tokens_per_second
                               : step_tokens_per_second(config, per_row, precision);

@@ -26,6 +26,11 @@ double products_tokens_per_second(const model::Config& config, const ProductsOf&
 double step_tokens_per_second(const model::Config& config, int64_t document_tokens,
                               model::Precision precision);
 
+// Bytes that training takes at its most: weights, what is trained beside them, gradients, the
+// optimizer's state, activations. Without a teacher.
+int64_t training_memory_bytes(const model::Config& config, const TrainOptions& options,
+                              model::Precision precision, const model::LoraConfig* lora);
+
 struct Workload {
   int64_t rows = 0;            // of training
   int64_t tokens_per_row = 0;  // about

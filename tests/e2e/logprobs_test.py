@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""A teacher's log-probabilities over HTTP into the sealed file: as many bytes as promised, the values
-that `retort score` gives, and damage that the next stage finds. Reads the files after
+"""A teacher's log-probabilities over HTTP into the sealed file: as many bytes as promised, the
+values that `retort score` gives, and damage that the next stage finds. Reads the files after
 docs/reference/logprobs.md, with no code of the program's."""
 
 import json

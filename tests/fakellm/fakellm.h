@@ -18,8 +18,8 @@
 //   usage=train-ai=n   the Content-Usage header; license=URL  a Link header with rel="license"
 //
 // Without brackets it answers properly, in words made from the prompt; asked for log-probabilities,
-// it takes the words for tokens, each of mass 1/2 before alternatives of 1/4, 1/8 ... It keeps a log of all it was
-// asked, in memory and, for tests that kill their client, nowhere else.
+// it takes the words for tokens, each of mass 1/2 before alternatives of 1/4, 1/8 ... It keeps a
+// log of all it was asked, in memory and, for tests that kill their client, nowhere else.
 #pragma once
 #include <atomic>
 #include <cstdint>
