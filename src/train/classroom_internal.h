@@ -53,8 +53,8 @@ struct Classroom {
     EXPECT_TRUE(made) << (made ? "" : made.error().text());
     teacher = std::move(*made);
   }
-  // The teacher is told `before` in front.
-  Result<void> add(const std::string& question, const std::string& answer,
+  // The teacher is told `before` in front. Whether the two cut the answer alike.
+  Result<bool> add(const std::string& question, const std::string& answer,
                    const std::string& before) {
     ExampleBuilder builder(*student, format, 200);
     const dialog::Messages seen = {{dialog::Role::user, question},
@@ -62,9 +62,11 @@ struct Classroom {
     dialog::Messages told = seen;
     if (!before.empty()) told.insert(told.begin(), {dialog::Role::system, before});
     RETORT_TRY(Example* const row, builder.add("key", seen));
-    RETORT_TRY(row->source, teacher->add("key", told, *row));
+    RETORT_TRY(const auto source, teacher->add("key", told, *row));
+    if (!source) return false;
+    row->source = *source;
     rows.rows.push_back(*row);
-    return {};
+    return true;
   }
 };
 

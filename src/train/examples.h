@@ -42,6 +42,7 @@ class ExampleBuilder {
       : tokenizer_(tokenizer), format_(format), limit_(limit) {}
   // The new row, until the next one is added; nullptr when it is too long and left out.
   Result<Example*> add(const std::string& key, const dialog::Messages& messages);
+  void drop_last() { examples_.rows.pop_back(); }
   Examples take() { return std::move(examples_); }
 
  private:

@@ -59,9 +59,25 @@ struct Reading {
   bool without_system;
 };
 
+// Answers that the student's tokenizer cuts into other tokens than the teacher's: a few may be left
+// out, as where a trimmed vocabulary meets a rare word.
+Result<void> check_cut(int64_t otherwise, int64_t alike) {
+  constexpr int64_t kOneIn = 5;
+  if (otherwise == 0) return {};
+  const std::string what =
+      fmt::format("{} of {} answers are other tokens for the student than for the teacher",
+                  otherwise, otherwise + alike);
+  if (otherwise * kOneIn > otherwise + alike) {
+    return base::bad_input(what, "train.objective", "use objective = \"sequence_kd\"");
+  }
+  base::log_warning("{}, and are left out", what);
+  return {};
+}
+
 template <class ActionTag>
 Result<Examples> examples_of(const corpus::Cleared<ActionTag>& cleared, const Reading& reading) {
   ExampleBuilder builder(reading.tokenizer, reading.format, reading.limit);
+  int64_t cut_otherwise = 0;
   for (const corpus::Record& record : cleared.records()) {
     dialog::Messages messages = record.messages;
     messages.push_back({dialog::Role::assistant, record.answer});
@@ -69,9 +85,17 @@ Result<Examples> examples_of(const corpus::Cleared<ActionTag>& cleared, const Re
                builder.add(record.key,
                            reading.without_system ? dialog::without_system(messages) : messages));
     if (row == nullptr || reading.teacher == nullptr) continue;
-    RETORT_TRY(row->source, reading.teacher->add(record.key, messages, *row));
+    RETORT_TRY(const auto source, reading.teacher->add(record.key, messages, *row));
+    if (source) {
+      row->source = *source;
+    } else {
+      builder.drop_last();
+      ++cut_otherwise;
+    }
   }
-  return builder.take();
+  Examples examples = builder.take();
+  RETORT_TRY_VOID(check_cut(cut_otherwise, static_cast<int64_t>(examples.rows.size())));
+  return examples;
 }
 
 // The teacher's recorded distributions, for each example of these records.

@@ -49,8 +49,9 @@ Result<std::unique_ptr<OnlineTeacher>> OnlineTeacher::create(
   return made;
 }
 
-Result<uint32_t> OnlineTeacher::add(const std::string& key, const dialog::Messages& messages,
-                                    const Example& student_row) {
+Result<std::optional<uint32_t>> OnlineTeacher::add(const std::string& key,
+                                                   const dialog::Messages& messages,
+                                                   const Example& student_row) {
   const int64_t context = weights_.config().max_positions;
   ExampleBuilder builder(*tokenizer_, format_, context);
   RETORT_TRY_VOID(builder.add(key, messages));
@@ -62,17 +63,14 @@ Result<uint32_t> OnlineTeacher::add(const std::string& key, const dialog::Messag
   }
   std::vector<int32_t> expected = trained_ids(student_row);
   for (int32_t& id : expected) id = ids_[static_cast<size_t>(id)];
-  if (trained_ids(built.rows.front()) != expected) {
-    return base::bad_input("the student's tokenizer cuts the answer otherwise than the teacher's",
-                           key, "use objective = \"sequence_kd\"");
-  }
+  if (trained_ids(built.rows.front()) != expected) return std::optional<uint32_t>();
   longest_ = std::max(longest_, built.rows.front().inputs());
   const auto& marks = built.rows.front().trained;
   longest_prompt_ =
       std::max(longest_prompt_, std::find(marks.begin(), marks.end(), true) - marks.begin());
   rows_.rows.push_back(std::move(built.rows.front()));
   given_ = rows_.rows.size();
-  return static_cast<uint32_t>(given_ - 1);
+  return std::optional(static_cast<uint32_t>(given_ - 1));
 }
 
 uint32_t OnlineTeacher::add_sample(const Example& row) {

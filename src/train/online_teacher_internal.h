@@ -26,11 +26,11 @@ class OnlineTeacher final : public model::LogitSource {
       model::Weights weights, std::shared_ptr<const tokenizer::Tokenizer> its_tokenizer,
       const tokenizer::Tokenizer& student, int64_t student_vocab, const std::string& source);
 
-  // The teacher's view of a student's row; its index is what Batch::sources names. Refuses a row
-  // whose trained tokens are others than the student's, or which is longer than the teacher's
-  // context.
-  Result<uint32_t> add(const std::string& key, const dialog::Messages& messages,
-                       const Example& student_row);
+  // The teacher's view of a student's row; its index is what Batch::sources names. Nothing where
+  // the two cut the answer into other tokens, as a trimmed vocabulary does with words that it has
+  // not got. Refuses a row that is longer than the teacher's context.
+  Result<std::optional<uint32_t>> add(const std::string& key, const dialog::Messages& messages,
+                                      const Example& student_row);
 
   // The same prompt with an answer that the student gave; `row.source` is the row that the prompt
   // is from. Its index holds until forget_samples().

@@ -36,9 +36,9 @@ TEST(OnlineTeacher, LogitsStandAtTheRowsAndIdsOfTheStudent) {
   for (const int64_t batch_tokens : {40, 1000}) {  // one document at once, and all
     Classroom s;
     const std::string before = "Answer as a pirate would.";
-    ASSERT_TRUE(s.add("one", "abc ab", before).ok());
-    ASSERT_TRUE(s.add("two or three", "no", "").ok());
-    ASSERT_TRUE(s.add("x", "yes ab ab", before).ok());
+    ASSERT_TRUE(*s.add("one", "abc ab", before));
+    ASSERT_TRUE(*s.add("two or three", "no", ""));
+    ASSERT_TRUE(*s.add("x", "yes ab ab", before));
     ASSERT_TRUE(s.teacher->prepare(batch_tokens, 0, model::Precision::fp32).ok());
     const model::Batch batch = make_batch(s.rows.rows, std::vector<uint32_t>{0, 1, 2});
     std::vector<int32_t> counted;
@@ -85,18 +85,18 @@ TEST(OnlineTeacher, ForeignVocabulariesAreRefused) {
   EXPECT_NE(refused.error().text().find("zq"), std::string::npos);
 }
 
-TEST(OnlineTeacher, AnAnswerThatIsCutOtherwiseIsRefused) {
+TEST(OnlineTeacher, AnAnswerThatIsCutOtherwiseHasNoView) {
   Classroom s;
-  const auto refused = s.add("one", "zqab", "");  // one token for the teacher, two for the student
-  ASSERT_FALSE(refused);
-  EXPECT_NE(refused.error().text().find("sequence_kd"), std::string::npos);
+  // One token for the teacher, two for the student.
+  EXPECT_FALSE(*s.add("one", "zqab", ""));
+  EXPECT_TRUE(*s.add("one", "abab", ""));
 }
 
 TEST(OnlineTeacher, AStudentComesNearIt) {
   base::set_thread_count(1);  // so little work is slower on more
   Classroom s;
   for (int i = 0; i < 15; ++i) {
-    ASSERT_TRUE(s.add("q" + std::to_string(i), "a" + std::to_string(i * 7 % 10) + "b", "Be").ok());
+    ASSERT_TRUE(*s.add("q" + std::to_string(i), "a" + std::to_string(i * 7 % 10) + "b", "Be"));
   }
   ASSERT_TRUE(s.teacher->prepare(400, 40, model::Precision::fp32).ok());
   for (const char* objective : {"forward_kl", "reverse_kl", "jsd", "skew_kl", "skew_reverse_kl"}) {

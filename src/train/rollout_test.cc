@@ -28,7 +28,7 @@ struct Lesson {
   Lesson() {
     base::set_thread_count(1);  // so little work is slower on more
     for (int i = 0; i < 9; ++i) {
-      EXPECT_TRUE(room.add("q" + std::to_string(i), "a" + std::to_string(i), "Be brief.").ok());
+      EXPECT_TRUE(*room.add("q" + std::to_string(i), "a" + std::to_string(i), "Be brief."));
     }
     EXPECT_TRUE(room.teacher->prepare(200, 20, model::Precision::fp32).ok());
   }

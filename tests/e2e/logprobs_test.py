@@ -9,7 +9,7 @@ import sqlite3
 import struct
 
 import harness
-from serve_test import Served
+from served import Served
 
 INPUT, UPSTREAM = 4, 5
 TOP = 20
