@@ -127,13 +127,7 @@ TEST(AdapterNetworkTest, FreshOneChangesNothingUntilItLearns) {
 }
 
 TEST(AdapterNetworkTest, MemoryIsThatOfTheAdapterMore) {
-  const Config config = {.vocab = 4096,
-                         .width = 256,
-                         .layers = 8,
-                         .heads = 8,
-                         .kv_heads = 4,
-                         .head_dim = 32,
-                         .ffn = 704};
+  const Config config = student_shape();
   const LoraConfig lora = {.rank = 8};
   const int64_t matrices = config.parameters() - 4096 * 256;
   const auto more = [&](Precision precision) {
@@ -145,13 +139,8 @@ TEST(AdapterNetworkTest, MemoryIsThatOfTheAdapterMore) {
   EXPECT_NEAR(static_cast<double>(more(Precision::fp32)), 4.0 * static_cast<double>(matrices), 5e6);
 }
 
-struct Made {
-  const char* base;
-  const char* adapter;
-};
-class PeftPass : public ::testing::TestWithParam<Made> {};
-INSTANTIATE_TEST_SUITE_P(Adapters, PeftPass,
-                         ::testing::Values(Made{"tied", "lora.all"}, Made{"qwen2", "lora.some"}),
+class PeftPass : public ::testing::TestWithParam<PeftAdapter> {};
+INSTANTIATE_TEST_SUITE_P(Adapters, PeftPass, ::testing::ValuesIn(kPeftAdapters),
                          [](const auto& test) { return test.param.base; });
 
 // What PEFT and PyTorch made of the same files (tests/golden/model/make_lora.py).

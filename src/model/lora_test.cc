@@ -88,13 +88,8 @@ TEST(LoraTest, MergeAddsTheProduct) {
   }
 }
 
-struct Made {
-  const char* base;
-  const char* adapter;
-};
-class Peft : public ::testing::TestWithParam<Made> {};
-INSTANTIATE_TEST_SUITE_P(Adapters, Peft,
-                         ::testing::Values(Made{"tied", "lora.all"}, Made{"qwen2", "lora.some"}),
+class Peft : public ::testing::TestWithParam<PeftAdapter> {};
+INSTANTIATE_TEST_SUITE_P(Adapters, Peft, ::testing::ValuesIn(kPeftAdapters),
                          [](const auto& test) { return test.param.base; });
 
 // What PEFT wrote and what PyTorch made of it (tests/golden/model/make_lora.py).

@@ -210,13 +210,7 @@ TEST(NetworkTest, RefreshTakesChangedWeights) {
 }
 
 TEST(NetworkTest, MemoryIsKnownBefore) {
-  const Config config = {.vocab = 4096,
-                         .width = 256,
-                         .layers = 8,
-                         .heads = 8,
-                         .kv_heads = 4,
-                         .head_dim = 32,
-                         .ffn = 704};
+  const Config config = student_shape();
   const int64_t fp32 = Network::memory_bytes(config, 4096, Precision::fp32);
   const int64_t bf16 = Network::memory_bytes(config, 4096, Precision::bf16);
   EXPECT_GT(fp32, int64_t{400} << 20);

@@ -92,4 +92,22 @@ inline Config family(const std::string& name) {
   return config;
 }
 
+// Large enough that what memory is for can be told from its size.
+inline Config student_shape() {
+  return {.vocab = 4096,
+          .width = 256,
+          .layers = 8,
+          .heads = 8,
+          .kv_heads = 4,
+          .head_dim = 32,
+          .ffn = 704};
+}
+
+// Folders of base weights under tests/golden/model, and of an adapter in each.
+struct PeftAdapter {
+  const char* base;
+  const char* adapter;
+};
+inline constexpr PeftAdapter kPeftAdapters[] = {{"tied", "lora.all"}, {"qwen2", "lora.some"}};
+
 }  // namespace retort::model

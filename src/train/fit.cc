@@ -189,8 +189,11 @@ Result<Outcome> fit(const FitInput& input) {
   show_first(data, *input.tokenizer);
   tell_sizes(config, data);
   RETORT_TRY(auto adapter, first_adapter(input, config));
-  RETORT_TRY_VOID(check_memory(input, config, adapter ? &adapter->lora() : nullptr,
-                               teacher ? teacher->memory_bytes() : 0));
+  RETORT_TRY_VOID(
+      check_memory(input, config, adapter ? &adapter->lora() : nullptr,
+                   teacher ? teacher->memory_bytes() +
+                                 model::Network::teacher_bytes(config, input.options.batch_tokens)
+                           : 0));
 
   json::Value identity = json::Value::object({{"student.from", input.student.from}});
   identity.set("student.without_system", input.student.without_system);

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <array>
 
+#include "train/require_internal.h"
+
 namespace retort::train {
 namespace {
 
@@ -23,11 +25,6 @@ const Named* find(const std::string& objective) {
   const auto* found = std::find_if(kDivergences.begin(), kDivergences.end(),
                                    [&](const Named& named) { return objective == named.name; });
   return found == kDivergences.end() ? nullptr : found;
-}
-
-Result<void> require(bool holds, const char* key, const std::string& expected) {
-  if (holds) return {};
-  return base::usage_error(fmt::format("{} must be {}", key, expected), key);
 }
 
 }  // namespace

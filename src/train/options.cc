@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "train/objective.h"
+#include "train/require_internal.h"
 #include "train/schedule.h"
 
 namespace retort::train {
@@ -12,11 +13,6 @@ namespace {
 
 constexpr int64_t kSmallWidth = 512;
 constexpr int64_t kFfnMultiple = 64;
-
-Result<void> require(bool holds, const char* key, const char* expected) {
-  if (holds) return {};
-  return base::usage_error(fmt::format("{} must be {}", key, expected), key);
-}
 
 int64_t default_heads(int64_t width) {
   return width / (width <= kSmallWidth ? 32 : 64);
