@@ -223,6 +223,20 @@ TEST(Loop, TheStartIsMeasuredOnceWhereItIsAskedFor) {
   EXPECT_GT(outcome->state.start_loss, outcome->state.held_out_loss);
 }
 
+TEST(Loop, LinesOfARunThatLeftNoCheckpointGo) {
+  Training run;
+  run.held_out = mapping_rows(10, 2);
+  run.folder = fresh_folder("anew");
+  run.measure_start = true;
+  ASSERT_TRUE(run.go());
+  const auto whole = metrics_of(run.folder);
+  ASSERT_TRUE(base::remove_all(base::join(run.folder, "checkpoints")).ok());
+  Training again = run;
+  again.weights = model::Weights::random(tiny_config(), 5);
+  ASSERT_TRUE(again.go());
+  EXPECT_EQ(metrics_of(run.folder).size(), whole.size());
+}
+
 TEST(Loop, SmoothingAndZLossAreInTheLossAndTheNllStandsBesideIt) {
   Training run;
   run.folder = fresh_folder("smooth");
