@@ -1,0 +1,56 @@
+// The book's tables, and reading their rows.
+#pragma once
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "accounts/book.h"
+#include "store/database.h"
+
+namespace retort::accounts {
+
+inline constexpr int64_t kBookSchema = 1;
+inline constexpr const char* kBookTables = R"(
+CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS accounts (
+  id TEXT PRIMARY KEY, name TEXT NOT NULL, organisation TEXT NOT NULL, purpose TEXT NOT NULL,
+  training INTEGER NOT NULL, declaration TEXT NOT NULL, state INTEGER NOT NULL,
+  reason TEXT NOT NULL, case_id TEXT NOT NULL, created_ms INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS keys (
+  id TEXT PRIMARY KEY, account TEXT NOT NULL REFERENCES accounts (id), kind INTEGER NOT NULL,
+  label TEXT NOT NULL, hash BLOB NOT NULL UNIQUE, limits TEXT NOT NULL, expires_ms INTEGER NOT NULL,
+  created_ms INTEGER NOT NULL, ends_ms INTEGER NOT NULL, replaced_by TEXT NOT NULL) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS keys_by_account ON keys (account, created_ms);
+CREATE TABLE IF NOT EXISTS history (
+  id INTEGER PRIMARY KEY, time_ms INTEGER NOT NULL, account TEXT NOT NULL, actor TEXT NOT NULL,
+  subject TEXT NOT NULL, what TEXT NOT NULL, before TEXT NOT NULL, after TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS history_by_account ON history (account, id);
+)";
+
+inline constexpr const char* kAccountColumns =
+    "id, name, organisation, purpose, training, declaration, state, reason, case_id, created_ms";
+inline constexpr const char* kKeyColumns =
+    "id, account, kind, label, limits, expires_ms, created_ms, ends_ms, replaced_by";
+
+// Of a row that begins at the column `first`, in the order above.
+Result<Account> account_of(const store::Statement& row, int first, const std::string& where);
+Result<Key> key_of(const store::Statement& row, int first, const std::string& where);
+
+// {"scopes", "models", "addresses"}; the time of expiry has a column of its own.
+std::string limits_json(const KeyLimits& limits);
+
+struct Book::Impl {
+  std::string path;
+  base::Clock* clock;
+  std::unique_ptr<store::Database> database;
+
+  Result<void> note(const std::string& account, const Change& change);
+  Result<Key> key(const std::string& id);
+  // In a transaction of the caller's.
+  Result<IssuedKey> insert_key(const NewKey& key, const std::string& what,
+                               const std::string& actor);
+  Result<void> move(const std::string& account, State from, State to, const std::string& reason,
+                    const std::string& case_id, const std::string& actor);
+};
+
+}  // namespace retort::accounts

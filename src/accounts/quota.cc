@@ -1,0 +1,292 @@
+#include "accounts/quota.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "accounts/key.h"
+#include "accounts/quota_internal.h"
+#include "base/check.h"
+#include "base/log.h"
+
+namespace retort::accounts {
+namespace {
+
+constexpr int kMostRounds = 1000;  // others may take what a round was granted
+constexpr int64_t kRefusalHolds_ms = 50;
+constexpr int64_t kTick_ms = 1000;
+
+}  // namespace
+
+int64_t amount_of(const Amounts& amounts, Resource resource) {
+  switch (resource) {
+    case Resource::requests:
+      return amounts.requests;
+    case Resource::input_tokens:
+      return amounts.input_tokens;
+    case Resource::output_tokens:
+      return amounts.output_tokens;
+    case Resource::cost_micros:
+      return amounts.cost_micros;
+    case Resource::parallel:
+      return 1;
+  }
+  return 0;
+}
+
+Result<std::unique_ptr<Quotas>> Quotas::open(const std::string& folder) {
+  return open(folder, Options{});
+}
+
+Result<std::unique_ptr<Quotas>> Quotas::open(const std::string& folder, const Options& options) {
+  RETORT_TRY_VOID(base::make_directories(folder));
+  RETORT_TRY(auto store, QuotaStore::open(base::join(folder, "quota.db")));
+  RETORT_TRY_VOID(settle_dead_processes(folder, store));
+  const std::string process = make_id("live-");
+  const std::string path = base::join(folder, process);
+  RETORT_TRY(auto lock, base::FileLock::acquire(path + ".lock"));
+  RETORT_TRY(auto live, LiveFile::create(path));
+  auto impl = std::make_unique<Impl>(std::move(store), std::move(live));
+  impl->clock = options.clock != nullptr ? options.clock : &base::system_clock();
+  impl->options = options;
+  impl->process = process;
+  impl->live_path = path;
+  impl->live_lock = std::make_unique<base::FileLock>(std::move(lock));
+  impl->flights.resize(kMaxFlights);
+  for (int64_t i = kMaxFlights - 1; i >= 0; --i) impl->free_flights.push_back(i);
+  for (int64_t i = kMaxCounters - 1; i >= 0; --i) impl->free_slots.push_back(i);
+  RETORT_TRY_VOID(impl->read_limits());
+  return std::unique_ptr<Quotas>(new Quotas(std::move(impl)));
+}
+
+Quotas::Quotas(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {
+  if (!impl_->options.background) return;
+  impl_->ticker = std::thread([this] {
+    std::unique_lock held(impl_->lock);
+    while (!impl_->wake.wait_for(held, std::chrono::milliseconds(kTick_ms),
+                                 [this] { return impl_->ending; })) {
+      held.unlock();
+      if (const auto done = tick(); !done) base::log_warning("quotas: {}", done.error().text());
+      held.lock();
+    }
+  });
+}
+
+Quotas::~Quotas() {
+  {
+    const std::lock_guard held(impl_->lock);
+    impl_->ending = true;
+  }
+  impl_->wake.notify_all();
+  if (impl_->ticker.joinable()) impl_->ticker.join();
+  RETORT_CHECK(static_cast<int64_t>(impl_->free_flights.size()) == kMaxFlights,
+               "reservations are left");
+  // What cannot be told now is found in the live file by the next one to open the folder.
+  const std::lock_guard store_held(impl_->store_lock);
+  if (impl_->report(true)) {
+    (void)base::remove_all(impl_->live_path);
+    (void)base::remove_all(impl_->live_path + ".lock");
+  }
+}
+
+Result<void> Quotas::set_limit(const Limit& limit) {
+  if (limit.most < 0 || limit.subject.empty()) {
+    return base::usage_error("a limit needs whom it binds and a number of 0 or more");
+  }
+  if ((limit.resource == Resource::parallel) != (limit.window == Window::now)) {
+    return base::usage_error("“parallel” counts now; the others count a minute, day or month");
+  }
+  const std::lock_guard held(impl_->store_lock);
+  RETORT_TRY_VOID(impl_->store.set_limit(limit));
+  RETORT_TRY_VOID(impl_->read_limits());
+  return {};
+}
+
+Result<void> Quotas::remove_limit(const Limit& limit) {
+  const std::lock_guard held(impl_->store_lock);
+  RETORT_TRY_VOID(impl_->store.remove_limit(limit));
+  RETORT_TRY_VOID(impl_->read_limits());
+  return {};
+}
+
+Result<std::vector<Limit>> Quotas::limits() {
+  const std::lock_guard held(impl_->store_lock);
+  return impl_->store.limits();
+}
+
+Result<Admission> Quotas::reserve(const std::vector<Subject>& subjects, const Amounts& most) {
+  for (int round = 0; round < kMostRounds; ++round) {
+    {
+      const std::lock_guard held(impl_->lock);
+      RETORT_TRY(auto taken, impl_->charges(subjects, most));
+      if (impl_->fits(taken)) {
+        RETORT_TRY(const int64_t flight, impl_->take(std::move(taken)));
+        return Admission{Reservation(this, flight), {}};
+      }
+      if (auto refusal = impl_->known_refusal(taken)) return Admission{{}, std::move(refusal)};
+    }
+    RETORT_TRY(auto refusal, impl_->ask_store(subjects, most));
+    if (refusal) return Admission{{}, std::move(refusal)};
+  }
+  return base::storage_error("the quotas are too busy to grant this request", impl_->live_path,
+                             "try again");
+}
+
+// One at a time asks the store; who waited looks first whether the grant of the one before it is
+// enough for both.
+Result<std::optional<Refusal>> Quotas::Impl::ask_store(const std::vector<Subject>& subjects,
+                                                       const Amounts& most) {
+  const std::lock_guard store_held(store_lock);
+  std::vector<Want> wanted;
+  {
+    const std::lock_guard held(lock);
+    RETORT_TRY(const auto taken, charges(subjects, most));
+    if (fits(taken)) return std::optional<Refusal>{};
+    wanted = wants(taken);
+  }
+  RETORT_TRY(auto answer, store.grant(process, wanted));
+  const std::lock_guard held(lock);
+  const int64_t now_ms = clock->monotonic_ms();
+  for (size_t i = 0; i < wanted.size(); ++i) {
+    const auto& limit = wanted[i].limit;
+    auto& counter = counters.at({limit.subject, limit.resource, limit.window, wanted[i].period_ms});
+    counter.asked_ms = now_ms;
+    if (answer.refusal) {
+      if (answer.refusal->limit == limit) {
+        counter.unclaimed = answer.refusal->remaining;
+        counter.refused_until = now_ms + kRefusalHolds_ms;
+        answer.refusal->asked = amount_of(most, limit.resource);
+        answer.refusal->remaining += counter.free();
+      }
+      continue;
+    }
+    const auto& given = answer.given[i];
+    if (counter.slot < 0) {
+      if (free_slots.empty()) return base::storage_error("too many quotas at once", live_path);
+      counter.slot = free_slots.back();
+      free_slots.pop_back();
+    }
+    counter.row = given.row;
+    counter.granted = given.granted;
+    counter.unclaimed = given.unclaimed;
+    write_granted(counter);
+  }
+  return answer.refusal;
+}
+
+void Quotas::note_progress(int64_t flight, const Amounts& so_far) {
+  // Only its owner touches a flight between take and finish.
+  const auto& taken = impl_->flights[static_cast<size_t>(flight)];
+  auto& charges = impl_->live.tables().flights[static_cast<size_t>(flight)].charge;
+  for (size_t i = 0; i < taken.size(); ++i) {
+    if (taken[i].counter->limit.resource == Resource::parallel) continue;
+    const int64_t amount = amount_of(so_far, taken[i].counter->limit.resource);
+    write_mark(charges[i].produced, std::clamp<int64_t>(amount, 0, taken[i].amount));
+  }
+}
+
+void Quotas::finish(int64_t flight, const Amounts* used) {
+  if (used != nullptr) note_progress(flight, *used);
+  const std::lock_guard held(impl_->lock);
+  auto& taken = impl_->flights[static_cast<size_t>(flight)];
+  auto& tables = impl_->live.tables();
+  auto& redo = tables.header.redo;
+  redo.flight = flight;
+  redo.counters = static_cast<int64_t>(taken.size());
+  for (size_t i = 0; i < taken.size(); ++i) {
+    auto& counter = *taken[i].counter;
+    counter.reserved -= taken[i].amount;
+    counter.spent += tables.flights[static_cast<size_t>(flight)].charge[i].produced;
+    counter.touched = true;
+    redo.counter[i] = counter.slot;
+    redo.spent[i] = counter.spent;
+  }
+  write_mark(redo.valid, 1);
+  impl_->live.apply_redo();
+  taken.clear();
+  impl_->free_flights.push_back(flight);
+}
+
+// Under new limits everything that was granted under the old ones goes back first.
+Result<void> Quotas::tick() {
+  const std::lock_guard store_held(impl_->store_lock);
+  RETORT_TRY(const bool changed, impl_->read_limits());
+  return impl_->report(changed);
+}
+
+Result<void> Quotas::Impl::report(bool all) {
+  std::vector<Report> made;
+  {
+    const std::lock_guard held(lock);
+    made = reports(all);
+  }
+  RETORT_TRY_VOID(store.report(made));
+  const std::lock_guard held(lock);
+  reported(made);
+  return {};
+}
+
+Result<bool> Quotas::Impl::read_limits() {
+  RETORT_TRY(const int64_t version, store.limits_version());
+  if (version == limits_version) return false;
+  RETORT_TRY(auto read, store.limits());
+  const std::lock_guard held(lock);
+  limits.clear();
+  for (auto& one : read) limits[one.subject].push_back(std::move(one));
+  limits_version = version;
+  return true;
+}
+
+std::vector<Standing> Quotas::standing(const std::vector<Subject>& subjects) {
+  const std::lock_guard held(impl_->lock);
+  const int64_t now_ms = impl_->clock->wall_ms();
+  std::vector<Standing> out;
+  for (const auto& subject : subjects) {
+    const auto limits = impl_->limits.find(subject);
+    if (limits == impl_->limits.end()) continue;
+    for (const auto& limit : limits->second) {
+      const int64_t start_ms = period_start_ms(limit.window, now_ms);
+      const auto found =
+          impl_->counters.find({limit.subject, limit.resource, limit.window, start_ms});
+      const int64_t left = found == impl_->counters.end()
+                               ? limit.most
+                               : found->second.unclaimed + found->second.free();
+      out.push_back(
+          {limit, std::clamp<int64_t>(left, 0, limit.most), period_end_ms(limit.window, now_ms)});
+    }
+  }
+  return out;
+}
+
+Result<int64_t> Quotas::used(const Limit& limit, int64_t at_ms) {
+  const std::lock_guard held(impl_->store_lock);
+  return impl_->store.used(limit, period_start_ms(limit.window, at_ms));
+}
+
+Reservation::Reservation(Reservation&& other) noexcept
+    : owner_(std::exchange(other.owner_, nullptr)), flight_(other.flight_) {}
+
+Reservation& Reservation::operator=(Reservation&& other) noexcept {
+  if (this == &other) return *this;
+  if (owner_ != nullptr) owner_->finish(flight_, nullptr);
+  owner_ = std::exchange(other.owner_, nullptr);
+  flight_ = other.flight_;
+  return *this;
+}
+
+Reservation::~Reservation() {
+  if (owner_ != nullptr) owner_->finish(flight_, nullptr);
+}
+
+void Reservation::progress(const Amounts& so_far) {
+  RETORT_CHECK(owner_ != nullptr, "nothing is reserved");
+  owner_->note_progress(flight_, so_far);
+}
+
+void Reservation::settle(const Amounts& used) {
+  RETORT_CHECK(owner_ != nullptr, "nothing is reserved");
+  std::exchange(owner_, nullptr)->finish(flight_, &used);
+}
+
+}  // namespace retort::accounts

@@ -1,0 +1,140 @@
+// Quotas that are never overrun by one unit, by any number of threads and processes on one machine,
+// kills included.
+//
+// What the store keeps of every limit and period: `used`, and what each process has been granted
+// and not yet reported. used + granted never exceeds the limit, so what processes hand out of their
+// grants in memory cannot either. Near the limit grants become as small as the request that asks.
+// A process notes every reservation, and what it has produced so far, in a file that it maps
+// (quota_live_internal.h): after a kill the next one to open the folder reads there what was used,
+// to the unit. After a power failure, which may have lost that file, the whole grant counts as
+// used.
+//
+//   reserve(subjects, most)   before anything is done: all limits of all subjects, or none
+//   progress(so far)          while it is produced, so that a crash loses nothing
+//   settle(used)              at the end; a reservation that goes without it has used its progress
+//
+// Integers throughout. A store that fails refuses. Thread-safe; reserve may wait for a write to the
+// store (a grant ran out), the others do not.
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/result.h"
+
+namespace retort::accounts {
+
+enum class Resource { requests, input_tokens, output_tokens, cost_micros, parallel };
+enum class Window { minute, day, month, now };  // calendar periods in UTC; now: of `parallel`
+const char* name(Resource resource);
+const char* name(Window window);
+std::optional<Resource> parse_resource(std::string_view text);
+std::optional<Window> parse_window(std::string_view text);
+
+// "key:KEY", "account:ACCOUNT", "organisation:NAME" or "all".
+using Subject = std::string;
+
+struct Limit {
+  Subject subject;
+  Resource resource = Resource::requests;
+  Window window = Window::minute;
+  int64_t most = 0;
+  bool operator==(const Limit&) const = default;
+};
+
+struct Amounts {
+  int64_t requests = 1, input_tokens = 0, output_tokens = 0, cost_micros = 0;
+};
+
+// Why nothing was reserved: the limit that would be passed, and when its period ends.
+struct Refusal {
+  Limit limit;
+  int64_t asked = 0, remaining = 0;
+  int64_t resets_ms = 0;  // wall time; 0 for `parallel`
+};
+
+// How a limit stands for whoever asks, for x-ratelimit headers.
+struct Standing {
+  Limit limit;
+  int64_t remaining = 0;
+  int64_t resets_ms = 0;
+};
+
+class Quotas;
+
+class Reservation {
+ public:
+  Reservation() = default;
+  Reservation(Reservation&& other) noexcept;
+  Reservation& operator=(Reservation&& other) noexcept;
+  Reservation(const Reservation&) = delete;
+  Reservation& operator=(const Reservation&) = delete;
+  ~Reservation();  // settles with what progress said last
+
+  // Totals since the beginning, at most what was reserved: whoever produces stops there.
+  void progress(const Amounts& so_far);
+  void settle(const Amounts& used);
+  bool held() const { return owner_ != nullptr; }
+
+ private:
+  friend class Quotas;
+  Reservation(Quotas* owner, int64_t flight) : owner_(owner), flight_(flight) {}
+  Quotas* owner_ = nullptr;
+  int64_t flight_ = -1;
+};
+
+struct Admission {
+  Reservation reservation{};
+  std::optional<Refusal> refusal{};
+  bool admitted() const { return reservation.held(); }
+};
+
+class Quotas {
+ public:
+  struct Options {
+    base::Clock* clock = nullptr;  // nullptr: the machine's
+    // Reports what was used to the store, and gives back idle grants, once a second. Without it
+    // somebody calls tick().
+    bool background = true;
+    int64_t first_grant =
+        64;  // requests; doubled when used up within a second, tokens by their size
+  };
+  // A folder: quota.db and one live file a process.
+  static Result<std::unique_ptr<Quotas>> open(const std::string& folder, const Options& options);
+  static Result<std::unique_ptr<Quotas>> open(const std::string& folder);
+  ~Quotas();  // reports everything; no reservation may be left
+  Quotas(const Quotas&) = delete;
+  Quotas& operator=(const Quotas&) = delete;
+
+  // Limits may be changed from any process; others heed them within a second. A limit below what is
+  // used already refuses until the period ends.
+  Result<void> set_limit(const Limit& limit);
+  Result<void> remove_limit(const Limit& limit);
+  Result<std::vector<Limit>> limits();
+
+  // Storage errors are for the caller to turn into a refusal: nothing was reserved.
+  Result<Admission> reserve(const std::vector<Subject>& subjects, const Amounts& most);
+  // What is left for these subjects; exact but for what other processes did in the last second.
+  std::vector<Standing> standing(const std::vector<Subject>& subjects);
+  // Used in the period of `at_ms`, as reported: by all processes, up to a second old.
+  Result<int64_t> used(const Limit& limit, int64_t at_ms);
+
+  Result<void> tick();
+
+ private:
+  friend class Reservation;
+  struct Impl;
+  explicit Quotas(std::unique_ptr<Impl> impl);
+  void note_progress(int64_t flight, const Amounts& so_far);
+  void finish(int64_t flight, const Amounts* used);
+  std::unique_ptr<Impl> impl_;
+};
+
+// First instant of the period that holds `wall_ms`, and of the next one. now: 0 and 0.
+int64_t period_start_ms(Window window, int64_t wall_ms);
+int64_t period_end_ms(Window window, int64_t wall_ms);
+
+}  // namespace retort::accounts

@@ -1,0 +1,96 @@
+// The part of the quotas that works in memory. Two locks, always taken in this order: `store_lock`
+// around quota.db, `lock` around everything else; a reservation that fits its grants takes the
+// second only.
+#pragma once
+#include <condition_variable>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <tuple>
+#include <unordered_map>
+#include <vector>
+
+#include "accounts/quota.h"
+#include "accounts/quota_live_internal.h"
+#include "accounts/quota_store_internal.h"
+#include "base/files.h"
+
+namespace retort::accounts {
+
+// A limit in one period, as far as this process is concerned. granted, spent: totals since its row
+// in the store was made; reserved: by flights. What may be handed out is granted - spent -
+// reserved.
+struct Counter {
+  Limit limit;
+  int64_t start_ms = 0;
+  int64_t slot = -1;  // in the live file; -1: no grant yet
+  int64_t row = 0;
+  int64_t granted = 0, spent = 0, reserved = 0;
+  int64_t reported = 0;
+  int64_t unclaimed = 0;  // in the store when it was asked last
+  int64_t wish = 0;
+  int64_t asked_ms = 0;       // when the store was asked last (monotonic)
+  int64_t refused_until = 0;  // until then the store need not be asked for more than is unclaimed
+  bool touched = false;       // since the last tick
+  bool last = false;          // its row goes with the report that is being made
+  int64_t free() const { return granted - spent - reserved; }
+};
+
+using CounterKey = std::tuple<Subject, Resource, Window, int64_t>;  // with the period's start
+
+// What one reservation takes from one counter. Counters that flights use are never removed.
+struct Taken {
+  Counter* counter = nullptr;
+  int64_t amount = 0;
+};
+
+struct Quotas::Impl {
+  Impl(QuotaStore opened, LiveFile mapped) : store(std::move(opened)), live(std::move(mapped)) {}
+
+  base::Clock* clock = nullptr;
+  Options options;
+  std::string process, live_path;
+  std::unique_ptr<base::FileLock> live_lock;
+
+  std::mutex store_lock;
+  QuotaStore store;
+  int64_t limits_version = -1;
+
+  std::mutex lock;
+  LiveFile live;
+  std::map<Subject, std::vector<Limit>, std::less<>> limits;
+  std::map<CounterKey, Counter> counters;
+  std::vector<int64_t> free_slots, free_flights;
+  std::vector<std::vector<Taken>> flights;  // by flight
+
+  std::thread ticker;
+  std::condition_variable wake;
+  bool ending = false;
+
+  // With `lock` held.
+  Result<std::vector<Taken>> charges(const std::vector<Subject>& subjects, const Amounts& most);
+  bool fits(const std::vector<Taken>& taken) const;
+  std::optional<Refusal> known_refusal(const std::vector<Taken>& taken) const;
+  Result<int64_t> take(std::vector<Taken> taken);
+  std::vector<Want> wants(const std::vector<Taken>& taken);
+  std::vector<Report> reports(bool all);
+  void reported(const std::vector<Report>& reports);
+  void write_granted(const Counter& counter);
+
+  // With `store_lock` held. True: they are others than before.
+  Result<bool> read_limits();
+  Result<void> report(bool all);
+  // With none.
+  Result<std::optional<Refusal>> ask_store(const std::vector<Subject>& subjects,
+                                           const Amounts& most);
+};
+
+// Of one resource.
+int64_t amount_of(const Amounts& amounts, Resource resource);
+
+// Settles what dead processes of this folder have left.
+Result<void> settle_dead_processes(const std::string& folder, QuotaStore& store);
+
+}  // namespace retort::accounts

@@ -1,0 +1,148 @@
+// Quotas in memory: what a request takes, grants, and what is reported. Everything here with the
+// lock held.
+#include <algorithm>
+
+#include "accounts/quota_internal.h"
+#include "base/check.h"
+
+namespace retort::accounts {
+namespace {
+
+constexpr int64_t kQuick_ms = 1000;  // a grant that is used up sooner was too small
+
+}  // namespace
+
+Result<std::vector<Taken>> Quotas::Impl::charges(const std::vector<Subject>& subjects,
+                                                 const Amounts& most) {
+  const int64_t now_ms = clock->wall_ms();
+  std::vector<Taken> out;
+  for (const auto& subject : subjects) {
+    const auto found = limits.find(subject);
+    if (found == limits.end()) continue;
+    for (const auto& limit : found->second) {
+      const int64_t amount = amount_of(most, limit.resource);
+      if (amount < 0) return base::bad_input("an amount below 0 cannot be reserved", subject);
+      if (amount == 0) continue;
+      const int64_t start_ms = period_start_ms(limit.window, now_ms);
+      auto& counter = counters[{subject, limit.resource, limit.window, start_ms}];
+      counter.limit = limit;
+      counter.start_ms = start_ms;
+      counter.touched = true;
+      out.push_back({&counter, amount});
+    }
+  }
+  if (static_cast<int64_t>(out.size()) > kMaxCharges) {
+    return base::storage_error("more limits bind this request than can be counted", live_path,
+                               "take some of them away");
+  }
+  return out;
+}
+
+bool Quotas::Impl::fits(const std::vector<Taken>& taken) const {
+  return std::all_of(taken.begin(), taken.end(),
+                     [](const Taken& one) { return one.counter->free() >= one.amount; });
+}
+
+// A flood of requests beyond a limit is not worth a transaction each.
+std::optional<Refusal> Quotas::Impl::known_refusal(const std::vector<Taken>& taken) const {
+  const int64_t now_ms = clock->monotonic_ms();
+  for (const auto& one : taken) {
+    const auto& counter = *one.counter;
+    if (now_ms >= counter.refused_until) continue;
+    const int64_t left = counter.free() + counter.unclaimed;
+    if (one.amount <= left) continue;
+    return Refusal{counter.limit, one.amount, std::max<int64_t>(0, left),
+                   period_end_ms(counter.limit.window, counter.start_ms)};
+  }
+  return {};
+}
+
+Result<int64_t> Quotas::Impl::take(std::vector<Taken> taken) {
+  if (free_flights.empty()) {
+    return base::storage_error("too many requests are under way", live_path, "try again");
+  }
+  const int64_t flight = free_flights.back();
+  free_flights.pop_back();
+  auto& noted = live.tables().flights[static_cast<size_t>(flight)];
+  for (size_t i = 0; i < taken.size(); ++i) {
+    auto& counter = *taken[i].counter;
+    counter.reserved += taken[i].amount;
+    // The request itself counts from now on, whatever becomes of it.
+    const bool is_request = counter.limit.resource == Resource::requests;
+    noted.charge[i] = {counter.slot, counter.row, taken[i].amount,
+                       is_request ? taken[i].amount : 0};
+  }
+  write_mark(noted.charges, static_cast<int64_t>(taken.size()));
+  flights[static_cast<size_t>(flight)] = std::move(taken);
+  return flight;
+}
+
+std::vector<Want> Quotas::Impl::wants(const std::vector<Taken>& taken) {
+  const int64_t now_ms = clock->monotonic_ms();
+  std::vector<Want> out;
+  for (const auto& one : taken) {
+    auto& counter = *one.counter;
+    if (counter.free() >= one.amount) continue;
+    const bool quick = counter.wish > 0 && now_ms - counter.asked_ms < kQuick_ms;
+    counter.wish =
+        quick ? std::min(counter.wish * 2, INT64_MAX / 8) : one.amount * options.first_grant;
+    out.push_back({.limit = counter.limit,
+                   .period_ms = counter.start_ms,
+                   .row = counter.row,
+                   .granted = counter.granted,
+                   .need = one.amount - counter.free(),
+                   .wish = counter.wish});
+  }
+  return out;
+}
+
+void Quotas::Impl::write_granted(const Counter& counter) {
+  auto& noted = live.tables().counters[static_cast<size_t>(counter.slot)];
+  noted.granted = counter.granted;
+  noted.spent = counter.spent;
+  write_mark(noted.row, counter.row);
+}
+
+// What changed is reported; what lies idle is given back, and so is everything where others may
+// have to do without it.
+std::vector<Report> Quotas::Impl::reports(bool all) {
+  const int64_t wall_ms = clock->wall_ms();
+  std::vector<Report> out;
+  for (auto& [key, counter] : counters) {
+    const int64_t end_ms = period_end_ms(counter.limit.window, counter.start_ms);
+    const bool over = end_ms != 0 && end_ms <= wall_ms;
+    const bool scarce = counter.unclaimed < counter.limit.most / 16;
+    const bool idle = all || over || scarce || !counter.touched;
+    const int64_t before = counter.granted;
+    if (idle) counter.granted = counter.spent + counter.reserved;
+    counter.unclaimed += before - counter.granted;
+    counter.touched = false;
+    const bool changed = counter.spent != counter.reported || before != counter.granted;
+    counter.last = idle && counter.reserved == 0;
+    if (counter.row != 0 && (counter.last || changed)) {
+      out.push_back({counter.row, counter.granted, counter.spent, counter.last});
+    }
+  }
+  return out;
+}
+
+// Nobody could be granted anything meanwhile, so a counter without a grant to hand out is as it
+// was.
+void Quotas::Impl::reported(const std::vector<Report>& reports) {
+  std::unordered_map<int64_t, int64_t> spent;
+  for (const auto& one : reports) spent[one.row] = one.spent;
+  for (auto at = counters.begin(); at != counters.end();) {
+    auto& counter = at->second;
+    if (const auto told = spent.find(counter.row); told != spent.end()) {
+      counter.reported = told->second;
+    }
+    if (!counter.last || counter.reserved != 0) {
+      ++at;
+      continue;
+    }
+    if (counter.slot >= 0) free_slots.push_back(counter.slot);
+    at = counters.erase(at);
+  }
+}
+
+}  // namespace retort::accounts
