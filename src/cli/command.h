@@ -43,6 +43,7 @@ Command chat_command();
 Command score_command();
 Command terms_command();
 Command ledger_command();
+Command account_command();
 Command docs_command();
 
 }  // namespace retort::cli

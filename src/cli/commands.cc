@@ -23,6 +23,7 @@ std::vector<Command> commands() {
       score_command(),
       terms_command(),
       ledger_command(),
+      account_command(),
       docs_command(),
   };
 }

@@ -1,0 +1,367 @@
+#include <fmt/core.h>
+#include <pwd.h>
+#include <unistd.h>
+#include <CLI/CLI.hpp>
+
+#include <charconv>
+#include <cstdio>
+#include <functional>
+#include <map>
+#include <memory>
+
+#include "accounts/book.h"
+#include "accounts/quota.h"
+#include "base/files.h"
+#include "base/progress.h"
+#include "cli/command.h"
+#include "json/value.h"
+
+namespace retort::cli {
+namespace {
+
+using accounts::Account;
+using accounts::Book;
+using accounts::Key;
+
+struct AccountArguments {
+  std::string verb, what;
+  std::string folder = "accounts";
+  accounts::NewAccount account;
+  std::string training = "forbidden";
+  accounts::NewKey key;
+  std::string kind = "api", expires;
+  std::string reason, case_id;
+  int64_t overlap_minutes = 0;
+  std::string limit;
+};
+
+// Who did it, for the history: whoever is at the terminal.
+std::string actor() {
+  const auto* user = ::getpwuid(::geteuid());
+  return user != nullptr ? fmt::format("{} (local)", user->pw_name)
+                         : fmt::format("user {} (local)", ::geteuid());
+}
+
+json::Value account_json(const Account& account) {
+  return json::Value::object({{"id", account.id},
+                              {"name", account.name},
+                              {"organisation", account.organisation},
+                              {"purpose", account.purpose},
+                              {"training", accounts::name(account.training)},
+                              {"state", accounts::name(account.state)},
+                              {"reason", account.reason},
+                              {"case", account.case_id},
+                              {"created_ms", account.created_ms}});
+}
+
+json::Value texts(const std::vector<std::string>& items) {
+  json::Value out = json::Value::array();
+  for (const auto& item : items) out.push(item);
+  return out;
+}
+
+json::Value key_json(const Key& key) {
+  return json::Value::object({{"id", key.id},
+                              {"kind", accounts::name(key.kind)},
+                              {"label", key.label},
+                              {"scopes", texts(key.limits.scopes)},
+                              {"models", texts(key.limits.models)},
+                              {"addresses", texts(key.limits.addresses)},
+                              {"expires_ms", key.limits.expires_ms},
+                              {"created_ms", key.created_ms},
+                              {"ends_ms", key.ends_ms},
+                              {"replaced_by", key.replaced_by}});
+}
+
+void print_json(const json::Value& value) {
+  std::printf("%s\n", json::dump(value).c_str());
+}
+
+void print_account(const Account& account) {
+  std::printf("%-21s  %-9s  training %-13s  %s%s%s\n", account.id.c_str(),
+              accounts::name(account.state), accounts::name(account.training), account.name.c_str(),
+              account.organisation.empty() ? "" : ", of ", account.organisation.c_str());
+  if (account.state != accounts::State::active) {
+    std::printf("%23sbecause: %s%s%s\n", "", account.reason.c_str(),
+                account.case_id.empty() ? "" : ", case ", account.case_id.c_str());
+  }
+}
+
+std::string end_of(const Key& key) {
+  std::string out;
+  if (key.limits.expires_ms != 0) out = "expires " + base::iso_time(key.limits.expires_ms);
+  if (key.ends_ms != 0) out = "ends " + base::iso_time(key.ends_ms);
+  if (!key.replaced_by.empty()) out += ", replaced by " + key.replaced_by;
+  return out;
+}
+
+void print_issued(const accounts::IssuedKey& issued) {
+  if (globals().json) {
+    json::Value value = key_json(issued.key);
+    value.set("key", issued.secret).set("account", issued.key.account);
+    return print_json(value);
+  }
+  std::printf("%s\n", issued.secret.c_str());
+  std::fprintf(stderr, "This is the key %s of %s. It is shown this once; only its hash is kept.\n",
+               issued.key.id.c_str(), issued.key.account.c_str());
+}
+
+Result<void> create(Book& book, AccountArguments& arguments) {
+  arguments.account.name = arguments.what;
+  const auto training = accounts::parse_training(arguments.training);
+  if (!training) {
+    return base::usage_error(fmt::format("“{}” is no licence to train", arguments.training),
+                             "--training", "forbidden, non-competing or allowed");
+  }
+  arguments.account.training = *training;
+  RETORT_TRY(const auto made, book.create(arguments.account, actor()));
+  if (globals().json) {
+    print_json(account_json(made));
+  } else {
+    print_account(made);
+    std::fprintf(stderr, "Give it a key: retort account issue %s\n", made.id.c_str());
+  }
+  return {};
+}
+
+Result<void> list(Book& book, AccountArguments&) {
+  RETORT_TRY(const auto all, book.list());
+  for (const auto& account : all) {
+    globals().json ? print_json(account_json(account)) : print_account(account);
+  }
+  if (all.empty() && !globals().json) {
+    std::fprintf(stderr, "No accounts yet. Make one: retort account create \"Example Ltd\"\n");
+  }
+  return {};
+}
+
+Result<std::vector<accounts::Limit>> limits_of(const AccountArguments& arguments,
+                                               const Account& account,
+                                               const std::vector<Key>& keys) {
+  RETORT_TRY(auto quotas, accounts::Quotas::open(arguments.folder, {.background = false}));
+  RETORT_TRY(const auto all, quotas->limits());
+  std::vector<accounts::Limit> out;
+  for (const auto& limit : all) {
+    bool binds = limit.subject == "all" || limit.subject == "account:" + account.id ||
+                 limit.subject == "organisation:" + account.organisation;
+    for (const auto& key : keys) binds = binds || limit.subject == "key:" + key.id;
+    if (binds) out.push_back(limit);
+  }
+  return out;
+}
+
+Result<void> show(Book& book, AccountArguments& arguments) {
+  RETORT_TRY(const auto account, book.account(arguments.what));
+  RETORT_TRY(const auto keys, book.keys(account.id));
+  RETORT_TRY(const auto history, book.history(account.id));
+  RETORT_TRY(const auto limits, limits_of(arguments, account, keys));
+  if (globals().json) {
+    json::Value value = account_json(account);
+    json::Value keys_out = json::Value::array();
+    for (const auto& key : keys) keys_out.push(key_json(key));
+    json::Value changes = json::Value::array();
+    for (const auto& one : history) {
+      changes.push(json::Value::object({{"time_ms", one.time_ms},
+                                        {"actor", one.actor},
+                                        {"subject", one.subject},
+                                        {"what", one.what},
+                                        {"before", one.before},
+                                        {"after", one.after}}));
+    }
+    json::Value bound = json::Value::array();
+    for (const auto& limit : limits) {
+      bound.push(json::Value::object({{"subject", limit.subject},
+                                      {"resource", accounts::name(limit.resource)},
+                                      {"window", accounts::name(limit.window)},
+                                      {"most", limit.most}}));
+    }
+    value.set("keys", std::move(keys_out))
+        .set("limits", std::move(bound))
+        .set("history", std::move(changes));
+    print_json(value);
+    return {};
+  }
+  print_account(account);
+  for (const auto& key : keys) {
+    std::printf("  %-20s  %-5s  %s %s\n", key.id.c_str(), accounts::name(key.kind),
+                key.label.c_str(), end_of(key).c_str());
+  }
+  for (const auto& limit : limits) {
+    const bool at_once = limit.window == accounts::Window::now;
+    std::printf("  at most %s %s %s%s, %s\n", base::grouped(limit.most).c_str(),
+                accounts::name(limit.resource), at_once ? "" : "a ",
+                at_once ? "at once" : accounts::name(limit.window), limit.subject.c_str());
+  }
+  for (const auto& one : history) {
+    std::printf("  %s  %-14s %s by %s%s%s\n", base::iso_time(one.time_ms).c_str(), one.what.c_str(),
+                one.subject.c_str(), one.actor.c_str(), one.after.empty() ? "" : ": ",
+                one.after.c_str());
+  }
+  return {};
+}
+
+Result<void> issue(Book& book, AccountArguments& arguments) {
+  arguments.key.account = arguments.what;
+  arguments.key.kind =
+      arguments.kind == "admin" ? accounts::KeyKind::admin : accounts::KeyKind::api;
+  if (!arguments.expires.empty()) {
+    arguments.key.limits.expires_ms = base::parse_iso_date(arguments.expires);
+    if (arguments.key.limits.expires_ms < 0) {
+      return base::usage_error(fmt::format("“{}” is no date", arguments.expires), "--expires",
+                               "for example 2027-06-30");
+    }
+  }
+  RETORT_TRY(const auto issued, book.issue(arguments.key, actor()));
+  print_issued(issued);
+  return {};
+}
+
+Result<void> rotate(Book& book, AccountArguments& arguments) {
+  RETORT_TRY(const auto issued,
+             book.rotate(arguments.what, arguments.overlap_minutes * 60'000, actor()));
+  print_issued(issued);
+  return {};
+}
+
+Result<void> revoke(Book& book, AccountArguments& arguments) {
+  return book.revoke(arguments.what, actor());
+}
+
+Result<void> suspend(Book& book, AccountArguments& arguments) {
+  return book.suspend(arguments.what, arguments.reason, arguments.case_id, actor());
+}
+
+Result<void> reinstate(Book& book, AccountArguments& arguments) {
+  return book.reinstate(arguments.what, arguments.reason, actor());
+}
+
+// "output_tokens/day=100000"; "requests/minute=none" takes a limit away.
+Result<std::pair<accounts::Limit, bool>> parse_limit(const std::string& subject,
+                                                     const std::string& text) {
+  const size_t slash = text.find('/');
+  const size_t equals = text.find('=');
+  const auto wrong = [&text] {
+    return base::usage_error(
+        fmt::format("“{}” is no limit", text), "--most",
+        "RESOURCE/WINDOW=NUMBER or =none; requests, input_tokens, output_tokens or cost_micros a "
+        "minute, day or month, or parallel/now: output_tokens/day=100000");
+  };
+  if (slash == std::string::npos || equals == std::string::npos || equals < slash) return wrong();
+  const auto resource = accounts::parse_resource(text.substr(0, slash));
+  const auto window = accounts::parse_window(text.substr(slash + 1, equals - slash - 1));
+  if (!resource || !window) return wrong();
+  accounts::Limit limit{subject, *resource, *window, 0};
+  const std::string number = text.substr(equals + 1);
+  if (number == "none") return std::pair(limit, true);
+  const char* end = number.data() + number.size();
+  const auto parsed = std::from_chars(number.data(), end, limit.most);
+  if (parsed.ec != std::errc{} || parsed.ptr != end) return wrong();
+  return std::pair(limit, false);
+}
+
+// Whom a limit binds, and in whose history it stands.
+struct Bound {
+  std::string subject, account;
+};
+Result<Bound> bound_by(Book& book, const std::string& what) {
+  if (what == "all" || what.starts_with("organisation:")) return Bound{what, ""};
+  if (what.starts_with("key_")) {
+    RETORT_TRY(const auto key, book.key(what));
+    return Bound{"key:" + what, key.account};
+  }
+  RETORT_TRY(const auto account, book.account(what));
+  return Bound{"account:" + account.id, account.id};
+}
+
+Result<void> limit(Book& book, AccountArguments& arguments) {
+  RETORT_TRY(const auto bound, bound_by(book, arguments.what));
+  RETORT_TRY(const auto parsed, parse_limit(bound.subject, arguments.limit));
+  RETORT_TRY(auto quotas, accounts::Quotas::open(arguments.folder, {.background = false}));
+  RETORT_TRY_VOID(parsed.second ? quotas->remove_limit(parsed.first)
+                                : quotas->set_limit(parsed.first));
+  return book.note(bound.account, {.actor = actor(),
+                                   .subject = bound.subject,
+                                   .what = "limit",
+                                   .before = "",
+                                   .after = arguments.limit});
+}
+
+using Verb = std::function<Result<void>(Book&, AccountArguments&)>;
+
+const std::map<std::string, Verb>& verbs() {
+  static const std::map<std::string, Verb> all = {
+      {"create", create},   {"list", list},           {"show", show},
+      {"issue", issue},     {"rotate", rotate},       {"revoke", revoke},
+      {"suspend", suspend}, {"reinstate", reinstate}, {"limit", limit},
+  };
+  return all;
+}
+
+Result<void> run_account(AccountArguments& arguments) {
+  if (arguments.what.empty() && arguments.verb != "list") {
+    return base::usage_error(fmt::format("{} needs to know whom", arguments.verb), "WHAT",
+                             "retort account list shows the accounts");
+  }
+  const bool makes = arguments.verb == "create";
+  const std::string path = base::join(arguments.folder, "accounts.db");
+  if (!makes && !base::exists(path)) {
+    return base::not_found("there are no accounts yet", arguments.folder,
+                           "make one: retort account create \"Example Ltd\"");
+  }
+  RETORT_TRY(auto book, Book::open(path));
+  return verbs().at(arguments.verb)(*book, arguments);
+}
+
+}  // namespace
+
+Command account_command() {
+  auto arguments = std::make_shared<AccountArguments>();
+  Command command;
+  command.name = "account";
+  command.summary =
+      "accounts of a provider: create, list, show, issue, rotate, revoke, suspend, "
+      "reinstate, limit";
+  command.examples =
+      "  retort account create \"Example Ltd\" --training non-competing\n"
+      "  retort account issue acct_... --models 'small-*' --expires 2027-06-30\n"
+      "  retort account rotate key_... --overlap 60\n"
+      "  retort account limit acct_... --most output_tokens/day=100000\n"
+      "  retort account suspend acct_... --reason \"clause 2.2(e): answers gathered for training\"";
+  command.declare = [arguments](CLI::App& app) {
+    std::vector<std::string> names;
+    for (const auto& [name, verb] : verbs()) names.push_back(name);
+    app.add_option("VERB", arguments->verb, "what to do")->required()->check(CLI::IsMember(names));
+    app.add_option("WHAT", arguments->what,
+                   "create: a name; rotate, revoke: a key's id; limit: an account, a key, "
+                   "organisation:NAME or all; else an account's id");
+    app.add_option("--accounts", arguments->folder, "folder of the accounts")
+        ->capture_default_str();
+    app.add_option("--organisation", arguments->account.organisation,
+                   "accounts of one organisation share its limits");
+    app.add_option("--purpose", arguments->account.purpose, "what they say it is for");
+    app.add_option("--training", arguments->training,
+                   "may answers train a model: forbidden, non-competing or allowed")
+        ->capture_default_str();
+    app.add_option("--declaration", arguments->account.declaration,
+                   "the log's entry that a licence to train rests on");
+    app.add_option("--kind", arguments->kind, "of a key: api, or admin for the administration")
+        ->check(CLI::IsMember({"api", "admin"}))
+        ->capture_default_str();
+    app.add_option("--label", arguments->key.label, "of a key, for people");
+    app.add_option("--scopes", arguments->key.limits.scopes, "what a key may ask; all without");
+    app.add_option("--models", arguments->key.limits.models, "models a key may ask; all without");
+    app.add_option("--addresses", arguments->key.limits.addresses,
+                   "addresses a key may come from: 203.0.113.7 10.0.0.0/8");
+    app.add_option("--expires", arguments->expires, "first day that a key opens nothing");
+    app.add_option("--overlap", arguments->overlap_minutes, "minutes that a rotated key goes on")
+        ->check(CLI::NonNegativeNumber);
+    app.add_option("--reason", arguments->reason,
+                   "of a suspension or its end; the customer reads it");
+    app.add_option("--case", arguments->case_id, "the case that led to it");
+    app.add_option("--most", arguments->limit, "RESOURCE/WINDOW=NUMBER, or =none");
+  };
+  command.run = [arguments] { return run_account(*arguments); };
+  return command;
+}
+
+}  // namespace retort::cli
