@@ -42,7 +42,7 @@ struct TokenProbability {
 // One piece of an answer. `text` ends at a UTF-8 border and never contains a stop string or the
 // beginning of one that may still complete; a token may therefore come with no text yet.
 struct Event {
-  std::vector<tokenizer::TokenId> tokens;          // new since the last event
+  std::vector<tokenizer::TokenId> tokens;  // new since the last event
   // When logprobs were asked: one a token, and one more of the stop token that ended the answer,
   // which is a choice of the model's as every other though no token of the answer.
   std::vector<TokenProbability> chosen;
