@@ -160,11 +160,12 @@ Result<void> serve_until_stopped(ServeArguments arguments) {
     RETORT_TRY_VOID(open_one(arguments, model, named.adapters, opened));
   }
   RETORT_TRY(const auto server, serve::Server::start(arguments.door, std::move(opened.models)));
+  say_hello(arguments, server->port(), opened, names_of(named));
+  // Last: whoever waits for this file finds everything else done.
   if (!arguments.port_file.empty()) {
     RETORT_TRY_VOID(
         base::write_file_atomic(arguments.port_file, std::to_string(server->port()) + "\n"));
   }
-  say_hello(arguments, server->port(), opened, names_of(named));
   while (!base::cancelled()) base::system_clock().sleep_ms(kLookMs);
   std::fprintf(stderr, "stopping: answers under way have a few seconds\n");
   server->stop();

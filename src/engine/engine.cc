@@ -160,4 +160,26 @@ Result<std::vector<float>> Engine::logits(const std::vector<tokenizer::TokenId>&
   return out;
 }
 
+Result<std::vector<float>> Engine::decode_logits(const std::vector<tokenizer::TokenId>& tokens) {
+  std::vector<float> out;
+  std::promise<void> done;
+  Request request;
+  request.prompt = tokens;
+  request.max_tokens = 1;
+  request.on_event = [&](const Event& event) {
+    if (event.done) done.set_value();
+  };
+  RETORT_TRY_VOID(validate(request, impl_->limits()));
+  request.prompt.resize(1);
+  request.max_tokens = std::ssize(tokens);
+  auto sequence = std::make_unique<Sequence>(0, std::move(request));
+  // Behind the last token anything may be said: its logits are the last that are wanted.
+  sequence->given.assign(tokens.begin() + 1, tokens.end());
+  sequence->given.push_back(tokens.back());
+  sequence->given_logits = &out;
+  impl_->scheduler->submit(std::move(sequence));
+  done.get_future().wait();
+  return out;
+}
+
 }  // namespace retort::engine

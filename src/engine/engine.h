@@ -42,9 +42,11 @@ struct TokenProbability {
 // One piece of an answer. `text` ends at a UTF-8 border and never contains a stop string or the
 // beginning of one that may still complete; a token may therefore come with no text yet.
 struct Event {
-  std::vector<tokenizer::TokenId> tokens;          // new since the last event
-  std::vector<TokenProbability> chosen;            // one a token, when logprobs were asked
-  std::vector<std::vector<TokenProbability>> top;  // top_logprobs a token, most likely first
+  std::vector<tokenizer::TokenId> tokens;  // new since the last event
+  // When logprobs were asked: one a token, and one more of the stop token that ended the answer,
+  // which is a choice of the model's as every other though no token of the answer.
+  std::vector<TokenProbability> chosen;
+  std::vector<std::vector<TokenProbability>> top;  // top_logprobs each, most likely first
   std::string text;
   bool done = false;
   std::string
@@ -134,6 +136,9 @@ class Engine {
   Result<Answer> generate(Request request);
   // Raw logits [prompt length, V] of a prompt by the scoring path; for tests and gates.
   Result<std::vector<float>> logits(const std::vector<tokenizer::TokenId>& prompt);
+  // The same by the path of answers: every token but the first is decoded, one after another,
+  // whatever the model would have said.
+  Result<std::vector<float>> decode_logits(const std::vector<tokenizer::TokenId>& tokens);
 
  private:
   struct Impl;

@@ -115,6 +115,8 @@ void expect_file_says(const model::Weights& held, const std::string& path, doubl
     EXPECT_EQ((*engine)->config().vocab, held.config().vocab);
     EXPECT_LT(divergence(network_logits(held, prompt), *(*engine)->logits(prompt), vocab),
               exact ? 1e-8 : 2e-3);
+    EXPECT_LT(divergence(network_logits(held, prompt), *(*engine)->decode_logits(prompt), vocab),
+              exact ? 1e-8 : bound);
     auto request = request_of(prompt, 20);
     request.sampling.seed = 3;
     const auto heard = run_all(**engine, {request})[0];
@@ -222,6 +224,10 @@ TEST(EngineTest, StopsAtStringsTokensAndLength) {
   const auto heard = run_all(*engine, {by_token})[0];
   EXPECT_EQ(heard.reason, "stop");
   EXPECT_EQ(heard.tokens, std::vector<TokenId>(whole.tokens.begin(), first));
+  // The model chose to stop: that choice is scored as every other.
+  ASSERT_EQ(heard.logprobs.size(), heard.tokens.size() + 1);
+  EXPECT_EQ(heard.logprobs.back(), whole.logprobs[heard.tokens.size()]);
+  EXPECT_EQ(heard.last.top.size(), 1u);
 }
 
 TEST(EngineTest, WhatCannotBeIsRefusedWithTheField) {

@@ -40,6 +40,9 @@ struct Sequence {
   bool ended = false;
   Event scores;  // of the prompt, until its last token is computed
   std::vector<float>* logits_out = nullptr;
+  // The answer is given and not chosen; the logits [its length, V] that it would be chosen from.
+  std::vector<tokenizer::TokenId> given;
+  std::vector<float>* given_logits = nullptr;
 
   int64_t prompt_size() const { return static_cast<int64_t>(request.prompt.size()); }
   bool scored() const { return request.prompt_logprobs >= 0 || logits_out != nullptr; }

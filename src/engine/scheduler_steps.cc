@@ -134,8 +134,11 @@ void Scheduler::pick_and_deliver(const std::vector<Sequence*>& whose) {
     for (int64_t i = begin; i < stop; ++i) {
       float* row = logits_copy_.data() + i * vocab_;
       std::copy_n(step_.logits() + i * vocab_, vocab_, row);
-      pick(*whose[static_cast<size_t>(i)], {row, static_cast<size_t>(spoken_)},
-           events[static_cast<size_t>(i)]);
+      Sequence& sequence = *whose[static_cast<size_t>(i)];
+      if (sequence.given_logits != nullptr) {
+        sequence.given_logits->insert(sequence.given_logits->end(), row, row + vocab_);
+      }
+      pick(sequence, {row, static_cast<size_t>(spoken_)}, events[static_cast<size_t>(i)]);
     }
   });
   {
@@ -152,7 +155,9 @@ void Scheduler::pick(Sequence& sequence, std::span<float> logits, Event& event) 
     raw.assign(logits.begin(), logits.end());
     event.top.push_back(most_likely(raw, request.top_logprobs));
   }
-  const tokenizer::TokenId id = sequence.sampler.choose(logits);
+  const tokenizer::TokenId id = sequence.given.empty()
+                                    ? sequence.sampler.choose(logits)
+                                    : sequence.given[static_cast<size_t>(sequence.generated)];
   if (request.logprobs) event.chosen.push_back(scored(raw, id));
   event.tokens.push_back(id);
 }
@@ -167,8 +172,6 @@ void Scheduler::deliver(Sequence& sequence, Event event) {
   if (std::find(request.stop_tokens.begin(), request.stop_tokens.end(), id) !=
       request.stop_tokens.end()) {
     event.tokens.clear();
-    event.chosen.clear();
-    event.top.clear();
     return end(sequence, std::move(event), "stop");
   }
   event.text = sequence.text.feed(tokenizer_.bytes(id));

@@ -107,7 +107,7 @@ std::vector<float> rows_for_llama_cpp(std::span<const float> rows, int64_t heads
 }
 
 Result<void> write_gguf(const GgufInput& input, const std::string& path) {
-  if (!input.tokenizer.vocabulary().byte_tokens.empty()) {
+  if (input.tokenizer.vocabulary().is_sentencepiece()) {
     return base::bad_input("a SentencePiece vocabulary cannot be written to a GGUF file", path,
                            "export a model whose tokenizer was trained here");
   }

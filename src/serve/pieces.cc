@@ -19,10 +19,6 @@ int64_t characters_begun(std::string_view bytes) {
                        [](char c) { return (static_cast<uint8_t>(c) & 0xc0) != 0x80; });
 }
 
-bool holds(const std::vector<tokenizer::TokenId>& ids, tokenizer::TokenId id) {
-  return std::find(ids.begin(), ids.end(), id) != ids.end();
-}
-
 }  // namespace
 
 void Piece::append(Piece next) {
@@ -63,8 +59,6 @@ ChoicePieces::ChoicePieces(int64_t index, const Plan& plan, const ChoicePlan& ch
       top_(choice.request.top_logprobs),
       prompt_logprobs_(plan.prompt_logprobs),
       echo_(choice.echo),
-      prompt_(choice.request.prompt),
-      silent_stops_(choice.silent_stops),
       tokenizer_(tokenizer) {}
 
 // Special tokens print as nothing in a text, but a list of tokens must tell them apart.
@@ -138,9 +132,6 @@ Piece ChoicePieces::take(const engine::Event& event) {
   }
   piece.text += event.text;
   if (event.done) piece.finish_reason = event.finish_reason;
-  if (event.done && !event.tokens.empty() && holds(silent_stops_, event.tokens.back())) {
-    piece.finish_reason = "stop";
-  }
   // Whatever opens a choice is said with the first piece that says anything.
   opened_ = opened_ || !piece.says_nothing();
   return piece;

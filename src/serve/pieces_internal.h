@@ -56,8 +56,6 @@ class ChoicePieces {
   int64_t top_;
   bool prompt_logprobs_;
   std::string echo_;
-  std::vector<tokenizer::TokenId> prompt_;
-  std::vector<tokenizer::TokenId> silent_stops_;
   const tokenizer::Tokenizer& tokenizer_;
   bool begun_ = false;      // the first event has come
   bool opened_ = false;     // a piece has said something

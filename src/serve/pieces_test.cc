@@ -130,14 +130,19 @@ TEST(PiecesTest, ScoredPromptStandsBeforeTheAnswer) {
             (std::vector<Top>{{}, {{"X", -0.25}, {"B", -3.0}}, {{"D", -0.5}, {"C", -1.0}}}));
 }
 
-TEST(PiecesTest, TokenThatEndsTheTextIsNamedWhereOneTokenWasAsked) {
-  Made one = made(false, true);
-  one.plan.choices[0].silent_stops = {kEndOfTurn};
-  const Piece whole = one.whole({event_of("", {kEndOfTurn}, "length")});
-  EXPECT_EQ(whole.finish_reason, "stop");
-  ASSERT_EQ(whole.tokens.size(), 1u);
-  EXPECT_EQ(whole.tokens[0].bytes, "<|im_end|>");
-  EXPECT_EQ(whole.text, "");
+TEST(PiecesTest, StopTokenIsListedBehindTheTextsOwn) {
+  for (const bool chat : {true, false}) {
+    Made one = made(chat, true);
+    engine::Event last = event_of("", {kEndOfTurn}, "stop");
+    last.tokens.clear();
+    const Piece whole = one.whole({event_of("A", {'A'}), last});
+    EXPECT_EQ(whole.finish_reason, "stop");
+    ASSERT_EQ(whole.tokens.size(), 2u);
+    EXPECT_EQ(whole.tokens[1].bytes, "<|im_end|>");
+    EXPECT_EQ(whole.offsets, (std::vector<int64_t>{0, 1}));
+    EXPECT_EQ(whole.text, "A");
+    EXPECT_EQ(whole.scored_tokens, 2);
+  }
 }
 
 TEST(PiecesTest, PromptLogprobsAreKeyedByIdWithRanks) {

@@ -125,7 +125,7 @@ std::optional<ApiError> add_prompt(Draft& draft, std::vector<TokenId> prompt, st
                       "max_tokens");
   }
   for (int64_t answer = 0; answer < answers; ++answer) {
-    ChoicePlan choice{draft.common, echo, {}};
+    ChoicePlan choice{draft.common, echo};
     choice.request.prompt = prompt;
     choice.request.max_tokens = *max_tokens;
     // An echo alone computes nothing; the engine wants to be asked for something.
@@ -204,13 +204,6 @@ std::string echo_of(const openai::Prompt& prompt, const Backend& backend) {
   return backend.tokenizer().decode(std::get<std::vector<int32_t>>(prompt));
 }
 
-// One token with its log-probability was asked, and gets it even where the text ends: scoring
-// programs count on an entry for every token, while the engine keeps stop tokens to itself.
-void keep_single_token(ChoicePlan& choice) {
-  if (choice.request.max_tokens != 1) return;
-  choice.silent_stops = std::exchange(choice.request.stop_tokens, {});
-}
-
 }  // namespace
 
 ApiError refused_messages(const Error& error) {
@@ -260,9 +253,6 @@ Parsed<Plan> plan_completion(const openai::CompletionRequest& request, const Bac
     if (!ids) return ids.error();
     const std::string echo = request.echo ? echo_of(prompt, backend) : "";
     if (auto error = add_prompt(*draft, std::move(*ids), echo)) return *error;
-  }
-  for (ChoicePlan& choice : draft->plan.choices) {
-    if (request.logprobs) keep_single_token(choice);
   }
   return std::move(draft->plan);
 }

@@ -15,8 +15,6 @@ namespace retort::serve {
 struct ChoicePlan {
   engine::Request request;  // without its on_event
   std::string echo;         // goes before the answer's text
-  // Ids that end the answer though the engine was not told: see plan_completion().
-  std::vector<tokenizer::TokenId> silent_stops;
 };
 
 struct Plan {

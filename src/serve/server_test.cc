@@ -112,7 +112,11 @@ TEST(ServerTest, AnswersAChatWholeAndStreamedAlike) {
   EXPECT_EQ(answer->choices[0].content, "One boat sailed home.");
   EXPECT_EQ(answer->choices[0].finish_reason, "stop");
   EXPECT_EQ(answer->model, "model");
-  EXPECT_EQ(answer->usage->completion_tokens, 21);
+  EXPECT_EQ(answer->usage->completion_tokens, 22) << "the stop token is one";
+  const auto scored = openai::parse_chat_answer(
+      post(door, "/v1/chat/completions", chat_body(R"("logprobs":true)")).body);
+  ASSERT_EQ(scored->choices[0].logprobs->size(), 22u);
+  EXPECT_EQ(scored->choices[0].logprobs->back().bytes, "<|im_end|>");
 
   const Got stream = post(door, "/v1/chat/completions",
                           chat_body(R"("stream":true,"stream_options":{"include_usage":true})"));

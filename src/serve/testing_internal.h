@@ -147,10 +147,8 @@ class ScriptedBackend : public Backend {
         end(event, request, cancelled ? "cancelled" : "error");
       } else if (stopped) {
         event.tokens.clear();
-        event.chosen.clear();
-        event.top.clear();
         end(event, request, "stop");
-        event.generated_tokens = position;
+        event.generated_tokens = position + 1;
       } else if (position + 1 >= request.max_tokens) {
         end(event, request, "length");
         event.generated_tokens = std::min(position + 1, request.max_tokens);

@@ -19,6 +19,8 @@ size_t character_size(std::string_view text, size_t at) {
   return character_at(class_table(), text, at).size_bytes;
 }
 
+}  // namespace
+
 bool goes_on_to_blank(std::string_view token) {
   for (size_t i = 1; i < token.size(); ++i) {
     if (token[i] == ' ' && token[i - 1] != ' ') return true;
@@ -26,7 +28,6 @@ bool goes_on_to_blank(std::string_view token) {
   return false;
 }
 
-// Where the word that begins at `at` ends: before a blank that follows something else.
 size_t word_end(std::string_view text, size_t at) {
   for (size_t i = at + 1; i < text.size(); ++i) {
     if (text[i] == ' ' && text[i - 1] != ' ') return i;
@@ -40,8 +41,6 @@ bool takes_prefix(SpacePrefix prefix, Place place, std::string_view text) {
   return !text.starts_with(' ') &&
          (prefix == SpacePrefix::each_unless_blank || place == Place::start);
 }
-
-}  // namespace
 
 std::string piece_to_bytes(std::string_view spelling) {
   std::string out;
@@ -92,6 +91,16 @@ Result<Vocabulary> from_pieces(const Pieces& pieces) {
   return base::bad_input(
       fmt::format("there is no token <0x{:02X}>", missing - bytes.begin()), "",
       "SentencePiece vocabularies are read when they have tokens for all bytes, as Llama 2's");
+}
+
+Vocabulary from_spelt_pieces(const Pieces& pieces) {
+  Vocabulary vocabulary;
+  vocabulary.special = pieces.special;
+  for (size_t i = 0; i < pieces.spellings.size(); ++i) {
+    const std::string& spelling = pieces.spellings[i];
+    vocabulary.tokens.push_back(pieces.special[i] ? spelling : piece_to_bytes(spelling));
+  }
+  return vocabulary;
 }
 
 Result<SentencePieces> SentencePieces::create(const Vocabulary& vocabulary,

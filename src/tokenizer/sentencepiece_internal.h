@@ -39,13 +39,21 @@ std::string piece_to_bytes(std::string_view spelling);
 // "<0x0A>" is the byte 10.
 std::optional<uint8_t> byte_of_piece(std::string_view spelling);
 
+// Whether a blank goes before a text that stands there.
+bool takes_prefix(SpacePrefix prefix, Place place, std::string_view text);
+// Whether the token holds a blank behind something else. Where none does, a text may be cut before
+// such blanks: word_end() says where the word that begins at `at` ends.
+bool goes_on_to_blank(std::string_view token);
+size_t word_end(std::string_view text, size_t at);
+
 // The vocabulary of such a file: spellings, what is special, and which tokens are bytes. Refuses
-// one that lacks a byte.
+// one that lacks a byte; from_spelt_pieces() has none.
 struct Pieces {
   std::vector<std::string> spellings;
   std::vector<bool> special;
   std::vector<bool> byte;
 };
 Result<Vocabulary> from_pieces(const Pieces& pieces);
+Vocabulary from_spelt_pieces(const Pieces& pieces);
 
 }  // namespace retort::tokenizer

@@ -11,6 +11,7 @@
 #include "tokenizer/sentencepiece_internal.h"
 #include "tokenizer/short_word_internal.h"
 #include "tokenizer/split_internal.h"
+#include "tokenizer/unigram_internal.h"
 #include "tokenizer/word_table_internal.h"
 
 namespace retort::tokenizer {
@@ -57,6 +58,7 @@ struct Tokenizer::Impl {
   WordTable long_words;
   WordTable specials;  // special tokens by spelling
   std::optional<SentencePieces> pieces;
+  std::optional<Unigram> unigram;
 
   Result<void> index_tokens(WordTable& texts);
   Result<void> check_ids();
@@ -77,9 +79,9 @@ struct Tokenizer::Impl {
 Result<void> Tokenizer::Impl::check_ids() {
   const size_t size = vocabulary.tokens.size();
   if (size > static_cast<size_t>(INT32_MAX)) return base::bad_input("vocabulary too large");
-  for (const TokenId id : {vocabulary.bos, vocabulary.eos, vocabulary.pad}) {
+  for (const TokenId id : {vocabulary.bos, vocabulary.eos, vocabulary.pad, vocabulary.unk}) {
     if (id < -1 || id >= static_cast<TokenId>(size)) {
-      return base::bad_input(fmt::format("bos, eos or pad is token {} of {}", id, size));
+      return base::bad_input(fmt::format("bos, eos, pad or unk is token {} of {}", id, size));
     }
   }
   const auto& bytes = vocabulary.byte_tokens;
@@ -97,7 +99,7 @@ std::vector<bool> Tokenizer::Impl::byte_marks() const {
 }
 
 Result<void> Tokenizer::Impl::check_bytes() const {
-  if (!vocabulary.byte_tokens.empty()) return {};
+  if (vocabulary.is_sentencepiece()) return {};
   for (uint32_t byte = 0; byte < 256; ++byte) {
     if (is_needed(byte) && bpe.byte_ids[byte] < 0) {
       return base::bad_input(fmt::format("no token for byte {:#04x}", byte), "",
@@ -219,10 +221,12 @@ Result<std::shared_ptr<const Tokenizer>> Tokenizer::create(Vocabulary vocabulary
   WordTable texts;
   RETORT_TRY_VOID(impl->index_tokens(texts));
   RETORT_TRY_VOID(impl->index_merges(texts));
-  if (impl->vocabulary.byte_tokens.empty()) {
-    impl->index_words();
-  } else {
+  if (impl->vocabulary.unigram) {
+    RETORT_TRY(impl->unigram, Unigram::create(impl->vocabulary, texts));
+  } else if (impl->vocabulary.is_sentencepiece()) {
     RETORT_TRY(impl->pieces, SentencePieces::create(impl->vocabulary, texts));
+  } else {
+    impl->index_words();
   }
   return std::shared_ptr<const Tokenizer>(new Tokenizer(std::move(impl)));
 }
@@ -240,6 +244,10 @@ std::vector<TokenId> Tokenizer::encode(std::string_view text, Place place) const
   ids.reserve(text.size() / 4 + 4);
   if (impl_->pieces) {
     impl_->pieces->encode(text, place, ids);
+    return ids;
+  }
+  if (impl_->unigram) {
+    impl_->unigram->encode(text, place, ids);
     return ids;
   }
   MergedWordCache& cache = MergedWordCache::of_this_thread();
@@ -270,15 +278,18 @@ std::string_view Tokenizer::bytes(TokenId id) const {
 
 std::string Tokenizer::decode(const std::vector<TokenId>& ids) const {
   std::string text;
-  bool in_front = impl_->vocabulary.space_prefix != SpacePrefix::none;
+  const Vocabulary& vocabulary = impl_->vocabulary;
+  const TokenId spelt_blank = vocabulary.byte_tokens.empty() ? -1 : vocabulary.byte_tokens[' '];
+  bool in_front = vocabulary.space_prefix != SpacePrefix::none;
   for (const TokenId id : ids) {
     std::string_view piece = bytes(id);
     // A blank that is spelt as a byte is none of those that are put in front.
-    if (in_front && piece.starts_with(' ') && id != impl_->vocabulary.byte_tokens[' ']) {
+    if (in_front && piece.starts_with(' ') && id != spelt_blank) {
       piece.remove_prefix(1);
     }
-    in_front = in_front && bytes(id).empty();
     text += piece;
+    // Where blanks are dropped in front of texts, several were none of the text's.
+    in_front = in_front && (vocabulary.drops_blanks ? text.empty() : bytes(id).empty());
   }
   return text;
 }

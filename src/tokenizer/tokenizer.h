@@ -1,5 +1,5 @@
 // Text to token ids and back: byte-level BPE with hand-coded pre-tokenizers (no regex engine), and
-// SentencePiece vocabularies of the BPE kind.
+// SentencePiece vocabularies of both kinds, BPE and unigram.
 // Immutable after construction, safe from any thread.
 #pragma once
 #include <cstdint>
@@ -47,6 +47,15 @@ struct Vocabulary {
   std::vector<TokenId> byte_tokens;
   std::vector<float> scores;
   SpacePrefix space_prefix = SpacePrefix::none;
+  // SentencePiece's unigram kind: a text becomes the tokens with the highest sum of scores. What no
+  // token spells is bytes, or the unknown token where byte_tokens is empty.
+  bool unigram = false;
+  TokenId unk = -1;
+  // How SentencePiece rewrites a text before (precompiled_charsmap as its model has it; "": not at
+  // all), and whether blanks at its ends and repeated ones are dropped. Unigram alone.
+  std::string charsmap = {};
+  bool drops_blanks = false;
+  bool is_sentencepiece() const { return unigram || !byte_tokens.empty(); }
   TokenId bos = -1;  // -1: none
   TokenId eos = -1;
   TokenId pad = -1;
@@ -90,7 +99,8 @@ class Tokenizer {
   // The bytes of one token, "" for special ones that are not shown. A token may end inside a UTF-8
   // character.
   std::string_view bytes(TokenId id) const;
-  // The bytes of all; special tokens are left out, and the blank that SentencePiece put in front.
+  // The bytes of all; special tokens are left out (the unknown one too), and the blank that
+  // SentencePiece put in front.
   std::string decode(const std::vector<TokenId>& ids) const;
 
  private:
@@ -99,10 +109,11 @@ class Tokenizer {
   std::unique_ptr<Impl> impl_;
 };
 
-// Hugging Face tokenizer.json (BPE: byte-level, or SentencePiece's as Llama 2 has it), and a model
-// folder's tokenizer_config.json and chat_template.jinja beside it when they are there.
+// Hugging Face tokenizer.json (byte-level BPE; SentencePiece's BPE as Llama 2 has it, and its
+// unigram as T5 has it), and a model folder's tokenizer_config.json and chat_template.jinja beside
+// it when they are there.
 Result<std::shared_ptr<const Tokenizer>> load_tokenizer_json(const std::string& path);
-// What a GGUF file holds under tokenizer.ggml.* (models "gpt2" and "llama").
+// What a GGUF file holds under tokenizer.ggml.* (models "gpt2", "llama" and "t5").
 Result<std::shared_ptr<const Tokenizer>> load_tokenizer_gguf(const artifact::GgufFile& file);
 // That of a model on disk: a Hugging Face folder or a GGUF file.
 Result<std::shared_ptr<const Tokenizer>> load_tokenizer(const std::string& model_path);

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "artifact/gguf.h"
 #include "base/files.h"
 #include "tokenizer/sentencepiece_internal.h"
@@ -41,7 +43,7 @@ Result<Vocabulary> byte_level(const artifact::GgufFile& file) {
   return from_printable(printable, pre);
 }
 
-Result<Vocabulary> sentencepiece(const artifact::GgufFile& file) {
+Result<Pieces> pieces_of(const artifact::GgufFile& file) {
   RETORT_TRY(const auto* tokens, file.strings_at("tokenizer.ggml.tokens"));
   RETORT_TRY(const auto types, types_of(file, tokens->size()));
   Pieces pieces{*tokens, {}, {}};
@@ -50,6 +52,11 @@ Result<Vocabulary> sentencepiece(const artifact::GgufFile& file) {
                              type == kUnused);
     pieces.byte.push_back(type == kByte);
   }
+  return pieces;
+}
+
+Result<Vocabulary> sentencepiece(const artifact::GgufFile& file) {
+  RETORT_TRY(const Pieces pieces, pieces_of(file));
   RETORT_TRY(Vocabulary vocabulary, from_pieces(pieces));
   RETORT_TRY(vocabulary.scores, file.floats_at("tokenizer.ggml.scores"));
   RETORT_TRY(const bool blank, file.bool_at("tokenizer.ggml.add_space_prefix", true));
@@ -60,14 +67,38 @@ Result<Vocabulary> sentencepiece(const artifact::GgufFile& file) {
                          "tokenizer.ggml.remove_extra_whitespaces");
 }
 
+// llama.cpp's name for SentencePiece's unigram kind is that of the first model that had it.
+Result<Vocabulary> unigram(const artifact::GgufFile& file) {
+  RETORT_TRY(const Pieces pieces, pieces_of(file));
+  const bool spells = std::find(pieces.byte.begin(), pieces.byte.end(), true) != pieces.byte.end();
+  RETORT_TRY(Vocabulary vocabulary, spells ? from_pieces(pieces) : from_spelt_pieces(pieces));
+  vocabulary.unigram = true;
+  RETORT_TRY(vocabulary.scores, file.floats_at("tokenizer.ggml.scores"));
+  RETORT_TRY(const bool blank, file.bool_at("tokenizer.ggml.add_space_prefix", true));
+  vocabulary.space_prefix = blank ? SpacePrefix::each : SpacePrefix::none;
+  RETORT_TRY(vocabulary.drops_blanks,
+             file.bool_at("tokenizer.ggml.remove_extra_whitespaces", false));
+  const size_t size = vocabulary.tokens.size();
+  RETORT_TRY(vocabulary.unk, id_at(file, "tokenizer.ggml.unknown_token_id", size));
+  constexpr const char* kCharsmap = "tokenizer.ggml.precompiled_charsmap";
+  if (!file.has(kCharsmap)) return vocabulary;
+  RETORT_TRY(const auto bytes, file.ints_at(kCharsmap));
+  for (const int64_t byte : bytes) vocabulary.charsmap += static_cast<char>(byte & 0xff);
+  return vocabulary;
+}
+
+Result<Vocabulary> read(const artifact::GgufFile& file, const std::string& model) {
+  if (model == "gpt2") return byte_level(file);
+  if (model == "llama") return sentencepiece(file);
+  if (model == "t5") return unigram(file);
+  return base::bad_input(
+      "the tokenizer \"" + model + "\" is not supported", "tokenizer.ggml.model",
+      "use a model with byte-level BPE (gpt2) or SentencePiece's (llama, or t5 for its unigram)");
+}
+
 Result<Vocabulary> vocabulary_of(const artifact::GgufFile& file) {
   RETORT_TRY(const std::string model, file.string_at("tokenizer.ggml.model"));
-  if (model != "gpt2" && model != "llama") {
-    return base::bad_input("the tokenizer \"" + model + "\" is not supported",
-                           "tokenizer.ggml.model",
-                           "use a model with byte-level BPE (gpt2) or SentencePiece's (llama)");
-  }
-  RETORT_TRY(Vocabulary vocabulary, model == "gpt2" ? byte_level(file) : sentencepiece(file));
+  RETORT_TRY(Vocabulary vocabulary, read(file, model));
   const auto* tokens = &vocabulary.tokens;
   RETORT_TRY(const auto types, types_of(file, tokens->size()));
   for (const int64_t type : types) vocabulary.shown.push_back(type == kUserDefined);

@@ -14,26 +14,11 @@ namespace {
 
 using json::Value;
 
-constexpr const char* kMetaspace = "\u2581";
 constexpr int64_t kLimitBytes = int64_t{256} << 20;
 
 Error not_ours(std::string what) {
   return base::bad_input(std::move(what), "",
-                         "BPE tokenizers can be read, byte-level or as Llama 2's");
-}
-
-bool is_type(const Value& value, std::string_view type) {
-  const Value* found = value.find("type");
-  return found != nullptr && found->is_string() && found->as_string() == type;
-}
-
-bool is_true(const Value& value, std::string_view key) {
-  const Value* found = value.find(key);
-  return found != nullptr && found->is_bool() && found->as_bool();
-}
-
-bool is_absent(const Value* value) {
-  return value == nullptr || value->is_null();
+                         "BPE tokenizers can be read, byte-level or as Llama 2's, and Unigram");
 }
 
 bool is_byte_level(const Value& step, bool use_regex) {
@@ -75,7 +60,7 @@ Result<PreTokenizer> read_pre_tokenizer(const Value* value) {
 
 Result<void> check_model(const Value& model) {
   if (!is_type(model, "BPE") && !is_absent(model.find("type")))
-    return not_ours("its model is no BPE");
+    return not_ours("its model is neither BPE nor Unigram");
   for (const char* key : {"continuing_subword_prefix", "end_of_word_suffix"}) {
     const Value* found = model.find(key);
     if (!is_absent(found) && *found != Value("")) return not_ours(fmt::format("it uses {}", key));
@@ -83,91 +68,14 @@ Result<void> check_model(const Value& model) {
   return {};
 }
 
-// Llama 2's: either a normalizer that puts U+2581 before a text and for each blank, or, in newer
-// files, a pre-tokenizer that does both and splits nothing.
-Result<SpacePrefix> read_space_prefix(const Value& root) {
-  const auto refused = [](const char* key, const Value* value) {
-    return base::bad_input(
-        fmt::format("its {} is of no known kind: {}", key,
-                    value == nullptr ? "none" : json::dump(*value).substr(0, 300)),
-        "", "known with byte_fallback are those of Llama 2 and Mistral");
-  };
-  const Value* pre = root.find("pre_tokenizer");
-  const Value* normalizer = root.find("normalizer");
-  if (is_absent(normalizer)) {
-    if (is_absent(pre) || !is_type(*pre, "Metaspace")) return refused("pre_tokenizer", pre);
-    const Value* split = pre->find("split");
-    const Value* blank = pre->find("replacement");
-    const Value* scheme = pre->find("prepend_scheme");
-    if (split == nullptr || *split != Value(false) || blank == nullptr ||
-        *blank != Value(kMetaspace) || scheme == nullptr) {
-      return refused("pre_tokenizer", pre);
-    }
-    if (*scheme == Value("always")) return SpacePrefix::each_unless_blank;
-    if (*scheme == Value("first")) return SpacePrefix::first_unless_blank;
-    if (*scheme == Value("never")) return SpacePrefix::none;
-    return refused("pre_tokenizer", pre);
-  }
-  if (!is_absent(pre)) return refused("pre_tokenizer", pre);
-  const Value replace = Value::object({{"type", "Replace"},
-                                       {"pattern", Value::object({{"String", " "}})},
-                                       {"content", kMetaspace}});
-  const Value prepend = Value::object({{"type", "Prepend"}, {"prepend", kMetaspace}});
-  if (*normalizer == replace) return SpacePrefix::none;
-  const Value* steps = normalizer->find("normalizers");
-  if (is_type(*normalizer, "Sequence") && steps != nullptr &&
-      *steps == Value::array({prepend, replace})) {
-    return SpacePrefix::each;
-  }
-  return refused("normalizer", normalizer);
-}
-
-// Places one token; ids may come in any order but must fill 0..n-1 in the end.
-Result<void> place(PrintableVocabulary& out, std::vector<bool>& seen, const std::string& token,
-                   int64_t id) {
-  constexpr int64_t kMostTokens = int64_t{1} << 24;
-  if (id < 0 || id >= kMostTokens) {
-    return base::bad_input(fmt::format("token \"{}\" has the id {}", token, id));
-  }
-  const auto at = static_cast<size_t>(id);
-  if (at >= out.tokens.size()) {
-    out.tokens.resize(at + 1);
-    out.special.resize(at + 1);
-    seen.resize(at + 1);
-  }
-  if (seen[at] && out.tokens[at] != token) {
-    return base::bad_input(fmt::format("two tokens have the id {}", id));
-  }
-  seen[at] = true;
-  out.tokens[at] = token;
-  return {};
-}
-
-Result<void> read_tokens(const Value& root, const Value& model, PrintableVocabulary& out) {
+Result<void> read_tokens(const Value& root, const Value& model, SpeltTokens& out) {
   const Value* vocab = model.find("vocab");
   if (vocab == nullptr || !vocab->is_object()) return not_ours("model.vocab is no object");
-  std::vector<bool> seen;
   for (const auto& [token, id] : vocab->as_object()) {
     if (!id.is_int()) return base::bad_input(fmt::format("the id of \"{}\" is no integer", token));
-    RETORT_TRY_VOID(place(out, seen, token, id.as_int()));
+    RETORT_TRY_VOID(out.place(token, id.as_int()));
   }
-  const Value* added = root.find("added_tokens");
-  if (!is_absent(added) && !added->is_array()) return base::bad_input("added_tokens is no list");
-  for (const Value& entry : is_absent(added) ? json::Array{} : added->as_array()) {
-    RETORT_TRY(const std::string token, entry.string_at("content"));
-    RETORT_TRY(const int64_t id, entry.int_at("id"));
-    RETORT_TRY_VOID(place(out, seen, token, id));
-    out.special[static_cast<size_t>(id)] = true;
-    const Value* special = entry.find("special");
-    if (special != nullptr && *special == Value(false)) {
-      out.shown.resize(out.tokens.size());
-      out.shown[static_cast<size_t>(id)] = true;
-    }
-  }
-  for (size_t id = 0; id < seen.size(); ++id) {
-    if (!seen[id]) return base::bad_input(fmt::format("no token has the id {}", id));
-  }
-  return {};
+  return out.place_added(root);
 }
 
 Result<void> read_merges(const Value& model, PrintableVocabulary& out) {
@@ -189,7 +97,7 @@ Result<void> read_merges(const Value& model, PrintableVocabulary& out) {
 Result<Vocabulary> read_pieces(const Value& root, const Value& model) {
   RETORT_TRY(const SpacePrefix prefix, read_space_prefix(root));
   if (is_true(model, "ignore_merges")) return not_ours("it uses byte_fallback and ignore_merges");
-  PrintableVocabulary spelt;
+  SpeltTokens spelt;
   RETORT_TRY_VOID(read_tokens(root, model, spelt));
   RETORT_TRY_VOID(read_merges(model, spelt));
   Pieces pieces{spelt.tokens, spelt.special, {}};
@@ -217,13 +125,14 @@ Result<Vocabulary> read_pieces(const Value& root, const Value& model) {
 Result<Vocabulary> read_tokenizer(const Value& root) {
   const Value* model = root.find("model");
   if (model == nullptr || !model->is_object()) return not_ours("it has no model");
+  if (is_type(*model, "Unigram")) return read_unigram(root, *model);
   RETORT_TRY_VOID(check_model(*model));
   if (is_true(*model, "byte_fallback")) return read_pieces(root, *model);
   if (!is_absent(root.find("normalizer"))) {
     return base::bad_input("it has a normalizer", "", "only tokenizers without one can be read");
   }
   RETORT_TRY(const PreTokenizer pre, read_pre_tokenizer(root.find("pre_tokenizer")));
-  PrintableVocabulary printable;
+  SpeltTokens printable;
   RETORT_TRY_VOID(read_tokens(root, *model, printable));
   RETORT_TRY_VOID(read_merges(*model, printable));
   RETORT_TRY(Vocabulary vocabulary, from_printable(printable, pre));
@@ -262,7 +171,7 @@ Result<void> read_neighbours(const std::string& folder, const Value& root, Vocab
     const Value* adds = config.find("add_bos_token");
     if (is_absent(adds)) {
       // Llama 2's newer files leave it to the post-processor.
-      vocabulary.add_bos = !vocabulary.byte_tokens.empty() && begins_with_special(root);
+      vocabulary.add_bos = vocabulary.is_sentencepiece() && begins_with_special(root);
     } else {
       vocabulary.add_bos = is_true(config, "add_bos_token");
     }

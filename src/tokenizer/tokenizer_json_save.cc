@@ -133,7 +133,7 @@ Value tokenizer_config(const Vocabulary& vocabulary) {
 
 Result<void> save_tokenizer(const Tokenizer& tokenizer, const std::string& folder) {
   const Vocabulary& vocabulary = tokenizer.vocabulary();
-  if (!vocabulary.byte_tokens.empty()) {
+  if (vocabulary.is_sentencepiece()) {
     return base::bad_input("a SentencePiece vocabulary cannot be saved", folder,
                            "copy the tokenizer's files from where it was read");
   }

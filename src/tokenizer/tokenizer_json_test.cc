@@ -123,8 +123,8 @@ TEST_F(TokenizerJson, RefusesWhatItCannotGiveEqualIdsFor) {
                 root.set("normalizer", Value::object({{"type", "NFC"}}));
               }),
               HasSubstr("normalizer"));
-  EXPECT_THAT(error_after([](Value& root) { root.find("model")->set("type", "Unigram"); }),
-              HasSubstr("no BPE"));
+  EXPECT_THAT(error_after([](Value& root) { root.find("model")->set("type", "WordPiece"); }),
+              HasSubstr("neither BPE nor Unigram"));
   EXPECT_THAT(error_after([](Value& root) { root.find("model")->set("byte_fallback", true); }),
               HasSubstr("its pre_tokenizer is of no known kind"));
   EXPECT_THAT(error_after([](Value& root) { root.set("pre_tokenizer", nullptr); }),

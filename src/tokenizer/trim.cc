@@ -98,7 +98,7 @@ Result<std::vector<bool>> choose(const Vocabulary& vocabulary, const MergePaths&
 
 Result<Trimmed> trim(const Tokenizer& tokenizer, const std::vector<TokenId>& used) {
   const Vocabulary& old = tokenizer.vocabulary();
-  if (!old.byte_tokens.empty()) {
+  if (old.is_sentencepiece()) {
     return base::bad_input("a SentencePiece vocabulary cannot be trimmed", "",
                            "byte-level BPE vocabularies can; or leave it whole");
   }

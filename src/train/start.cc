@@ -209,7 +209,7 @@ Result<void> check_vocabulary(const FitInput& input, int64_t known) {
 Result<std::shared_ptr<const Tokenizer>> base_tokenizer(
     const corpus::ClearedWeights<terms::TrainGenerative>& weights) {
   RETORT_TRY(auto tokenizer, tokenizer::load_tokenizer(weights.path()));
-  if (!tokenizer->vocabulary().byte_tokens.empty()) {
+  if (tokenizer->vocabulary().is_sentencepiece()) {
     return base::bad_input("its tokenizer is SentencePiece's, which export does not write",
                            weights.path(), "start from a model with byte-level BPE");
   }

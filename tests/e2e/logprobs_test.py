@@ -13,6 +13,7 @@ from served import Served
 
 INPUT, UPSTREAM = 4, 5
 TOP = 20
+END_OF_TURN = (b"<|im_end|>", 2)
 MODEL = "SmolLM2-135M-Instruct"  # as its terms name it
 BOUND = 1 / 4096 + 1e-4  # of the stored values, and of fp32 products in another order
 TEXTS = ["Write one short sentence about the sea.", "Name three colours.",
@@ -119,16 +120,20 @@ class LogprobsTest(harness.Run):
         self.collect(f"http://127.0.0.1:{server.port}/v1", temperature=1, sampling_seed=5)
         stored, answers = read_file(self.sealed().read_bytes()), self.answers()
         self.assertEqual(set(stored), set(answers))
-        lines, wanted = [], []
+        lines, wanted, stopped = [], [], 0
         for key, tokens in stored.items():
             record = answers[key]
             pieces = [entries[chosen][0] for entries, chosen, _ in tokens]
+            ends = record["retort"]["finish_reason"] == "stop"
+            self.assertEqual(ends, pieces[-1] == END_OF_TURN[0])
+            pieces = pieces[:-1] if ends else pieces
             self.assertEqual(b"".join(pieces).decode(), record["messages"][-1]["content"])
             self.assertEqual(record["retort"]["sampling"]["top_logprobs"], TOP)
             self.assertEqual(record["retort"]["logprob_tokens"], len(tokens))
             prompt = server.ask("POST", "/tokenize", {
                 "model": MODEL, "messages": record["messages"][:-1]}).json()["tokens"]
-            ids = self.ids_of(server, pieces)
+            ids = self.ids_of(server, pieces) + ([END_OF_TURN[1]] if ends else [])
+            stopped += ends
             lines.append(json.dumps({"tokens": prompt + ids}))
             wanted.append((len(prompt), tokens))
         (self.folder / "texts.jsonl").write_text("\n".join(lines) + "\n")
@@ -151,6 +156,7 @@ class LogprobsTest(harness.Run):
                 mass = sum(math.exp(v) for _, v in entries)
                 self.assertAlmostEqual(mass + tail, 1, delta=1e-3)
         self.assertLess(worst, BOUND)
+        self.assertGreater(stopped, 0)
         count = sum(len(tokens) for _, tokens in wanted)
         self.assertGreater(compared, count * (TOP - 3))
         print(f"{count} tokens, {compared} alternatives, worst {worst:.6f} nat, "

@@ -165,17 +165,18 @@ def check_peers(model, path, folder, made):
     return differing
 
 
+def run_tool(tool, verb, place, lines):
+    done = subprocess.run([tool, verb, str(place)], input="".join(
+        json.dumps(line) + "\n" for line in lines), capture_output=True, text=True, check=True)
+    return [json.loads(line) for line in done.stdout.split("\n")[:-1]]
+
+
 def check_ours(tool, model, made):
     wrong = 0
     for place in (OUT, OUT / "vocabulary.gguf"):
-        def run(verb, lines, place=place):
-            done = subprocess.run([tool, verb, str(place)], input="".join(
-                json.dumps(line) + "\n" for line in lines), capture_output=True, text=True,
-                check=True)
-            return [json.loads(line) for line in done.stdout.split("\n")[:-1]]
-        mine = run("encode", made)
+        mine = run_tool(tool, "encode", place, made)
         theirs = [model.encode(text) for text in made]
-        back = run("decode", theirs)
+        back = run_tool(tool, "decode", place, theirs)
         for text, a, b, c in zip(made, mine, theirs, back, strict=True):
             if a != b or c != model.decode(b):
                 wrong += 1
