@@ -92,8 +92,8 @@ std::string EcSigningKey::sign(std::string_view message) const {
   auto* key = public_key_.impl_->key.get();
   size_t size = 0;
   RETORT_CHECK(EVP_DigestSignInit(context.get(), nullptr, EVP_sha256(), nullptr, key) == 1);
-  RETORT_CHECK(EVP_DigestSign(context.get(), nullptr, &size, as_unsigned(message),
-                              message.size()) == 1);
+  RETORT_CHECK(
+      EVP_DigestSign(context.get(), nullptr, &size, as_unsigned(message), message.size()) == 1);
   std::string signature(size, '\0');
   RETORT_CHECK(EVP_DigestSign(context.get(), reinterpret_cast<unsigned char*>(signature.data()),
                               &size, as_unsigned(message), message.size()) == 1);

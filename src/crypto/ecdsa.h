@@ -1,6 +1,6 @@
-// ECDSA on the curve P-256 with SHA-256 (FIPS 186-4) through libcrypto, for signatures of people and
-// of models: what model-signing, cosign and `openssl dgst -sha256` verify. Signatures are DER and
-// differ each time. Keys are immutable; all is safe from any thread.
+// ECDSA on the curve P-256 with SHA-256 (FIPS 186-4) through libcrypto, for signatures of people
+// and of models: what model-signing, cosign and `openssl dgst -sha256` verify. Signatures are DER
+// and differ each time. Keys are immutable; all is safe from any thread.
 #pragma once
 #include <memory>
 #include <string>

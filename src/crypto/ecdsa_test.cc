@@ -139,7 +139,8 @@ TEST(DsseTest, TypePayloadAndKeyAreBound) {
   changed = good;
   changed.signatures.clear();
   EXPECT_FALSE(verify_envelope(changed, key->public_key()));
-  changed.signatures = {{"", other->sign(pae("type", "payload"))}, {"", good.signatures[0].signature}};
+  changed.signatures = {{"", other->sign(pae("type", "payload"))},
+                        {"", good.signatures[0].signature}};
   EXPECT_TRUE(verify_envelope(changed, key->public_key())) << "one of several is enough";
   changed = sign_envelope("type", "payload", *other);
   changed.signatures[0].keyid = key->public_key().id();
