@@ -28,8 +28,9 @@ struct Gathered {
 // ends: between two such moments one verdict serves all alike records.
 class Verdicts {
  public:
-  Verdicts(const terms::TermsSet& terms, const terms::Purpose& purpose, terms::Action action)
-      : terms_(terms), purpose_(purpose), action_(action) {
+  Verdicts(const terms::TermsSet& terms, const terms::Purpose& purpose, terms::Action action,
+           const std::vector<terms::Declaration>& declarations)
+      : terms_(terms), purpose_(purpose), action_(action), declarations_(declarations) {
     for (const auto* one : terms.all()) {
       moments_.insert(one->effective_ms);
       moments_.insert(one->until_ms);
@@ -47,7 +48,8 @@ class Verdicts {
     const std::string key = key_of(facts);
     auto found = known_.find(key);
     if (found == known_.end()) {
-      found = known_.emplace(key, terms::evaluate(facts, terms_, purpose_, action_)).first;
+      found = known_.emplace(key, terms::evaluate(facts, terms_, purpose_, action_, declarations_))
+                  .first;
     }
     return found->second;
   }
@@ -78,6 +80,7 @@ class Verdicts {
   const terms::TermsSet& terms_;
   const terms::Purpose& purpose_;
   terms::Action action_;
+  const std::vector<terms::Declaration>& declarations_;
   std::set<int64_t> moments_;
   std::map<std::string, terms::Verdict> known_;
 };
@@ -157,13 +160,14 @@ Result<Clearance::Checked> Clearance::check(const Selection& selection, terms::A
   RETORT_TRY(auto gathered, gather(selection, impl_->ledger, impl_->codes));
   Tally tally;
   tally.add(purpose_verdict(purpose_, action));
-  Verdicts verdicts(impl_->terms, purpose_, action);
+  Verdicts verdicts(impl_->terms, purpose_, action, impl_->declarations);
   std::map<std::string, UsedTerms> used;
   for (const auto& record : gathered.records) {
     tally.add(verdicts.of(record), record.key);
     count_terms(used, record.terms);
   }
   impl_->note_terms(used);
+  tally.hold_to_limits(impl_->declarations);
   Checked out;
   out.permit = {.action = action,
                 .decision = tally.decision(),
@@ -198,6 +202,11 @@ Result<void> Clearance::log_verdict(Permit& permit, const std::string& path_labe
                                           {"terms", list(permit.terms_ids, kTermsLogged)},
                                           {"purpose", purpose_json(purpose_)},
                                           {"findings", tally.to_json()}});
+  const auto declared = tally.declared();
+  if (!declared.empty()) body.set("declarations", declared_json(declared));
+  permit.declarations.clear();
+  for (const auto& [id, records] : declared) permit.declarations.push_back(id);
+  impl_->note_declarations(declared);
   RETORT_TRY(permit.leaf, impl_->ledger.append("verdict", "", std::move(body)));
   impl_->checks.push_back({.path = path_label,
                            .action = permit.action,
@@ -229,7 +238,7 @@ Result<Clearance::CheckedWeights> Clearance::check_weights(
   for (auto& [id, one] : used) one.records = 0;  // weights are no records
   impl_->note_terms(used);
   Tally tally;
-  tally.add(terms::evaluate(facts, impl_->terms, purpose_, action));
+  tally.add(terms::evaluate(facts, impl_->terms, purpose_, action, impl_->declarations));
 
   out.permit = {.action = action,
                 .decision = tally.decision(),

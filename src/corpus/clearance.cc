@@ -5,31 +5,41 @@
 #include <algorithm>
 
 #include "corpus/clearance_internal.h"
+#include "terms/reading.h"
 
 namespace retort::corpus {
 
 Clearance::Clearance(ledger::Ledger& ledger, terms::TermsSet terms, terms::Purpose purpose,
-                     base::Clock* clock)
+                     base::Clock* clock, terms::Deciders deciders)
     : purpose_(std::move(purpose)),
-      impl_(new Impl{ledger, std::move(terms), clock != nullptr ? clock : &base::system_clock()}) {}
+      impl_(new Impl{ledger, std::move(terms), clock != nullptr ? clock : &base::system_clock(),
+                     std::move(deciders)}) {}
 
 Clearance::~Clearance() = default;
 
-Result<void> Clearance::Impl::add_logged_terms() {
-  RETORT_TRY(const auto logged, codes.logged_terms());
-  for (const auto* one : logged.all()) {
+Result<void> Clearance::Impl::read_log() {
+  RETORT_TRY(const auto known, codes.logged_terms());
+  for (const auto* one : known.all()) {
     if (terms.find(one->id) == nullptr) terms.add(*one);
   }
+  terms.for_each([this](terms::Terms& one) { terms::check_signature(one, deciders); });
+  RETORT_TRY(logged, read_declarations(ledger, deciders, clock->wall_ms()));
+  declarations.clear();
+  for (const auto& one : logged) declarations.push_back(one.declaration);
   return {};
 }
 
 Result<void> Clearance::Impl::ready() {
-  if (is_ready) return {};
-  RETORT_TRY_VOID(ledger.verify());
-  RETORT_TRY_VOID(add_logged_terms());
-  RETORT_TRY_VOID(codes.log_terms(terms));
+  if (!is_ready) RETORT_TRY_VOID(ledger.verify());
+  RETORT_TRY_VOID(read_log());
+  if (!is_ready) RETORT_TRY_VOID(codes.log_terms(terms));
   is_ready = true;
   return {};
+}
+
+// As with terms: several checks may read the same records.
+void Clearance::Impl::note_declarations(const std::map<std::string, int64_t>& in_one_check) {
+  for (const auto& [id, records] : in_one_check) relied[id] = std::max(relied[id], records);
 }
 
 // Several checks may read the same records, so the largest count stands.
@@ -92,7 +102,7 @@ Result<ExportPermit> Clearance::permit_export_with(const Selection& learnt_from,
 
 terms::Verdict Clearance::preview(const Origin& origin) const {
   terms::Verdict all;
-  if (const auto added = impl_->add_logged_terms(); !added) {
+  if (const auto added = impl_->read_log(); !added) {
     terms::Finding finding;
     finding.reason = "the log cannot be read: " + added.error().text();
     all.findings.push_back(std::move(finding));
@@ -103,7 +113,8 @@ terms::Verdict Clearance::preview(const Origin& origin) const {
   }
   const auto facts = facts_of_origin(origin);
   for (const auto action : purpose_.actions) {
-    all = terms::meet(std::move(all), terms::evaluate(facts, impl_->terms, purpose_, action));
+    all = terms::meet(std::move(all),
+                      terms::evaluate(facts, impl_->terms, purpose_, action, impl_->declarations));
   }
   return all;
 }

@@ -1,9 +1,10 @@
 // The gate. Every path of bytes into a model passes here: optimizer, tokenizer trainer, n-gram
 // baseline, evaluation with the teacher's answers as benchmark, base weights, own data, export. A
 // Clearance checks that the shards' bytes are those that the log knows, that every record's terms
-// permit the action for the declared purpose at the time of its capture, writes the verdict into
-// the log (accepted or refused), and only then hands out the text as a type that names the action.
-// These types are move-only and nobody else can make one. docs/internals/gate.md lists the paths.
+// permit the action for the declared purpose at the time of its capture (or a declaration in the
+// log answers what they leave to a person), writes the verdict into the log (accepted or refused),
+// and only then hands out the text as a type that names the action. These types are move-only and
+// nobody else can make one. docs/internals/gate.md lists the paths.
 //
 // A refusal is an Error with code refused_by_terms that names the clause, how many records it
 // concerns and the first few of their keys. Damaged or unlogged shards are bad_input. Everything a
@@ -27,6 +28,7 @@
 #include "ledger/ledger.h"
 #include "terms/cleared_text.h"
 #include "terms/evaluate.h"
+#include "terms/statement.h"
 
 namespace retort::corpus {
 
@@ -41,9 +43,10 @@ struct Permit {
   terms::Decision decision = terms::Decision::deny;
   std::vector<terms::OwedDuty> duties;
   int64_t records = 0;
-  int64_t leaf = -1;                   // index of the verdict in the ledger
-  std::vector<std::string> shards;     // digests
-  std::vector<std::string> terms_ids;  // sorted
+  int64_t leaf = -1;                        // index of the verdict in the ledger
+  std::vector<std::string> shards;          // digests
+  std::vector<std::string> terms_ids;       // sorted
+  std::vector<std::string> declarations{};  // ids of those that it relies on, sorted
 };
 
 // Which records, and what for.
@@ -241,9 +244,10 @@ class DerivedWriter {
 class Clearance {
  public:
   // `terms`: every version that is known now (newer ones may bind older records when they say so).
-  // Versions that the log holds are added to them. The ledger must outlive the clearance.
+  // Versions that the log holds are added to them. `deciders`: whose signatures count, on
+  // declarations and on readings of one's own. The ledger must outlive the clearance.
   Clearance(ledger::Ledger& ledger, terms::TermsSet terms, terms::Purpose purpose,
-            base::Clock* clock = nullptr);
+            base::Clock* clock = nullptr, terms::Deciders deciders = {});
   ~Clearance();
   Clearance(const Clearance&) = delete;
   Clearance& operator=(const Clearance&) = delete;
@@ -301,8 +305,8 @@ class Clearance {
   Result<void> preview_or_refuse(const Origin& origin) const;
 
   // What this clearance did, as OUT/permission.json has it: purpose, verdict, terms with their
-  // clauses, checks, ledger. Earlier checks that the file holds stay, but for those of the same
-  // path.
+  // clauses, declarations word for word, checks, ledger. Earlier checks that the file holds stay,
+  // but for those of the same path.
   Result<void> write_permission(const std::string& path) const;
 
  private:

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "corpus/clearance.h"
+#include "corpus/declarations.h"
 #include "corpus/shard_internal.h"
 
 namespace retort::corpus {
@@ -18,11 +19,15 @@ class Tally {
   void add(const terms::Verdict& verdict, const std::string& key);
   // One that concerns no single record.
   void add(const terms::Verdict& verdict);
+  // Refuses where more records rely on a declaration than it is for.
+  void hold_to_limits(const std::vector<terms::Declaration>& declarations);
 
   bool permits() const { return total_.permits(); }
   terms::Decision decision() const { return total_.decision; }
   const std::vector<terms::OwedDuty>& duties() const { return total_.duties; }
   int64_t refused() const { return refused_; }
+  // Ids of the declarations that the verdict relies on, and for how many records.
+  std::map<std::string, int64_t> declared() const;
 
   // A refusal for people: clause, how many of `records`, the first keys.
   Error error(terms::Action action, int64_t records) const;
@@ -39,6 +44,11 @@ class Tally {
 
   terms::Verdict total_;
   std::map<std::string, Reason> reasons_;  // by sentence
+  struct Relying {
+    int64_t records = 0;
+    std::vector<std::string> keys;  // the first few
+  };
+  std::map<std::string, Relying> relying_;  // by declaration
   int64_t refused_ = 0;
 };
 
@@ -63,15 +73,21 @@ struct Clearance::Impl {
   ledger::Ledger& ledger;
   terms::TermsSet terms;  // known now, with those of the log once ready() was called
   base::Clock* clock;
+  terms::Deciders deciders;
   CodeBook codes{ledger};
   bool is_ready = false;
+  // As the log has them now; read anew by every check.
+  std::vector<LoggedDeclaration> logged{};
+  std::vector<terms::Declaration> declarations{};
+  std::map<std::string, int64_t> relied{};  // records, by declaration
   std::map<std::string, UsedTerms> used{};
   std::vector<CheckMade> checks{};
 
   // The log is verified and its terms are known; the known ones stand in the log.
   Result<void> ready();
-  // Adds the terms of the log without verifying or writing anything.
-  Result<void> add_logged_terms();
+  // Adds what the log knows, without verifying or writing anything: terms, declarations.
+  Result<void> read_log();
+  void note_declarations(const std::map<std::string, int64_t>& in_one_check);
   void note_terms(const std::map<std::string, UsedTerms>& in_one_check);
 };
 
@@ -79,6 +95,8 @@ struct Clearance::Impl {
 void count_terms(std::map<std::string, UsedTerms>& used,
                  const std::vector<terms::Reference>& references);
 
+// [{"id", "records"}].
+json::Value declared_json(const std::map<std::string, int64_t>& declared);
 json::Value purpose_json(const terms::Purpose& purpose);
 // Of no record at all: the purpose must name the action even then.
 terms::Verdict purpose_verdict(const terms::Purpose& purpose, terms::Action action);

@@ -33,10 +33,10 @@ std::vector<terms::Reference> as_set(std::vector<terms::Reference> references) {
 Result<void> CodeBook::log_terms(const terms::TermsSet& terms) {
   for (const terms::Terms* one : terms.all()) {
     if (ledger_.find("terms", one->id)) continue;
-    RETORT_TRY_VOID(ledger_.append(
-        "terms", one->id,
-        json::Value::object(
-            {{"series", one->series}, {"version", one->version}, {"text", one->text}})));
+    json::Value body = json::Value::object(
+        {{"series", one->series}, {"version", one->version}, {"text", one->text}});
+    if (!one->envelope.empty()) body.set("signature", one->envelope);
+    RETORT_TRY_VOID(ledger_.append("terms", one->id, std::move(body)));
   }
   return {};
 }
@@ -51,6 +51,7 @@ Result<terms::TermsSet> CodeBook::logged_terms() {
       return base::bad_input("terms in the log do not fit their id", where,
                              "the log was changed after it was written; restore it from a backup");
     }
+    RETORT_TRY(parsed.envelope, entry.body.string_at("signature", ""));
     out.add(std::move(parsed));
     return {};
   }));

@@ -59,6 +59,23 @@ json::Value check_json(const CheckMade& check) {
   return out;
 }
 
+json::Value declaration_json(const LoggedDeclaration& one, int64_t records) {
+  const auto& declaration = one.declaration;
+  json::Value ids = json::Value::array();
+  for (const auto& id : declaration.terms) ids.push("sha256:" + id);
+  return json::Value::object({{"id", declaration.id},
+                              {"declarant", declaration.declarant},
+                              {"role", declaration.role},
+                              {"statement", declaration.statement},
+                              {"model_id", declaration.model_id},
+                              {"terms", std::move(ids)},
+                              {"max_records", declaration.max_records},
+                              {"valid_until", declaration.valid_until},
+                              {"key", one.key},
+                              {"leaf", one.leaf},
+                              {"records", records}});
+}
+
 std::string text_at(const json::Value& value, std::string_view key) {
   return value.string_at(key, "").value_or("");
 }
@@ -131,10 +148,16 @@ Result<void> Clearance::write_permission(const std::string& path) const {
     json::Value terms = terms_json(id, one, impl_->terms, purpose_);
     used.push_back(with_most_records(std::move(terms), earlier));
   }
+  json::Array declared;
+  for (const auto& one : impl_->logged) {
+    const auto found = impl_->relied.find(one.declaration.id);
+    if (found != impl_->relied.end()) declared.push_back(declaration_json(one, found->second));
+  }
   json::Value all_checks = merged(earlier, "checks", "path", checks);
   RETORT_TRY(const auto head, impl_->ledger.head());
   const std::string verdict = overall(all_checks);
-  const auto value =
+  json::Value all_declared = merged(earlier, "declarations", "id", declared);
+  auto value =
       json::Value::object({{"schema", kSchema},
                            {"purpose", purpose_json(purpose_)},
                            {"terms", merged(earlier, "terms", "id", used)},
@@ -143,6 +166,7 @@ Result<void> Clearance::write_permission(const std::string& path) const {
                            {"ledger", json::Value::object({{"origin", impl_->ledger.origin()},
                                                            {"size", head.size},
                                                            {"root", crypto::to_hex(head.root)}})}});
+  if (!all_declared.as_array().empty()) value.set("declarations", std::move(all_declared));
   return base::write_file_atomic(path, json::dump(value, 1) + "\n");
 }
 

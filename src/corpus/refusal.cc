@@ -25,13 +25,46 @@ void Tally::add(const terms::Verdict& verdict) {
 void Tally::add(const terms::Verdict& verdict, const std::string& key) {
   if (!verdict.permits()) ++refused_;
   // Most records add nothing that is not known.
-  if (verdict.decision < total_.decision || !verdict.findings.empty() || !verdict.duties.empty()) {
+  if (verdict.decision < total_.decision || !verdict.findings.empty() || !verdict.duties.empty() ||
+      !verdict.declared.empty()) {
     total_ = terms::meet(std::move(total_), verdict);
+  }
+  std::set<std::string> declarations;
+  for (const auto& reliance : verdict.declared) declarations.insert(reliance.declaration_id);
+  for (const auto& id : declarations) {
+    Relying& relying = relying_[id];
+    ++relying.records;
+    if (relying.keys.size() < kKeysShown) relying.keys.push_back(key);
   }
   for (const auto& finding : verdict.findings) {
     auto& reason = reasons_.try_emplace(finding.sentence(), Reason{finding, 0, {}}).first->second;
     ++reason.records;
     if (reason.keys.size() < kKeysShown) reason.keys.push_back(key);
+  }
+}
+
+std::map<std::string, int64_t> Tally::declared() const {
+  std::map<std::string, int64_t> out;
+  for (const auto& [id, relying] : relying_) out[id] = relying.records;
+  for (const auto& reliance : total_.declared) out.try_emplace(reliance.declaration_id, 0);
+  return out;
+}
+
+void Tally::hold_to_limits(const std::vector<terms::Declaration>& declarations) {
+  for (const auto& one : declarations) {
+    const auto relying = relying_.find(one.id);
+    if (relying == relying_.end() || relying->second.records <= one.max_records) continue;
+    for (const auto& reliance : total_.declared) {
+      if (reliance.declaration_id != one.id) continue;
+      terms::Finding finding = reliance.question;
+      finding.reason +=
+          fmt::format("; the {} counts for at most {} records, and {} rely on it", one.label(),
+                      base::grouped(one.max_records), base::grouped(relying->second.records));
+      total_.decision = std::min(total_.decision, finding.decision);
+      total_.findings.push_back(finding);
+      reasons_[finding.sentence()] = {finding, relying->second.records, relying->second.keys};
+    }
+    refused_ = std::max(refused_, relying->second.records);
   }
 }
 
@@ -87,6 +120,14 @@ json::Value Tally::to_json() const {
                              {"sentence", base::clipped(reason->finding.sentence(), kClauseBytes)},
                              {"records", reason->records},
                              {"first_keys", std::move(keys)}}));
+  }
+  return out;
+}
+
+json::Value declared_json(const std::map<std::string, int64_t>& declared) {
+  json::Value out = json::Value::array();
+  for (const auto& [id, records] : declared) {
+    out.push(json::Value::object({{"id", id}, {"records", records}}));
   }
   return out;
 }

@@ -83,6 +83,7 @@ struct Workshop {
   base::ManualClock clock{kNow_ms};
   std::unique_ptr<ledger::Ledger> log;
   terms::TermsSet terms;
+  terms::Deciders deciders{};
 
   explicit Workshop(const std::string& name) : folder(scratch(name)) { open_log(); }
 
@@ -138,7 +139,7 @@ struct Workshop {
     return seal(*store);
   }
   Clearance clearance(terms::Purpose purpose = any_purpose()) {
-    return Clearance(*log, terms, std::move(purpose), &clock);
+    return Clearance(*log, terms, std::move(purpose), &clock, deciders);
   }
   Selection selection(const std::string& label = "test") const {
     return {.folder = shards(), .split = "", .path_label = label};

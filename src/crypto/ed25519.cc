@@ -1,36 +1,16 @@
 #include "crypto/ed25519.h"
 
-#include <openssl/bio.h>
-#include <openssl/evp.h>
 #include <openssl/pem.h>
 
 #include "base/check.h"
 #include "base/random.h"
+#include "crypto/openssl_internal.h"
 
 namespace retort::crypto {
 namespace {
 
 constexpr size_t kKeyBytes = 32;
 constexpr size_t kSignatureBytes = 64;
-
-const unsigned char* as_unsigned(std::string_view bytes) {
-  return reinterpret_cast<const unsigned char*>(bytes.data());
-}
-
-struct BioDeleter {
-  void operator()(BIO* bio) const { BIO_free(bio); }
-};
-using BioPointer = std::unique_ptr<BIO, BioDeleter>;
-
-struct ContextDeleter {
-  void operator()(EVP_MD_CTX* context) const { EVP_MD_CTX_free(context); }
-};
-using ContextPointer = std::unique_ptr<EVP_MD_CTX, ContextDeleter>;
-
-// Without a passphrase: an encrypted key is an error, not a question on the terminal.
-int no_passphrase(char*, int, int, void*) {
-  return -1;
-}
 
 }  // namespace
 
@@ -59,7 +39,7 @@ Result<SigningKey> SigningKey::generate() {
 }
 
 Result<SigningKey> SigningKey::from_pem(std::string_view pem, std::string_view where) {
-  const BioPointer bio(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
+  const auto bio = reader(pem);
   EVP_PKEY* pkey = PEM_read_bio_PrivateKey(bio.get(), nullptr, no_passphrase, nullptr);
   if (pkey == nullptr) {
     return base::bad_input("not a private key in PEM", std::string(where),
@@ -76,18 +56,16 @@ Result<SigningKey> SigningKey::from_pem(std::string_view pem, std::string_view w
 }
 
 Result<std::string> SigningKey::to_pem() const {
-  const BioPointer bio(BIO_new(BIO_s_mem()));
+  const OpensslPointer<BIO> bio(BIO_new(BIO_s_mem()));
   if (PEM_write_bio_PKCS8PrivateKey(bio.get(), impl_->key, nullptr, nullptr, 0, nullptr, nullptr) !=
       1) {
     return base::internal_error("libcrypto cannot write the key as PEM");
   }
-  char* data = nullptr;
-  const long size = BIO_get_mem_data(bio.get(), &data);
-  return std::string(data, static_cast<size_t>(size));
+  return written(bio.get());
 }
 
 std::string SigningKey::sign(std::string_view message) const {
-  const ContextPointer context(EVP_MD_CTX_new());
+  const OpensslPointer<EVP_MD_CTX> context(EVP_MD_CTX_new());
   std::string signature(kSignatureBytes, '\0');
   size_t size = signature.size();
   RETORT_CHECK(EVP_DigestSignInit(context.get(), nullptr, nullptr, nullptr, impl_->key) == 1);
@@ -100,7 +78,7 @@ bool verify(const PublicKey& key, std::string_view message, std::string_view sig
   if (signature.size() != kSignatureBytes) return false;
   EVP_PKEY* pkey = EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, nullptr, key.data(), key.size());
   if (pkey == nullptr) return false;
-  const ContextPointer context(EVP_MD_CTX_new());
+  const OpensslPointer<EVP_MD_CTX> context(EVP_MD_CTX_new());
   const bool good = EVP_DigestVerifyInit(context.get(), nullptr, nullptr, nullptr, pkey) == 1 &&
                     EVP_DigestVerify(context.get(), as_unsigned(signature), signature.size(),
                                      as_unsigned(message), message.size()) == 1;

@@ -65,10 +65,11 @@ Result<corpus::Origin> own_origin(const RunOptions& options) {
 Result<Permission> Permission::open(const RunOptions& options, const std::string& ledger_folder) {
   RETORT_TRY(auto terms, terms_of(options));
   RETORT_TRY(auto purpose, to_purpose(options.purpose));
+  RETORT_TRY(auto deciders, terms::load_deciders(options.purpose.deciders));
   Permission permission;
   RETORT_TRY(permission.log, ledger::Ledger::open(ledger_folder));
-  permission.clearance =
-      std::make_unique<corpus::Clearance>(*permission.log, std::move(terms), std::move(purpose));
+  permission.clearance = std::make_unique<corpus::Clearance>(
+      *permission.log, std::move(terms), std::move(purpose), nullptr, std::move(deciders));
   return permission;
 }
 

@@ -25,6 +25,8 @@ void describe_purpose(base::Options& table, PurposeOptions& o) {
   table.add("distributed", &o.distributed, "others get the weights");
   table.add("commercial", &o.commercial, "the student serves a commercial purpose");
   table.add("competing", &o.competing, "yes or no: the student competes with the teacher's maker");
+  table.add("deciders", &o.deciders,
+            "PEM files with the public keys of those whose signed declarations and readings count");
 }
 
 void describe_collect(base::Options& table, RunOptions& o) {

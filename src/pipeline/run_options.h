@@ -22,6 +22,7 @@ struct PurposeOptions {
   bool distributed = false;
   bool commercial = false;
   std::string competing = {};  // "", "yes" or "no": whether the student competes with the teacher
+  std::vector<std::string> deciders = {};  // PEM files: whose declarations and readings count
 };
 Result<terms::Purpose> to_purpose(const PurposeOptions& options);
 

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "base/clock.h"
+#include "terms/shipped_internal.h"
 
 namespace retort::terms {
 namespace {
@@ -32,13 +33,19 @@ bool has_user_part(std::string_view url) {
 // One question; collects what speaks against it.
 class Evaluation {
  public:
-  Evaluation(const Facts& facts, const TermsSet& terms, const Purpose& purpose, Action action)
-      : facts_(facts), terms_(terms), purpose_(purpose), action_(action) {}
+  Evaluation(const Facts& facts, const TermsSet& terms, const Purpose& purpose, Action action,
+             const std::vector<Declaration>& declarations)
+      : facts_(facts),
+        terms_(terms),
+        purpose_(purpose),
+        action_(action),
+        declarations_(declarations) {}
 
   Verdict run() {
     check_purpose();
     check_preference();
     check_references();
+    check_shipped_doors();
     std::set<std::pair<std::string, Object>> seen;
     for (const auto& reference : facts_.terms) {
       const Terms* named = terms_.find(reference.id);
@@ -112,25 +119,62 @@ class Evaluation {
     }
   }
 
-  // The version in force at the time of capture, and later ones that reach back.
+  // A reading of a door that shipped readings cover takes their place by signature alone.
+  void check_shipped_doors() {
+    const auto named = [this](const auto& test) {
+      return std::any_of(facts_.terms.begin(), facts_.terms.end(), [&](const Reference& one) {
+        const Terms* terms = one.object == facts_.object ? terms_.find(one.id) : nullptr;
+        return terms != nullptr && test(*terms);
+      });
+    };
+    if (named([](const Terms& terms) { return terms.is_signed; })) return;
+    for (const Pin* pin : shipped_for(facts_)) {
+      if (named([pin](const Terms& terms) { return terms.series == pin->series; })) continue;
+      add({.series = std::string(pin->series),
+           .reason =
+               fmt::format("the shipped terms/{} covers this door, and it is not named", pin->file),
+           .need =
+               fmt::format("name terms/{} as well; or have your own reading signed by a decider "
+                           "(retort terms sign), and it takes that one's place",
+                           pin->file)});
+    }
+  }
+
+  // The version in force at the time of capture, and later ones that reach back. Two readings of
+  // one day both bind, but for a signed one, which takes the place of the shipped one of its day.
   void check_series(const Terms& named, Object object) {
-    const auto versions = terms_.versions(named.series);
-    const Terms* binding = nullptr;
-    bool tied = false;
-    for (const Terms* terms : versions) {
-      const int64_t at = facts_.captured_ms;
-      if (terms->effective_ms > at) {
-        if (terms->retroactive == Retroactive::yes) check_terms(*terms, object);
-      } else if (at < terms->until_ms) {
-        const bool tie = binding != nullptr && binding->effective_ms == terms->effective_ms;
-        if (tie) check_terms(*terms, object);  // two readings of one day: both must permit
-        tied = tie || (tied && terms->effective_ms == binding->effective_ms);
-        if (binding == nullptr || terms->effective_ms > binding->effective_ms) binding = terms;
+    std::vector<const Terms*> binding;
+    const bool shipped = is_shipped_series(named.series);
+    for (const Terms* terms : terms_.versions(named.series)) {
+      const bool in_force =
+          terms->effective_ms <= facts_.captured_ms && facts_.captured_ms < terms->until_ms;
+      const bool reaches_back =
+          terms->effective_ms > facts_.captured_ms && terms->retroactive == Retroactive::yes;
+      if (reaches_back || (in_force && shipped && !terms->pinned && !terms->is_signed)) {
+        check_terms(*terms, object);
+      } else if (in_force) {
+        if (!binding.empty() && terms->effective_ms > binding[0]->effective_ms) binding.clear();
+        if (binding.empty() || terms->effective_ms == binding[0]->effective_ms) {
+          binding.push_back(terms);
+        }
       }
     }
-    if (binding != nullptr) {
-      check_terms(*binding, object);
-      if (tied) explain_tie(named.series);
+    if (std::any_of(binding.begin(), binding.end(), [](const Terms* t) { return t->is_signed; })) {
+      std::erase_if(binding, [](const Terms* terms) { return terms->pinned; });
+    }
+    for (const Terms* terms : binding) check_terms(*terms, object);
+    if (binding.size() > 1) explain_tie(named.series);
+    if (binding.empty()) explain_gap(named);
+  }
+
+  void explain_gap(const Terms& named) {
+    if (is_shipped_series(named.series) && !named.pinned && !named.is_signed) {
+      add(about(
+          named, Decision::deny,
+          "it is a reading of your own of a series that is shipped, and no shipped version of "
+          "that day stands beside it",
+          "name the shipped version as well, and both bind; or have yours signed by a decider "
+          "(retort terms sign)"));
       return;
     }
     const std::string day = base::iso_date(facts_.captured_ms);
@@ -175,6 +219,20 @@ class Evaluation {
           "its reader is said to be the program's maintainers, but they did not read this text",
           "put your own name under [review] reader, once you have read the contract"));
     }
+    if (!terms.sig.empty() && !terms.is_signed) {
+      add(about(terms, Decision::deny, "its signature is no decider's over this text",
+                "have a decider sign it (retort terms sign), and name the key under deciders in "
+                "[purpose]; or leave sig out"));
+    }
+    if (terms.capture == Capture::error_page) {
+      add(about(terms, Decision::deny,
+                "what was captured as its text is an error page, so nobody knows what it says",
+                "have the text of that day found and read"));
+    } else if (terms.capture == Capture::secondary) {
+      add(about(terms, Decision::deny,
+                "its reader saw only what others say of the text, which permits nothing",
+                "have the provider's own text read, and sign that reading"));
+    }
   }
 
   void check_applies(const Terms& terms, Object object) {
@@ -217,8 +275,9 @@ class Evaluation {
       }
     }
     if (!permitted && research != nullptr) {
-      add(about_rule(terms, *research, Decision::needs_declaration, "it permits research alone",
-                     "a person has to declare that this is research"));
+      ask(terms,
+          about_rule(terms, *research, Decision::needs_declaration, "it permits research alone",
+                     "a decider has to declare that this is research: retort terms declare"));
       permitted = true;
     }
     if (!permitted) {
@@ -232,22 +291,38 @@ class Evaluation {
     }
   }
 
+  // What terms leave to a person, answered by a declaration or refused for want of one.
+  void ask(const Terms& terms, Finding question) {
+    question.action = action_;
+    const auto answer = answer_for(terms, purpose_.model_id, terms_, declarations_);
+    if (answer.by != nullptr) {
+      Reliance reliance{answer.by->id, answer.by->declarant, std::move(question)};
+      const auto& all = verdict_.declared;
+      if (std::find(all.begin(), all.end(), reliance) == all.end()) {
+        verdict_.declared.push_back(std::move(reliance));
+      }
+      return;
+    }
+    if (!answer.why_not.empty()) question.reason += "; " + answer.why_not;
+    add(std::move(question));
+  }
+
   void check_prohibition(const Terms& terms, const Rule& rule) {
     const auto prohibit = [&](Decision decision, std::string reason, std::string need) {
       add(about_rule(terms, rule, decision, std::move(reason), std::move(need)));
     };
-    const std::string declare =
-        "a person has to declare it, signed; this version refuses until then";
+    const std::string declare = "a decider has to declare it, signed: retort terms declare";
+    const auto leave_to_a_person = [&](std::string reason) {
+      ask(terms, about_rule(terms, rule, Decision::needs_declaration, std::move(reason), declare));
+    };
     switch (rule.scope) {
       case Scope::competing:
         if (purpose_.competing.value_or(false)) {
           prohibit(Decision::deny, "it forbids competing use, and the purpose says it competes",
                    "");
         } else {
-          prohibit(
-              Decision::needs_declaration,
-              "it forbids competing use, and whether this competes is not for a program to say",
-              declare);
+          leave_to_a_person(
+              "it forbids competing use, and whether this competes is not for a program to say");
         }
         return;
       case Scope::commercial:
@@ -262,8 +337,7 @@ class Evaluation {
         if (rule.unless.empty()) {
           prohibit(Decision::deny, "it forbids this use", "");
         } else {
-          prohibit(Decision::needs_declaration,
-                   fmt::format("it forbids this use but for: {}", rule.unless), declare);
+          leave_to_a_person(fmt::format("it forbids this use but for: {}", rule.unless));
         }
         return;
     }
@@ -273,6 +347,7 @@ class Evaluation {
   const TermsSet& terms_;
   const Purpose& purpose_;
   Action action_;
+  const std::vector<Declaration>& declarations_;
   Verdict verdict_;
 };
 
@@ -305,8 +380,9 @@ bool Purpose::allows(Action action) const {
   return std::find(actions.begin(), actions.end(), action) != actions.end();
 }
 
-Verdict evaluate(const Facts& facts, const TermsSet& terms, const Purpose& purpose, Action action) {
-  return meet(Evaluation(facts, terms, purpose, action).run(), {});
+Verdict evaluate(const Facts& facts, const TermsSet& terms, const Purpose& purpose, Action action,
+                 const std::vector<Declaration>& declarations) {
+  return meet(Evaluation(facts, terms, purpose, action, declarations).run(), {});
 }
 
 }  // namespace retort::terms

@@ -1,6 +1,7 @@
 // May this record be used for that? A pure function of the record's facts, the terms and the
 // declared purpose. Deny by default: no terms, unknown terms, terms that do not apply, terms
-// without a reader or an explicit permission all refuse. Safe from any thread.
+// without a reader or an explicit permission all refuse. What terms leave to a person is answered
+// by declarations alone (declaration.h), which the caller has checked. Safe from any thread.
 #pragma once
 #include <cstdint>
 #include <optional>
@@ -9,6 +10,7 @@
 
 #include "base/result.h"
 #include "terms/action.h"
+#include "terms/declaration.h"
 #include "terms/terms.h"
 
 namespace retort::terms {
@@ -68,16 +70,26 @@ struct OwedDuty {
   Duty duty;
 };
 
+// A rule that would have asked for a declaration, and the one that answers it.
+struct Reliance {
+  std::string declaration_id, declarant;
+  Finding question;  // as it would have been found
+  bool operator==(const Reliance&) const = default;
+};
+
 struct Verdict {
   Decision decision = Decision::permit;
   std::vector<Finding> findings;
   std::vector<OwedDuty> duties;
+  std::vector<Reliance> declared{};
   bool permits() const { return decision >= Decision::permit_with_duties; }
 };
 
-Verdict evaluate(const Facts& facts, const TermsSet& terms, const Purpose& purpose, Action action);
+Verdict evaluate(const Facts& facts, const TermsSet& terms, const Purpose& purpose, Action action,
+                 const std::vector<Declaration>& declarations = {});
 
-// The worse of both; findings and duties united, contradictory duties (two name prefixes) deny.
+// The worse of both; findings, duties and reliances united, contradictory duties (two name
+// prefixes) deny. As sets of those, commutative, associative and idempotent.
 Verdict meet(Verdict a, const Verdict& b);
 
 // * stands for any run of characters; letters compare without case.

@@ -68,6 +68,11 @@ Verdict meet(Verdict a, const Verdict& b) {
     const auto same = [&owed](const OwedDuty& other) { return other.terms_id == owed.terms_id; };
     if (std::none_of(a.duties.begin(), a.duties.end(), same)) a.duties.push_back(owed);
   }
+  for (const auto& one : b.declared) {
+    if (std::find(a.declared.begin(), a.declared.end(), one) == a.declared.end()) {
+      a.declared.push_back(one);
+    }
+  }
   find_contradictions(a);
   return a;
 }

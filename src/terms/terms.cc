@@ -15,10 +15,12 @@ namespace retort::terms {
 namespace {
 
 constexpr size_t kMaxBytes = 48 * 1024;
+constexpr int64_t kSignatureBytesMax = 8 * 1024;  // both fit one entry of the log
 const std::vector<std::string_view> kEffects = {"permit", "prohibit"};
 const std::vector<std::string_view> kObjects = {"any", "outputs", "weights", "texts"};
 const std::vector<std::string_view> kScopes = {"any", "competing", "research", "commercial"};
 const std::vector<std::string_view> kBases = {"express", "silent", "derivative"};
+const std::vector<std::string_view> kCaptures = {"text", "secondary", "error-page"};
 const std::vector<std::string_view> kRetroactive = {"no", "yes", "unstated"};
 constexpr size_t kNone = std::string::npos;
 
@@ -63,6 +65,7 @@ Result<void> read_source(const json::Value* value, const std::string& where, Ter
   if (!table.text("normalise").empty()) table.word("normalise", {"clause/1"}, 0);
   terms.archive = table.text("archive");
   terms.basis = static_cast<Basis>(table.word("basis", kBases, kNone));
+  terms.capture = static_cast<Capture>(table.word("capture", kCaptures, 0));
   return table.finish();
 }
 
@@ -107,8 +110,9 @@ Result<void> read_review(const json::Value* value, const std::string& where, Ter
   if (!table.text("role").empty()) table.word("role", {"counsel", "owner"}, 0);
   terms.role = table.text("role");
   terms.reviewed_on = table.date("on");
-  if (!table.text("sig").empty()) {
-    table.fail("signatures of terms files are not checked by this version; leave it empty", "sig");
+  terms.sig = table.text("sig");
+  if (terms.sig.find('/') != std::string::npos || terms.sig == "..") {
+    table.fail("the name of a file in the same folder is wanted", "sig");
   }
   terms.silence_permits = table.word("silence", {"permit", "deny"}, 1) == 0;
   return table.finish();
@@ -154,6 +158,9 @@ const char* name(Scope scope) {
 const char* name(Basis basis) {
   return kBases[static_cast<size_t>(basis)].data();
 }
+const char* name(Capture capture) {
+  return kCaptures[static_cast<size_t>(capture)].data();
+}
 const char* name(Retroactive retroactive) {
   return kRetroactive[static_cast<size_t>(retroactive)].data();
 }
@@ -184,9 +191,28 @@ Result<Terms> parse_terms(std::string_view toml, std::string_view where) {
   return terms;
 }
 
+namespace {
+
+Result<std::string> read_signature(const std::string& path) {
+  auto read = base::read_file(path, kSignatureBytesMax);
+  if (read) return read;
+  Error error = read.error();
+  error.message = "the signature that [review] sig names cannot be read: " + error.message;
+  error.hint = "a decider makes it with: retort terms sign; or leave sig out";
+  return error;
+}
+
+}  // namespace
+
 Result<Terms> load_terms(const std::string& path) {
   const auto text = base::read_file(path, int64_t{1} << 20);
-  if (text) return parse_terms(*text, path);
+  if (text) {
+    RETORT_TRY(auto terms, parse_terms(*text, path));
+    if (!terms.sig.empty()) {
+      RETORT_TRY(terms.envelope, read_signature(base::join(base::parent(path), terms.sig)));
+    }
+    return terms;
+  }
   Error error = text.error();
   error.message = "the terms file cannot be read: " + error.message;
   error.hint =
@@ -217,6 +243,10 @@ std::vector<const Terms*> TermsSet::all() const {
   std::vector<const Terms*> out;
   for (const auto& [id, terms] : by_id_) out.push_back(&terms);
   return out;
+}
+
+void TermsSet::for_each(const std::function<void(Terms&)>& visit) {
+  for (auto& [id, terms] : by_id_) visit(terms);
 }
 
 Result<TermsSet> load_terms_set(const std::vector<std::string>& paths) {

@@ -9,7 +9,9 @@
 //   [time]       effective, observed, until (dates; until is the first day that they no longer
 //                bind), retroactive ("no", "yes", "unstated"), notice_days
 //   [source]     url, retrieved, doc_sha256, clause_sha256, normalise, archive,
-//                basis ("express", "silent", "derivative")
+//                basis ("express", "silent", "derivative"),
+//                capture ("text", "secondary": the reader saw only what others say of the text,
+//                "error-page": what was fetched is no text; both permit nothing)
 //   [[rule]]     effect ("permit", "prohibit"), action, object ("outputs", "weights", "texts",
 //                "any"), scope ("any", "competing", "research", "commercial"), unless, clause, text
 //   [duty]       name_prefix, display, licence_copy, notice, use_policy, mau_limit, derivative,
@@ -17,12 +19,14 @@
 //   [revocation] mode ("irrevocable", "on-breach", "prospective", "unstated")
 //   [review]     reader, role ("counsel", "owner"), on, sig, silence ("permit", "deny")
 //
-// Who read it, as checked today: the readings shipped with the program are pinned by their id, so
-// an edited copy that still names the program's maintainers as its reader is refused. A file of
-// your own needs a [review] reader; that the reader really signed it is not checked. Readings help
-// to keep order; they are not legal advice.
+// Who read it: the readings shipped with the program are pinned by their id, so an edited copy that
+// still names the program's maintainers as its reader is refused. A file of your own needs a
+// [review] reader. Where it speaks of a door that the shipped readings cover it takes their place
+// only when a decider signed it (sig, see reading.h); unsigned it binds beside them and can only
+// make a verdict worse. Readings help to keep order; they are not legal advice.
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -40,12 +44,14 @@ enum class Effect { permit, prohibit };
 enum class Object { any, outputs, weights, texts };
 enum class Scope { any, competing, research, commercial };
 enum class Basis { express, silent, derivative };
+enum class Capture { text, secondary, error_page };
 enum class Retroactive { no, yes, unstated };
 
 const char* name(Effect effect);
 const char* name(Object object);
 const char* name(Scope scope);
 const char* name(Basis basis);
+const char* name(Capture capture);
 const char* name(Retroactive retroactive);
 std::optional<Object> parse_object(std::string_view text);
 
@@ -86,12 +92,16 @@ struct Terms {
   int64_t notice_days = 0;
   std::string url, retrieved, doc_sha256, clause_sha256, archive;
   Basis basis = Basis::express;
+  Capture capture = Capture::text;
   std::vector<Rule> rules;
   Duty duty;
   std::string revocation;
   std::string reader, role, reviewed_on;
   bool silence_permits = false;  // the reader takes silence about outputs as permission
   bool pinned = false;           // one of the readings shipped with this program
+  std::string sig;               // [review] sig: the name of a file beside this one
+  std::string envelope;          // what that file holds
+  bool is_signed = false;        // by a decider: check_signature() in reading.h
   std::string text;              // the file as it was read
 
   std::string label() const { return series + " " + version; }
@@ -99,14 +109,20 @@ struct Terms {
 
 // `where` names the file in errors. Files over 48 KiB are refused (they must fit a ledger entry).
 Result<Terms> parse_terms(std::string_view toml, std::string_view where);
+// With the signature file that it names, which must be there.
 Result<Terms> load_terms(const std::string& path);
 
 // The reader named by the shipped readings, and the ids of those.
 inline constexpr const char* kMaintainers = "retort maintainers";
 struct Pin {
-  std::string_view file, id;
+  std::string_view file, id, series;
+  // [applies] of a reading that restricts particular doors, patterns with a space between them; all
+  // empty: it restricts none in particular.
+  std::string_view endpoints{}, plans{}, models{};
 };
 const std::vector<Pin>& pinned_readings();
+// The line of this reading in the table of pins (pins.cc), as it should be.
+std::string pin_line(const std::string& file, const Terms& terms);
 
 // Terms by id. A second version of a series is a second entry.
 class TermsSet {
@@ -115,6 +131,7 @@ class TermsSet {
   const Terms* find(std::string_view id) const;
   std::vector<const Terms*> versions(std::string_view series) const;
   std::vector<const Terms*> all() const;
+  void for_each(const std::function<void(Terms&)>& visit);
   bool empty() const { return by_id_.empty(); }
 
  private:

@@ -25,6 +25,10 @@ std::string nearest(std::string_view text, const std::vector<std::string>& known
 
 }  // namespace
 
+bool is_sha256(std::string_view text) {
+  return text.size() == 64 && text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+}
+
 Table::Table(const json::Value* value, std::string place)
     : value_(value), place_(std::move(place)) {
   if (value_ != nullptr && !value_->is_object()) {
@@ -37,7 +41,7 @@ void Table::fail(std::string message, std::string_view key) {
   if (!state_.ok()) return;
   state_ =
       base::bad_input(std::move(message), key.empty() ? place_ : fmt::format("{} {}", place_, key),
-                      "correct the terms file; its vocabulary is closed on purpose");
+                      "correct it; the vocabulary is closed on purpose");
 }
 
 const json::Value* Table::find(std::string_view key) {
@@ -110,7 +114,7 @@ std::string Table::date(std::string_view key) {
 std::string Table::digest(std::string_view key) {
   std::string value = text(key);
   if (value.empty()) return value;
-  if (value.size() != 64 || value.find_first_not_of("0123456789abcdef") != std::string::npos) {
+  if (!is_sha256(value)) {
     fail("64 lower-case hexadecimal digits are wanted", key);
   }
   return value;

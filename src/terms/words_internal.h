@@ -1,5 +1,5 @@
-// The closed vocabulary of terms files: reading a table that refuses every key and word it does not
-// know.
+// The closed vocabulary of terms files and statements: reading a table that refuses every key and
+// word it does not know.
 #pragma once
 #include <array>
 #include <string>
@@ -10,6 +10,9 @@
 #include "json/value.h"
 
 namespace retort::terms {
+
+// 64 lower-case hexadecimal digits.
+bool is_sha256(std::string_view text);
 
 // One table of a file. Each getter notes that the key is known; finish() refuses the others.
 class Table {
