@@ -1,0 +1,223 @@
+#include "lineage/manifest.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <tuple>
+
+#include "base/files.h"
+#include "lineage/read_internal.h"
+
+namespace retort::lineage {
+namespace {
+
+using corpus::Record;
+using terms::TrainGenerative;
+using Weights = corpus::ClearedWeights<TrainGenerative>;
+
+std::vector<TermsShare> count_terms(const std::vector<Record>& records) {
+  std::map<std::vector<std::string>, int64_t> counts;
+  for (const auto& record : records) {
+    std::set<std::string> ids;
+    for (const auto& reference : record.terms) ids.insert(reference.id);
+    ++counts[{ids.begin(), ids.end()}];
+  }
+  std::vector<TermsShare> out;
+  for (const auto& [ids, n] : counts) out.push_back({ids, n});
+  return out;
+}
+
+// A door with the model that is asked there, as the log's dictionary has it.
+using DoorKey = std::tuple<std::string, std::string, std::string, std::string>;
+
+Result<std::map<DoorKey, int64_t>> logged_doors(ledger::Ledger& ledger) {
+  std::map<DoorKey, int64_t> out;
+  RETORT_TRY_VOID(ledger.for_each("door", [&](const ledger::Entry& entry) -> Result<void> {
+    DoorKey key;
+    RETORT_TRY(std::get<0>(key), entry.body.string_at("provider", ""));
+    RETORT_TRY(std::get<1>(key), entry.body.string_at("endpoint", ""));
+    RETORT_TRY(std::get<2>(key), entry.body.string_at("plan", ""));
+    RETORT_TRY(std::get<3>(key), entry.body.string_at("model", ""));
+    out[key] = entry.index;
+    return {};
+  }));
+  return out;
+}
+
+DoorKey key_of(const corpus::Door& door, const std::string& model) {
+  return {door.provider, door.endpoint, door.plan, model};
+}
+
+Result<std::vector<DoorShare>> count_doors(ledger::Ledger& ledger,
+                                           const std::vector<Record>& records) {
+  RETORT_TRY(const auto doors, logged_doors(ledger));
+  std::map<DoorKey, int64_t> counts;
+  for (const auto& record : records) {
+    std::set<DoorKey> of_record{key_of(record.door, record.model)};
+    for (const auto& origin : record.origins) of_record.insert(key_of(origin.door, origin.model));
+    for (const auto& key : of_record) ++counts[key];
+  }
+  std::vector<DoorShare> out;
+  for (const auto& [key, n] : counts) {
+    const auto found = doors.find(key);
+    if (found == doors.end()) {
+      return base::bad_input("a record came through a door that the log does not know",
+                             std::get<1>(key));
+    }
+    out.push_back({found->second, n});
+  }
+  return out;
+}
+
+Result<std::vector<int64_t>> shard_entries(ledger::Ledger& ledger,
+                                           const std::vector<std::string>& digests) {
+  std::vector<int64_t> out;
+  for (const auto& digest : digests) {
+    RETORT_TRY(const auto entry, ledger.find("shard", digest));
+    out.push_back(entry.index);
+  }
+  std::sort(out.begin(), out.end());
+  return out;
+}
+
+Result<WeightsUsed> weights_used(const Weights& weights) {
+  WeightsUsed out{.digest = weights.digest(),
+                  .model = weights.model(),
+                  .verdict = weights.permit().leaf,
+                  .terms = weights.permit().terms_ids,
+                  .files = {}};
+  if (base::is_directory(weights.path())) {
+    RETORT_TRY(out.files, weights_of(weights.path()));
+  } else {
+    // Its digest is the one that was cleared.
+    RETORT_TRY(out.files, list_weights(weights.path()));
+    out.files.front().sha256 = weights.digest();
+  }
+  return out;
+}
+
+// What the verdicts say that this program has no other way to know.
+Result<void> read_verdicts(ledger::Ledger& ledger, RunManifest& run) {
+  std::set<int64_t> declarations;
+  for (const int64_t index : run.verdicts) {
+    RETORT_TRY(const auto verdict, ledger.entry(index));
+    RETORT_TRY(const auto named, integers_at(verdict.body, "declarations"));
+    declarations.insert(named.begin(), named.end());
+    if (index != run.verdicts.front()) continue;
+    const auto* purpose = verdict.body.find("purpose");
+    if (purpose == nullptr) return base::bad_input("a verdict names no purpose", "", "");
+    run.purpose = *purpose;
+    RETORT_TRY(run.model_id, purpose->string_at("model_id"));
+  }
+  run.declarations.assign(declarations.begin(), declarations.end());
+  return {};
+}
+
+Result<RunManifest> manifest_of(ledger::Ledger& ledger, const RunInput& input) {
+  RunManifest run;
+  run.program = input.program;
+  run.tokenizer = input.tokenizer;
+  run.objective = input.objective;
+  run.options = input.options;
+  run.seed = input.seed;
+  const auto& permit = input.data.permit();
+  RETORT_TRY(run.shards, shard_entries(ledger, permit.shards));
+  RETORT_TRY(const auto verdict, ledger.entry(permit.leaf));
+  RETORT_TRY(run.split, verdict.body.string_at("split"));
+  run.records = input.data.size();
+  run.selection = input.data.digest();
+  run.by_terms = count_terms(input.data.records());
+  RETORT_TRY(run.by_door, count_doors(ledger, input.data.records()));
+  run.verdicts.push_back(permit.leaf);
+  if (input.held_out != nullptr) {
+    const auto& measured = input.held_out->permit();
+    Evaluation evaluation;
+    RETORT_TRY(evaluation.shards, shard_entries(ledger, measured.shards));
+    RETORT_TRY(const auto its, ledger.entry(measured.leaf));
+    RETORT_TRY(evaluation.split, its.body.string_at("split"));
+    evaluation.records = input.held_out->size();
+    run.evaluation = std::move(evaluation);
+    run.verdicts.push_back(measured.leaf);
+  }
+  if (input.base != nullptr) {
+    RETORT_TRY(run.base, weights_used(*input.base));
+    run.verdicts.push_back(run.base->verdict);
+  }
+  if (input.teacher != nullptr) {
+    RETORT_TRY(auto teacher, weights_used(*input.teacher));
+    run.verdicts.push_back(teacher.verdict);
+    run.teachers.push_back(std::move(teacher));
+  }
+  RETORT_TRY_VOID(read_verdicts(ledger, run));
+  return run;
+}
+
+Result<ModelEntry> append_model(ledger::Ledger& ledger, const std::string& name,
+                                const ModelEntry& model) {
+  RETORT_TRY(const auto index, ledger.append("model", name, to_json(model)));
+  RETORT_TRY(const auto entry, ledger.entry(index));
+  return model_from_entry(entry);
+}
+
+}  // namespace
+
+Result<LoggedRun> log_run(ledger::Ledger& ledger, const RunInput& input) {
+  RETORT_TRY(const auto run, manifest_of(ledger, input));
+  json::Value body = to_json(run);
+  const std::string name = run_name(body);
+  RETORT_TRY(const auto index, ledger.append("run", name, std::move(body)));
+  RETORT_TRY(auto logged, find_run(ledger, index));
+  return LoggedRun(std::move(logged));
+}
+
+Result<ModelEntry> log_model(ledger::Ledger& ledger, const ModelInput& input) {
+  RETORT_TRY(auto artifact, artifact_of(input.path));
+  ModelEntry model;
+  model.model_id = input.model_id;
+  model.form = input.form;
+  model.run = input.run;
+  model.made_from = input.made_from;
+  model.files = std::move(artifact.files);
+  RETORT_TRY(auto logged, append_model(ledger, artifact.digest, model));
+  // Two runs may come to the same bytes; each of them has to be found from the model.
+  if (logged.run == model.run) return logged;
+  return append_model(ledger, fmt::format("{}@{}", artifact.digest, model.run), model);
+}
+
+Result<RunManifest> find_run(ledger::Ledger& ledger, int64_t index) {
+  RETORT_TRY(const auto entry, ledger.entry(index));
+  if (entry.kind != "run") {
+    return base::bad_input(fmt::format("entry {} is a {}, not a run", index, entry.kind),
+                           ledger.folder());
+  }
+  return run_from_entry(entry);
+}
+
+Result<ModelEntry> find_model(ledger::Ledger& ledger, const std::string& name) {
+  RETORT_TRY(const auto entry, ledger.find("model", name));
+  return model_from_entry(entry);
+}
+
+Result<std::vector<RunManifest>> all_runs(ledger::Ledger& ledger) {
+  std::vector<RunManifest> out;
+  RETORT_TRY_VOID(ledger.for_each("run", [&](const ledger::Entry& entry) -> Result<void> {
+    RETORT_TRY(auto run, run_from_entry(entry));
+    out.push_back(std::move(run));
+    return {};
+  }));
+  return out;
+}
+
+Result<std::vector<ModelEntry>> all_models(ledger::Ledger& ledger) {
+  std::vector<ModelEntry> out;
+  RETORT_TRY_VOID(ledger.for_each("model", [&](const ledger::Entry& entry) -> Result<void> {
+    RETORT_TRY(auto model, model_from_entry(entry));
+    out.push_back(std::move(model));
+    return {};
+  }));
+  return out;
+}
+
+}  // namespace retort::lineage
