@@ -9,14 +9,26 @@
 
 namespace retort::crypto {
 
+namespace {
+
+// Looked up once: OpenSSL's own look-up costs more than hashing a short text.
+const EVP_MD* sha256_method() {
+  static const EVP_MD* const method = EVP_MD_fetch(nullptr, "SHA256", nullptr);
+  return method;
+}
+
+}  // namespace
+
 struct Sha256::Impl {
   EVP_MD_CTX* context = EVP_MD_CTX_new();
   ~Impl() { EVP_MD_CTX_free(context); }
+  void begin() const {
+    RETORT_CHECK(context != nullptr && EVP_DigestInit_ex2(context, sha256_method(), nullptr) == 1);
+  }
 };
 
 Sha256::Sha256() : impl_(std::make_unique<Impl>()) {
-  RETORT_CHECK(impl_->context != nullptr &&
-               EVP_DigestInit_ex(impl_->context, EVP_sha256(), nullptr) == 1);
+  impl_->begin();
 }
 Sha256::~Sha256() = default;
 
@@ -31,7 +43,8 @@ Digest Sha256::finish() {
 }
 
 Digest sha256(std::string_view bytes) {
-  Sha256 hash;
+  thread_local Sha256 hash;
+  hash.impl_->begin();
   hash.add(bytes);
   return hash.finish();
 }

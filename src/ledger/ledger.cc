@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/files.h"
+#include "base/log.h"
 #include "ledger/key_internal.h"
 #include "ledger/ledger_internal.h"
 
@@ -68,15 +69,30 @@ Result<std::unique_ptr<Ledger>> Ledger::open(const std::string& folder, const Op
     return base::bad_input("the key is not the one that signed this log", folder,
                            "restore key.pem from a backup");
   }
-  RETORT_TRY(auto nodes, Nodes::open(*database));
   const std::string verifier = base::join(folder, "verifier.key");
   if (!base::exists(verifier)) {
     RETORT_TRY_VOID(
         base::write_file_atomic(verifier, verifier_key(origin, key.public_key()) + "\n"));
   }
   auto& clock = options.clock != nullptr ? *options.clock : base::system_clock();
-  return std::unique_ptr<Ledger>(new Ledger(std::unique_ptr<Impl>(
-      new Impl{folder, origin, &clock, std::move(key), std::move(database), std::move(nodes)})));
+  RETORT_TRY(auto impl, Impl::make(folder, origin, clock, std::move(key), std::move(database)));
+  // A log that does not fit what it published is opened all the same, so that verify() can say so.
+  const auto mended = impl->mend_published();
+  if (!mended && mended.error().code != ErrorCode::bad_input) {
+    base::log_warning("the log's tiles are behind: {}", mended.error().text());
+  }
+  return std::unique_ptr<Ledger>(new Ledger(std::move(impl)));
+}
+
+Result<std::unique_ptr<Ledger::Impl>> Ledger::Impl::make(
+    const std::string& folder, const std::string& origin, base::Clock& clock,
+    crypto::SigningKey key, std::unique_ptr<store::Database> database) {
+  RETORT_TRY(auto nodes, Nodes::open(*database));
+  auto impl = std::make_unique<Impl>(folder, origin, clock, std::move(key), std::move(database),
+                                     std::move(nodes));
+  RETORT_TRY(auto tiles, Tiles::open(folder, *impl->database, impl->nodes));
+  impl->tiles.emplace(std::move(tiles));
+  return impl;
 }
 
 Ledger::Ledger(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -133,12 +149,11 @@ Result<void> Ledger::Impl::insert(int64_t size, const Entry& entry) {
   return nodes.append(size, leaf_hash(bytes));
 }
 
-Result<std::string> Ledger::Impl::sign_head(int64_t size) {
+Result<void> Ledger::Impl::sign_head(int64_t size) {
   RETORT_TRY(const auto root, nodes.root(size));
   const std::string note = sign_checkpoint(origin, {size, root}, key);
   RETORT_TRY(auto statement, database->prepare("INSERT INTO checkpoints VALUES (?1, ?2)"));
-  RETORT_TRY_VOID(statement.bind(1, size).bind(2, note).run());
-  return note;
+  return statement.bind(1, size).bind(2, note).run();
 }
 
 Result<int64_t> Ledger::append(const std::string& kind, const std::string& name, json::Value body) {
@@ -148,6 +163,7 @@ Result<int64_t> Ledger::append(const std::string& kind, const std::string& name,
     if (known >= 0) return known;
   }
   RETORT_TRY(const auto size, impl_->size());
+  RETORT_TRY_VOID(impl_->published(size));
   RETORT_TRY(const auto last_ms, impl_->last_time_ms(size));
   Entry entry{.index = size,
               .kind = kind,
@@ -155,10 +171,9 @@ Result<int64_t> Ledger::append(const std::string& kind, const std::string& name,
               .time_ms = std::max(last_ms, impl_->clock->wall_ms()),
               .body = std::move(body)};
   RETORT_TRY_VOID(impl_->insert(size, entry));
-  RETORT_TRY(const auto note, impl_->sign_head(size + 1));
+  RETORT_TRY_VOID(impl_->sign_head(size + 1));
   RETORT_TRY_VOID(transaction.commit());
-  // A copy for others; the one in the database counts.
-  RETORT_TRY_VOID(base::write_file_atomic(base::join(impl_->folder, "checkpoint"), note));
+  RETORT_TRY_VOID(impl_->publish());
   return size;
 }
 

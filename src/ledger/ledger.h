@@ -1,10 +1,13 @@
 // The log of everything that permission depends on: terms, doors, shards, verdicts. A folder with
 //   log.db            entries, hashes and signed checkpoints (SQLite)
-//   checkpoint        the newest signed checkpoint (C2SP), for others to keep
+//   checkpoint, tile/ the newest signed checkpoint (C2SP tlog-checkpoint) and the tree and entries
+//                     as static files (C2SP tlog-tiles), for others to keep; derived, never read
+//                     back as truth
 //   key.pem           the log's Ed25519 key, mode 0600, made at first use; verifier.key is its
 //   public part
-// Entries are canonical JSON, {"body", "kind", "name", "time_ms"}, below 64 KiB, numbered without
-// gaps from 0, never changed. Two processes may append at once. Not safe from two threads at once.
+// docs/reference/ledger.md specifies the bytes. Entries are canonical JSON, {"body", "kind",
+// "name", "time_ms"}, below 64 KiB, numbered without gaps from 0, never changed. Two processes may
+// append at once. Not safe from two threads at once.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -50,7 +53,8 @@ class Ledger {
   Ledger& operator=(const Ledger&) = delete;
 
   // On disk, with a signed checkpoint, when it returns. A name that the kind has already gives the
-  // index of that entry and appends nothing. Times never go back.
+  // index of that entry and appends nothing. Times never go back. Refused (bad_input) when the log
+  // is behind what it published, or another: it would contradict its own checkpoint.
   Result<int64_t> append(const std::string& kind, const std::string& name, json::Value body);
 
   Result<Entry> entry(int64_t index);
@@ -66,6 +70,12 @@ class Ledger {
   // Recomputes every hash, every root that was ever signed and every signature; the error names the
   // first bad entry. Returns how many entries there are.
   Result<int64_t> verify();
+  // Compares every tile with the database: missing and torn ones are derived again (returns how
+  // many), others are bad_input that names the first entry concerned.
+  Result<int64_t> verify_tiles();
+  // Whether this log, which verify() found sound, continues the one of a checkpoint that somebody
+  // kept: not when it was rolled back or rewritten since.
+  Result<void> verify_against(std::string_view checkpoint);
 
   const std::string& folder() const;
   const std::string& origin() const;

@@ -135,7 +135,16 @@ TEST(LedgerTest, VerifyNamesTheFirstBadEntry) {
               "DELETE FROM entries WHERE idx = 5; DELETE FROM checkpoints WHERE size = 6; "
               "DELETE FROM nodes WHERE level = 0 AND idx = 5"),
         "cut off");
-  names(fault("node", "UPDATE nodes SET hash = zeroblob(32) WHERE level = 2"), "stored hashes");
+  names(fault("node", "UPDATE nodes SET hash = zeroblob(32) WHERE level = 2"), "entry 3");
+  names(fault("extra", "INSERT INTO nodes VALUES (0, 6, zeroblob(32))"), "that it has not");
+  names(
+      fault("note_ahead", "INSERT INTO checkpoints SELECT 9, note FROM checkpoints WHERE size = 6"),
+      "that it has not");
+  names(
+      fault("reorder",
+            "UPDATE entries SET idx = 99 WHERE idx = 2; UPDATE entries SET idx = 2 WHERE idx = 3; "
+            "UPDATE entries SET idx = 3 WHERE idx = 99"),
+      "entry 2");
   names(fault("leaf", "UPDATE nodes SET hash = zeroblob(32) WHERE level = 0 AND idx = 1"),
         "entry 1");
 }
@@ -154,8 +163,33 @@ TEST(LedgerTest, AForgedHashDoesNotFitTheSignedRoot) {
     select.reset();
     auto update = *database->prepare("UPDATE entries SET entry = ?1 WHERE idx = 1");
     ASSERT_TRUE(update.bind_blob(1, entry).run().ok());
-    auto node = *database->prepare("UPDATE nodes SET hash = ?1 WHERE level = 0 AND idx = 1");
-    ASSERT_TRUE(node.bind_blob(1, crypto::as_bytes(leaf_hash(entry))).run().ok());
+    // With every hash above it to fit: the signature alone is left to tell.
+    const auto hash_at = [&](int level, int64_t index) {
+      auto row = *database->prepare("SELECT hash FROM nodes WHERE level = ?1 AND idx = ?2");
+      EXPECT_TRUE(*row.bind(1, int64_t{level}).bind(2, index).step());
+      Digest out{};
+      std::copy_n(row.blob(0).begin(), out.size(), out.begin());
+      return out;
+    };
+    const Digest leaf = leaf_hash(entry);
+    const Digest above = node_hash(hash_at(0, 0), leaf);
+    const Digest root = node_hash(above, hash_at(1, 1));
+    auto node = *database->prepare("UPDATE nodes SET hash = ?1 WHERE level = ?2 AND idx = ?3");
+    ASSERT_TRUE(node.bind_blob(1, crypto::as_bytes(leaf))
+                    .bind(2, int64_t{0})
+                    .bind(3, int64_t{1})
+                    .run()
+                    .ok());
+    ASSERT_TRUE(node.bind_blob(1, crypto::as_bytes(above))
+                    .bind(2, int64_t{1})
+                    .bind(3, int64_t{0})
+                    .run()
+                    .ok());
+    ASSERT_TRUE(node.bind_blob(1, crypto::as_bytes(root))
+                    .bind(2, int64_t{2})
+                    .bind(3, int64_t{0})
+                    .run()
+                    .ok());
   }
   const auto checked = (*Ledger::open(folder))->verify();
   ASSERT_FALSE(checked.ok());

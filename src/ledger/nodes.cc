@@ -17,7 +17,22 @@ int64_t split_point(int64_t n) {
 Result<Nodes> Nodes::open(store::Database& database) {
   RETORT_TRY(auto get, database.prepare("SELECT hash FROM nodes WHERE level = ?1 AND idx = ?2"));
   RETORT_TRY(auto put, database.prepare("INSERT INTO nodes VALUES (?1, ?2, ?3)"));
-  return Nodes(std::move(get), std::move(put));
+  RETORT_TRY(auto run, database.prepare("SELECT hash FROM nodes WHERE level = ?1 AND idx >= ?2 "
+                                        "AND idx < ?3 ORDER BY idx"));
+  return Nodes(std::move(get), std::move(put), std::move(run));
+}
+
+Result<std::string> Nodes::run(int level, int64_t begin, int64_t end) {
+  std::string out;
+  run_.bind(1, int64_t{level}).bind(2, begin).bind(3, end);
+  while (true) {
+    RETORT_TRY(const bool row, run_.step());
+    if (!row) break;
+    out += run_.blob(0);
+  }
+  if (out.size() == static_cast<size_t>(end - begin) * sizeof(Digest)) return out;
+  return base::storage_error("the log lacks a hash", fmt::format("level {}, from {}", level, begin),
+                             "check it with: retort ledger verify");
 }
 
 Result<Digest> Nodes::node(int level, int64_t index) {

@@ -31,14 +31,17 @@ class Nodes {
   Result<std::vector<Digest>> prove_inclusion(int64_t index, int64_t size);
   Result<std::vector<Digest>> prove_consistency(int64_t old_size, int64_t size);
   Result<Digest> node(int level, int64_t index);
+  // The bytes of the nodes [begin, end) of one level, one after the other.
+  Result<std::string> run(int level, int64_t begin, int64_t end);
 
  private:
-  Nodes(store::Statement get, store::Statement put) : get_(std::move(get)), put_(std::move(put)) {}
+  Nodes(store::Statement get, store::Statement put, store::Statement run)
+      : get_(std::move(get)), put_(std::move(put)), run_(std::move(run)) {}
   Result<Digest> range(int64_t begin, int64_t end);
   Result<void> subproof(int64_t begin, int64_t end, int64_t old_end, bool whole,
                         std::vector<Digest>& proof);
 
-  store::Statement get_, put_;
+  store::Statement get_, put_, run_;
 };
 
 }  // namespace retort::ledger

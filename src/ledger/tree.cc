@@ -1,6 +1,8 @@
 // RFC 6962 section 2.1; proof checking as in RFC 9162 sections 2.1.3.2 and 2.1.4.2.
 #include "ledger/tree.h"
 
+#include <algorithm>
+#include <array>
 #include <bit>
 
 #include "base/check.h"
@@ -39,11 +41,11 @@ Digest leaf_hash(std::string_view entry) {
 }
 
 Digest node_hash(const Digest& left, const Digest& right) {
-  crypto::Sha256 hash;
-  hash.add("\1");
-  hash.add(crypto::as_bytes(left));
-  hash.add(crypto::as_bytes(right));
-  return hash.finish();
+  std::array<char, 1 + 2 * sizeof(Digest)> bytes;
+  bytes[0] = 1;
+  std::copy(left.begin(), left.end(), bytes.begin() + 1);
+  std::copy(right.begin(), right.end(), bytes.begin() + 1 + sizeof(Digest));
+  return crypto::sha256({bytes.data(), bytes.size()});
 }
 
 Digest tree_root(std::span<const Digest> leaves) {
