@@ -86,6 +86,11 @@ const char* name(State state) {
   return "";
 }
 
+bool opens(const Key& key, int64_t now_ms) {
+  const auto over = [now_ms](int64_t end_ms) { return end_ms != 0 && end_ms <= now_ms; };
+  return !over(key.ends_ms) && !over(key.limits.expires_ms);
+}
+
 bool address_allowed(const std::vector<std::string>& blocks, std::string_view address) {
   if (blocks.empty()) return true;
   bool is_v4 = false;

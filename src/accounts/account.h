@@ -52,6 +52,9 @@ struct Key {
   std::string replaced_by;  // the key that a rotation made
 };
 
+// Whether the key is neither expired nor ended.
+bool opens(const Key& key, int64_t now_ms);
+
 // One change, for the history of an account.
 struct Change {
   int64_t time_ms = 0;

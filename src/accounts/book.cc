@@ -30,11 +30,6 @@ Result<void> check_limits(const KeyLimits& limits) {
   return {};
 }
 
-bool usable(const Key& key, int64_t now_ms) {
-  const auto over = [now_ms](int64_t end_ms) { return end_ms != 0 && end_ms <= now_ms; };
-  return !over(key.ends_ms) && !over(key.limits.expires_ms);
-}
-
 }  // namespace
 
 Result<std::unique_ptr<Book>> Book::open(const std::string& path) {
@@ -225,7 +220,7 @@ Result<IssuedKey> Book::rotate(const std::string& id, int64_t overlap_ms,
   RETORT_TRY(auto transaction, impl_->database->begin());
   RETORT_TRY(const auto old, impl_->key(id));
   const int64_t now_ms = impl_->clock->wall_ms();
-  if (!usable(old, now_ms) || !old.replaced_by.empty()) {
+  if (!opens(old, now_ms) || !old.replaced_by.empty()) {
     return base::usage_error(
         fmt::format("the key {} is {}", id,
                     old.replaced_by.empty() ? "no longer valid" : "rotated already"),
@@ -252,7 +247,7 @@ Result<IssuedKey> Book::rotate(const std::string& id, int64_t overlap_ms,
 Result<void> Book::revoke(const std::string& id, const std::string& actor) {
   RETORT_TRY(auto transaction, impl_->database->begin());
   RETORT_TRY(const auto old, impl_->key(id));
-  if (!usable(old, impl_->clock->wall_ms())) return {};  // it opens nothing already
+  if (!opens(old, impl_->clock->wall_ms())) return {};  // it opens nothing already
   RETORT_TRY(auto row, impl_->database->prepare("UPDATE keys SET ends_ms = ?2 WHERE id = ?1"));
   RETORT_TRY_VOID(row.bind(1, id).bind(2, impl_->clock->wall_ms()).run());
   RETORT_TRY_VOID(impl_->note(
@@ -312,14 +307,20 @@ Result<std::optional<Principal>> Book::find(std::string_view secret) {
   Principal out;
   RETORT_TRY(out.key, key_of(row, 0, impl_->path));
   RETORT_TRY(out.account, account_of(row, 9, impl_->path));
-  if (!usable(out.key, impl_->clock->wall_ms())) return std::optional<Principal>{};
+  if (!opens(out.key, impl_->clock->wall_ms())) return std::optional<Principal>{};
   return std::optional(std::move(out));
 }
 
 Result<int64_t> Book::version() {
-  RETORT_TRY(auto row, impl_->database->prepare("PRAGMA data_version"));
-  RETORT_TRY_VOID(row.step());
-  return row.integer(0);
+  auto& row = impl_->version;
+  if (!row) {
+    RETORT_TRY(auto prepared, impl_->database->prepare("PRAGMA data_version"));
+    row.emplace(std::move(prepared));
+  }
+  RETORT_TRY_VOID(row->step());
+  const int64_t version = row->integer(0);
+  row->reset();
+  return version;
 }
 
 }  // namespace retort::accounts

@@ -43,6 +43,7 @@ struct Book::Impl {
   std::string path;
   base::Clock* clock;
   std::unique_ptr<store::Database> database;
+  std::optional<store::Statement> version{};  // asked before every request
 
   Result<void> note(const std::string& account, const Change& change);
   Result<Key> key(const std::string& id);

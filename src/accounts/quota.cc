@@ -238,6 +238,18 @@ Result<bool> Quotas::Impl::read_limits() {
   return true;
 }
 
+bool Quotas::binds(const std::vector<Subject>& subjects, Resource resource) {
+  const std::lock_guard held(impl_->lock);
+  for (const auto& subject : subjects) {
+    const auto found = impl_->limits.find(subject);
+    if (found == impl_->limits.end()) continue;
+    for (const auto& limit : found->second) {
+      if (limit.resource == resource) return true;
+    }
+  }
+  return false;
+}
+
 std::vector<Standing> Quotas::standing(const std::vector<Subject>& subjects) {
   const std::lock_guard held(impl_->lock);
   const int64_t now_ms = impl_->clock->wall_ms();

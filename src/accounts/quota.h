@@ -117,6 +117,8 @@ class Quotas {
 
   // Storage errors are for the caller to turn into a refusal: nothing was reserved.
   Result<Admission> reserve(const std::vector<Subject>& subjects, const Amounts& most);
+  // Whether a limit of this resource binds any of them.
+  bool binds(const std::vector<Subject>& subjects, Resource resource);
   // What is left for these subjects; exact but for what other processes did in the last second.
   std::vector<Standing> standing(const std::vector<Subject>& subjects);
   // Used in the period of `at_ms`, as reported: by all processes, up to a second old.

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <set>
 
@@ -13,7 +14,9 @@
 #include "base/files.h"
 #include "base/progress.h"
 #include "cli/command.h"
+#include "corpus/record.h"
 #include "engine/engine.h"
+#include "provider/provider.h"
 #include "serve/server.h"
 
 namespace retort::cli {
@@ -28,6 +31,8 @@ struct ServeArguments {
   std::string port_file;
   engine::Options engine;  // the cache is for all models together
   serve::Options door;
+  std::string accounts;             // a folder; "": one key for all, or none
+  std::vector<std::string> prices;  // NAME=INPUT/OUTPUT
 };
 
 struct NamedPath {
@@ -146,20 +151,53 @@ void say_hello(const ServeArguments& arguments, int port, const Opened& opened,
                base::grouped(opened.context).c_str(),
                base::grouped(arguments.door.max_batch).c_str(),
                arguments.models.size() > 1 ? " a model" : "",
-               arguments.door.api_key.empty() ? "" : ", with a key");
+               !arguments.accounts.empty()      ? ", with accounts"
+               : arguments.door.api_key.empty() ? ""
+                                                : ", with a key");
+}
+
+// "small=0.15/0.60": a million tokens of the prompt, a million of the answer.
+Result<std::map<std::string, provider::Price>> read_prices(const std::vector<std::string>& given) {
+  std::map<std::string, provider::Price> out;
+  for (const std::string& one : given) {
+    const size_t equals = one.rfind('=');
+    const size_t slash = one.find('/', equals == std::string::npos ? 0 : equals);
+    if (equals == std::string::npos || slash == std::string::npos) {
+      return base::usage_error("“" + one + "” is no price", "price",
+                               "NAME=INPUT/OUTPUT for a million tokens each: small=0.15/0.60");
+    }
+    provider::Price price;
+    RETORT_TRY(price.input_micros,
+               corpus::parse_micros(one.substr(equals + 1, slash - equals - 1)));
+    RETORT_TRY(price.output_micros, corpus::parse_micros(one.substr(slash + 1)));
+    out[one.substr(0, equals)] = price;
+  }
+  return out;
+}
+
+Result<std::unique_ptr<provider::Provider>> open_provider(const ServeArguments& arguments) {
+  RETORT_TRY(auto prices, read_prices(arguments.prices));
+  if (arguments.accounts.empty()) {
+    if (prices.empty()) return std::unique_ptr<provider::Provider>();
+    return base::usage_error("prices are for accounts, and there are none", "price",
+                             "give it --accounts FOLDER");
+  }
+  return provider::Provider::open({.folder = arguments.accounts, .prices = std::move(prices)});
 }
 
 Result<void> serve_until_stopped(ServeArguments arguments) {
   arguments.door.max_batch = arguments.engine.max_batch;
   arguments.engine.turns = std::make_shared<engine::Turns>();
   // Before a model is read: a wrong address or name should not cost a minute.
-  RETORT_TRY_VOID(serve::check(arguments.door));
+  RETORT_TRY(auto provider, open_provider(arguments));
+  RETORT_TRY_VOID(serve::check(arguments.door, provider != nullptr));
   RETORT_TRY(const auto named, name_all(arguments));
   Opened opened;
   for (const NamedPath& model : named.models) {
     RETORT_TRY_VOID(open_one(arguments, model, named.adapters, opened));
   }
-  RETORT_TRY(const auto server, serve::Server::start(arguments.door, std::move(opened.models)));
+  RETORT_TRY(const auto server,
+             serve::Server::start(arguments.door, std::move(opened.models), std::move(provider)));
   say_hello(arguments, server->port(), opened, names_of(named));
   // Last: whoever waits for this file finds everything else done.
   if (!arguments.port_file.empty()) {
@@ -195,6 +233,13 @@ void declare_serve(CLI::App& app, ServeArguments& arguments) {
                  "what clients must send; better in RETORT_API_KEY, where other users of the "
                  "machine do not see it; \"\" asks for none")
       ->envname("RETORT_API_KEY");
+  app.add_option(
+      "--accounts", arguments.accounts,
+      "folder of accounts (retort account): every key is one of theirs, with its limits");
+  app.add_option("--price", arguments.prices,
+                 "NAME=INPUT/OUTPUT: what a million tokens of a model's prompts and answers cost, "
+                 "for limits in money")
+      ->allow_extra_args(false);
   app.add_option("--chat-template", arguments.engine.chat_template,
                  "how conversations are written, in place of what the models' files say: " +
                      tokenizer::chat_template_names());
@@ -240,6 +285,7 @@ Command serve_command() {
   command.examples =
       "  retort serve --model runs/quickstart/student\n"
       "  retort serve --model teacher=models/teacher.gguf --model runs/quickstart/student\n"
+      "  retort serve --model small=model.gguf --accounts accounts --price small=0.15/0.60\n"
       "  RETORT_API_KEY=... retort serve --model model.gguf --host 0.0.0.0 --port 8000\n"
       "  curl http://127.0.0.1:8080/v1/chat/completions -H 'Content-Type: application/json' \\\n"
       "    -d '{\"model\": \"student\", \"messages\": [{\"role\": \"user\", \"content\": "

@@ -77,6 +77,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
         socket_(std::move(socket)),
         deadline_(socket_.get_executor()),
         news_(socket_.get_executor()) {
+    ErrorOf none;
+    const auto peer = socket_.remote_endpoint(none);
+    if (!none) address_ = peer.address().to_string();
     const std::lock_guard lock(core_.mutex);
     core_.connections.insert(this);
   }
@@ -113,6 +116,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   tcp::socket socket_;
   asio::steady_timer deadline_;
   asio::steady_timer news_;  // never expires; cancelled when the outbox has something
+  std::string address_;
   std::string buffer_;
   Refusal refusal_;
   uint64_t deadline_number_ = 0;
@@ -326,8 +330,8 @@ awaitable<bool> Connection::answer(Head head, std::string body) {
   const auto outbox = std::make_shared<Outbox>(form, way);
   // Whatever ends this coroutine, no other thread wakes the connection afterwards.
   const std::shared_ptr<void> closer(nullptr, [outbox](void*) { outbox->close(); });
-  ServerRequest request{std::move(head.method), std::move(head.path), std::move(head.query),
-                        std::move(head.headers), std::move(body)};
+  ServerRequest request{std::move(head.method),  std::move(head.path), std::move(head.query),
+                        std::move(head.headers), std::move(body),      address_};
   call_handler(std::move(request), outbox);
   bool reusable = false;
   co_await (watch(outbox) || drain(outbox, reusable));

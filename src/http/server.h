@@ -24,6 +24,7 @@ struct ServerRequest {
   std::string query;  // raw, without the question mark
   Headers headers;
   std::string body;
+  std::string address = {};  // of the connection's other end, without the port
   const std::string* find(std::string_view name) const { return find_header(headers, name); }
 };
 

@@ -43,18 +43,19 @@ const char* error_type(int status) {
 }
 
 ApiError make_error(int status, std::string message, std::string param, std::string code) {
-  return {status, std::move(message), error_type(status), std::move(param), std::move(code)};
+  return {status, std::move(message), error_type(status), std::move(param), std::move(code), {}};
 }
 
 std::string print_error(const ApiError& error) {
   const auto or_null = [](const std::string& text) {
     return text.empty() ? json::Value() : json::Value(text);
   };
-  return json::dump(
-      json::Value::object({{"error", json::Value::object({{"message", error.message},
-                                                          {"type", error.type},
-                                                          {"param", or_null(error.param)},
-                                                          {"code", or_null(error.code)}})}}));
+  auto inner = json::Value::object({{"message", error.message},
+                                    {"type", error.type},
+                                    {"param", or_null(error.param)},
+                                    {"code", or_null(error.code)}});
+  for (const auto& [name, value] : error.more) inner.set(name, value);
+  return json::dump(json::Value::object({{"error", std::move(inner)}}));
 }
 
 ApiError parse_error(int status, std::string_view body) {

@@ -4,6 +4,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 namespace retort::openai {
 
@@ -13,6 +14,8 @@ struct ApiError {
   std::string type = "invalid_request_error";
   std::string param = {};  // the field at fault; "" prints null
   std::string code = {};   // "model_not_found", "context_length_exceeded", ...; "" prints null
+  // Further members of the error: "case_id".
+  std::vector<std::pair<std::string, std::string>> more = {};
   bool operator==(const ApiError&) const = default;
 };
 

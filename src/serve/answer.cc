@@ -26,6 +26,19 @@ bool reserve(const Options& options, ServedModel& model, int64_t answers) {
   return false;
 }
 
+// At most, and a prompt once however many answers it gets.
+provider::Wish wish_of(const ServedModel& model, const Plan& plan) {
+  provider::Wish wish{.model = model.id};
+  for (size_t i = 0; i < plan.choices.size(); ++i) {
+    const auto& request = plan.choices[i].request;
+    wish.output_tokens += request.max_tokens;
+    if (static_cast<int64_t>(i) % plan.answers_per_prompt == 0) {
+      wish.input_tokens += std::ssize(request.prompt);
+    }
+  }
+  return wish;
+}
+
 constexpr const char* kRefused = "refused";  // beside the engine's own reasons
 
 engine::Event refused(const Error& error) {
@@ -47,11 +60,13 @@ openai::ApiError error_of(const Door& door, const engine::Event& event) {
 
 }  // namespace
 
-Answer::Answer(Call call, ServedModel& model, const Plan& plan)
+Answer::Answer(Call call, ServedModel& model, const Plan& plan,
+               std::optional<provider::Ticket> ticket)
     : call_(std::move(call)),
       model_(model),
       answers_per_prompt_(plan.answers_per_prompt),
-      open_choices_(plan.choices.size()) {
+      open_choices_(plan.choices.size()),
+      ticket_(std::move(ticket)) {
   const auto& tokenizer = model.backend->tokenizer();
   for (const ChoicePlan& choice : plan.choices) {
     choices_.emplace_back(std::ssize(choices_), plan, choice, tokenizer);
@@ -68,8 +83,18 @@ void Answer::start(Call call, ServedModel& model, Plan plan) {
                                          "", "queue_full"));
     return;
   }
+  std::optional<provider::Ticket> ticket;
+  if (call.door.provider) {
+    auto outcome = call.door.provider->admit(*call.visitor, wish_of(model, plan));
+    if (const auto* refused = std::get_if<provider::Refused>(&outcome)) {
+      model.in_flight.fetch_sub(std::ssize(plan.choices));
+      return reply_refused(call, *refused);
+    }
+    ticket = std::move(std::get<provider::Ticket>(outcome));
+    call.headers = ticket->headers();
+  }
   const auto responder = call.responder;
-  const auto answer = std::make_shared<Answer>(std::move(call), model, plan);
+  const auto answer = std::make_shared<Answer>(std::move(call), model, plan, std::move(ticket));
   responder->on_gone([weak = std::weak_ptr<Answer>(answer)] {
     const auto alive = weak.lock();
     if (!alive) return;
@@ -119,8 +144,10 @@ bool Answer::is_cancelled() {
   return cancelled_;
 }
 
+// What was produced until then counts as used.
 void Answer::fail(const openai::ApiError& error) {
   over_ = true;
+  ticket_.reset();
   writer_->fail(error);
   cancel();
 }
@@ -140,6 +167,8 @@ void Answer::take(size_t choice, const engine::Event& event, double at_seconds) 
     fail(error_of(call_.door, event));
     return;
   }
+  produced_ += std::ssize(event.tokens);
+  if (ticket_ && !ticket_->note(produced_)) return fail(provider::cut_error());
   if (!first_seen_ && !event.tokens.empty()) {
     first_seen_ = true;
     model_.latencies.add_first_token(at_seconds - call_.arrived_seconds);
@@ -149,6 +178,8 @@ void Answer::take(size_t choice, const engine::Event& event, double at_seconds) 
   count(choice, event);
   if (--open_choices_ > 0) return;
   over_ = true;
+  if (ticket_) ticket_->finish(usage_.prompt_tokens, usage_.completion_tokens);
+  ticket_.reset();
   writer_->end(usage_);
   model_.latencies.add_answer(at_seconds - call_.arrived_seconds);
 }

@@ -4,6 +4,7 @@
 #pragma once
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,7 +27,7 @@ std::unique_ptr<Writer> whole_writer(const Call& call, AnswerHead head, const Pl
 
 class Answer : public std::enable_shared_from_this<Answer> {
  public:
-  Answer(Call call, ServedModel& model, const Plan& plan);
+  Answer(Call call, ServedModel& model, const Plan& plan, std::optional<provider::Ticket> ticket);
 
   // Submits every choice. What goes wrong from here on is said by the writer.
   static void start(Call call, ServedModel& model, Plan plan);
@@ -48,6 +49,8 @@ class Answer : public std::enable_shared_from_this<Answer> {
   std::unique_ptr<Writer> writer_;
   size_t open_choices_;
   openai::Usage usage_;
+  std::optional<provider::Ticket> ticket_;  // where the door has a provider
+  int64_t produced_ = 0;                    // tokens of all choices so far
   bool first_seen_ = false;
   bool over_ = false;
 

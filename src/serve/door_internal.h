@@ -6,6 +6,7 @@
 
 #include "http/server.h"
 #include "openai/error.h"
+#include "provider/provider.h"
 #include "serve/formatter_internal.h"
 #include "serve/models_internal.h"
 #include "serve/options.h"
@@ -13,11 +14,17 @@
 namespace retort::serve {
 
 struct Door {
-  Door(const Options& its_options, int64_t created_s, std::vector<Model> its_models)
-      : options(its_options), created(created_s), models(std::move(its_models)) {}
+  Door(const Options& its_options, int64_t created_s, std::vector<Model> its_models,
+       std::unique_ptr<provider::Provider> its_provider)
+      : options(its_options),
+        created(created_s),
+        provider(std::move(its_provider)),
+        models(std::move(its_models)) {}
 
   const Options options;
   const int64_t created;  // Unix seconds
+  // None: whoever holds the door's one key may ask what it likes. Outlives all answers.
+  const std::unique_ptr<provider::Provider> provider;
   DoorMetrics metrics;
   std::atomic<bool> stopping{false};
   // The engines' last events still go to the formatter, so it is there for longer.
@@ -32,6 +39,8 @@ struct Call {
   std::string id;     // x-request-id
   std::string route;  // its name in the metrics
   double arrived_seconds = 0;
+  std::shared_ptr<const provider::Visitor> visitor = {};  // where the door has a provider
+  http::Headers headers = {};                             // of the answer, besides the usual
 };
 
 // "req_", "chatcmpl-" and the like with 24 random characters behind.
@@ -41,6 +50,7 @@ std::string new_id(const char* prefix);
 http::Reply reply_head(const Call& call, int status, const std::string& content_type);
 void reply_json(const Call& call, std::string body);
 void reply_error(const Call& call, const openai::ApiError& error);
+void reply_refused(const Call& call, const provider::Refused& refused);
 
 // The handler of the HTTP server: finds the route, checks the key, never throws.
 void route(Door& door, http::ServerRequest request, std::shared_ptr<http::Responder> responder);

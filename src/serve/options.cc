@@ -16,7 +16,7 @@ bool is_printable(const std::string& text) {
 
 }  // namespace
 
-Result<void> check(const Options& options) {
+Result<void> check(const Options& options, bool with_accounts) {
   if (options.port < 0 || options.port > 65535) {
     return base::usage_error("a port is a number from 0 to 65535", "port");
   }
@@ -28,10 +28,10 @@ Result<void> check(const Options& options) {
   if (!is_printable(options.terms_url)) {
     return base::usage_error("that is no URL", "terms", "give the address of the terms");
   }
-  if (options.api_key.empty() && !http::is_loopback_host(options.host)) {
-    return base::usage_error("without an API key the server listens on loopback alone",
-                             options.host,
-                             "set --api-key (or RETORT_API_KEY), or leave --host out");
+  if (options.api_key.empty() && !with_accounts && !http::is_loopback_host(options.host)) {
+    return base::usage_error(
+        "without an API key the server listens on loopback alone", options.host,
+        "set --api-key (or RETORT_API_KEY), give it --accounts, or leave --host out");
   }
   if (options.max_batch < 1 || options.max_waiting < 0) {
     return base::usage_error("a server that works on no request answers none", "max-batch");

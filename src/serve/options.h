@@ -22,6 +22,6 @@ struct Options {
 };
 
 // Refuses what cannot be served safely, above all an open address without a key.
-Result<void> check(const Options& options);
+Result<void> check(const Options& options, bool with_accounts = false);
 
 }  // namespace retort::serve

@@ -23,6 +23,7 @@ http::Reply reply_head(const Call& call, int status, const std::string& content_
   if (!options.content_usage.empty()) {
     reply.headers.emplace_back("Content-Usage", options.content_usage);
   }
+  for (const auto& header : call.headers) reply.headers.push_back(header);
   call.door.metrics.add_request(call.route, status);
   return reply;
 }
@@ -38,6 +39,14 @@ void reply_error(const Call& call, const openai::ApiError& error) {
   if (error.status == 401) reply.headers.emplace_back("WWW-Authenticate", "Bearer");
   if (error.status == 429 || error.status == 503) reply.headers.emplace_back("Retry-After", "1");
   reply.body = openai::print_error(error);
+  call.responder->reply(std::move(reply));
+}
+
+void reply_refused(const Call& call, const provider::Refused& refused) {
+  http::Reply reply = reply_head(call, refused.error.status, "application/json");
+  if (refused.error.status == 401) reply.headers.emplace_back("WWW-Authenticate", "Bearer");
+  for (const auto& header : refused.headers) reply.headers.push_back(header);
+  reply.body = openai::print_error(refused.error);
   call.responder->reply(std::move(reply));
 }
 

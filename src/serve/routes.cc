@@ -59,22 +59,53 @@ bool is_same_word(std::string_view a, std::string_view b) {
          });
 }
 
+// What was offered as a key; "" when there is none, or more than one.
+std::string_view offered_key(const http::ServerRequest& request) {
+  std::string_view found;
+  for (const auto& [name, value] : request.headers) {
+    if (!is_same_word(name, "authorization")) continue;
+    if (!found.empty()) return {};
+    found = value;
+  }
+  return found;
+}
+
 bool holds_key(const http::ServerRequest& request, const std::string& key) {
   if (key.empty()) return true;
   constexpr std::string_view kScheme = "bearer ";
-  int64_t offered = 0;
-  bool right = false;
-  for (const auto& [name, value] : request.headers) {
-    if (!is_same_word(name, "authorization")) continue;
-    ++offered;
-    const std::string_view text = value;
-    if (!is_same_word(text.substr(0, kScheme.size()), kScheme)) continue;
-    // Digests, so that not even the key's length shows in the time.
-    const auto digest = crypto::sha256(text.substr(kScheme.size()));
-    right = crypto::equal_in_constant_time(crypto::as_bytes(digest),
-                                           crypto::as_bytes(crypto::sha256(key)));
+  const std::string_view text = offered_key(request);
+  if (!is_same_word(text.substr(0, kScheme.size()), kScheme)) return false;
+  // Digests, so that not even the key's length shows in the time.
+  const auto digest = crypto::sha256(text.substr(kScheme.size()));
+  return crypto::equal_in_constant_time(crypto::as_bytes(digest),
+                                        crypto::as_bytes(crypto::sha256(key)));
+}
+
+openai::ApiError no_entry(const http::ServerRequest& request) {
+  const bool offered = request.find("authorization") != nullptr;
+  return openai::make_error(401,
+                            offered ? "Incorrect API key provided."
+                                    : "You didn't provide an API key. Send it as Authorization: "
+                                      "Bearer YOUR_KEY.",
+                            "", "invalid_api_key");
+}
+
+// True: it may come in. Otherwise it has its answer.
+bool let_in(Call& call, const char* scope) {
+  if (!call.door.provider) {
+    if (holds_key(call.request, call.door.options.api_key)) return true;
+    reply_error(call, no_entry(call.request));
+    return false;
   }
-  return right && offered == 1;
+  auto who = call.door.provider->identify({.authorization = offered_key(call.request),
+                                           .address = call.request.address,
+                                           .scope = scope});
+  if (const auto* refused = std::get_if<provider::Refused>(&who)) {
+    reply_refused(call, *refused);
+    return false;
+  }
+  call.visitor = std::make_shared<provider::Visitor>(std::move(std::get<provider::Visitor>(who)));
+  return true;
 }
 
 // A page in a browser can send plain text anywhere, but JSON only where it is allowed to.
@@ -101,15 +132,7 @@ void reply_wrong_method(const Call& call, const char* allowed) {
 void dispatch(Call call) {
   const Route* found = find(call.request.path);
   const bool open = found != nullptr && found->access == Access::open;
-  if (!open && !holds_key(call.request, call.door.options.api_key)) {
-    const bool offered = call.request.find("authorization") != nullptr;
-    return reply_error(call,
-                       openai::make_error(401,
-                                          offered ? "Incorrect API key provided."
-                                                  : "You didn't provide an API key. Send it as "
-                                                    "Authorization: Bearer YOUR_KEY.",
-                                          "", "invalid_api_key"));
-  }
+  if (!open && !let_in(call, found != nullptr ? found->name : "")) return;
   if (found == nullptr) {
     return reply_error(
         call, openai::make_error(404, "there is nothing at this address", "", "unknown_url"));

@@ -24,8 +24,10 @@ Result<void> check_names(const std::vector<Model>& models) {
 }  // namespace
 
 struct Server::Impl {
-  Impl(const Options& options, std::vector<Model> models)
-      : door(options, base::system_clock().wall_ms() / 1000, std::move(models)) {}
+  Impl(const Options& options, std::vector<Model> models,
+       std::unique_ptr<provider::Provider> provider)
+      : door(options, base::system_clock().wall_ms() / 1000, std::move(models),
+             std::move(provider)) {}
 
   Door door;
   std::unique_ptr<http::Server> listener;
@@ -64,9 +66,14 @@ void Server::stop() {
 }
 
 Result<std::unique_ptr<Server>> Server::start(const Options& options, std::vector<Model> models) {
-  RETORT_TRY_VOID(check(options));
+  return start(options, std::move(models), nullptr);
+}
+
+Result<std::unique_ptr<Server>> Server::start(const Options& options, std::vector<Model> models,
+                                              std::unique_ptr<provider::Provider> provider) {
+  RETORT_TRY_VOID(check(options, provider != nullptr));
   RETORT_TRY_VOID(check_names(models));
-  auto impl = std::make_unique<Impl>(options, std::move(models));
+  auto impl = std::make_unique<Impl>(options, std::move(models), std::move(provider));
   Impl& parts = *impl;
   http::ServerOptions listen;
   listen.host = options.host;

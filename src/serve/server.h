@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "provider/provider.h"
 #include "serve/backend.h"
 #include "serve/options.h"
 
@@ -23,6 +24,9 @@ class Server {
  public:
   // One model or more, each under a name of its own.
   static Result<std::unique_ptr<Server>> start(const Options& options, std::vector<Model> models);
+  // The same with accounts: every key is one of theirs, and Options::api_key is not looked at.
+  static Result<std::unique_ptr<Server>> start(const Options& options, std::vector<Model> models,
+                                               std::unique_ptr<provider::Provider> provider);
   ~Server();  // stops
   int port() const;
   // Takes no more requests, lets answers end for a few seconds, then cuts them. Blocks.

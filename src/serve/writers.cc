@@ -76,7 +76,8 @@ class WholeWriter : public Writer {
 
 // The body was read long ago; a long answer need not keep it.
 Call without_body(const Call& call) {
-  return {call.door, {}, call.responder, call.id, call.route, call.arrived_seconds};
+  return {call.door, {},          call.responder, call.id, call.route, call.arrived_seconds,
+          {},        call.headers};
 }
 
 }  // namespace

@@ -1,0 +1,24 @@
+// The words and headers of refusals. Pure.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "provider/provider.h"
+
+namespace retort::provider {
+
+Refused no_key();
+Refused wrong_key();
+Refused suspended(const accounts::Account& account);
+Refused wrong_address(std::string_view address);
+Refused not_allowed(const char* what, const std::string& name);  // "model", "small-1"
+Refused no_price(const std::string& model);
+Refused unavailable(const Error& error);
+Refused over_limit(const accounts::Refusal& refusal, int64_t now_ms);
+
+// OpenAI's six headers from how the limits stand: the tightest of requests, the tightest of tokens.
+http::Headers rate_headers(const std::vector<accounts::Standing>& standing, int64_t now_ms);
+// "250ms", "6m0s", "1h30m0s", as OpenAI writes them.
+std::string reset_text(int64_t duration_ms);
+
+}  // namespace retort::provider
