@@ -52,6 +52,9 @@ struct Event {
   std::string
       finish_reason;  // at the end: "stop" or "length", "error" with `error` set, "cancelled"
   std::string error;
+  // What ended an answer whose reason is "stop": a stop token, or a stop string.
+  tokenizer::TokenId stop_token = -1;
+  std::string stop_string;
   // With Request::prompt_logprobs, in the first event: one a token of the prompt. The first token
   // has no context: its logprob is NaN and its alternatives are empty.
   std::vector<TokenProbability> prompt_chosen;

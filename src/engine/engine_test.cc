@@ -228,6 +228,7 @@ TEST(EngineTest, StopsAtStringsTokensAndLength) {
   ASSERT_EQ(heard.logprobs.size(), heard.tokens.size() + 1);
   EXPECT_EQ(heard.logprobs.back(), whole.logprobs[heard.tokens.size()]);
   EXPECT_EQ(heard.last.top.size(), 1u);
+  EXPECT_EQ(heard.last.stop_token, whole.tokens[7]);
 }
 
 TEST(EngineTest, WhatCannotBeIsRefusedWithTheField) {

@@ -172,10 +172,14 @@ void Scheduler::deliver(Sequence& sequence, Event event) {
   if (std::find(request.stop_tokens.begin(), request.stop_tokens.end(), id) !=
       request.stop_tokens.end()) {
     event.tokens.clear();
+    event.stop_token = id;
     return end(sequence, std::move(event), "stop");
   }
   event.text = sequence.text.feed(tokenizer_.bytes(id));
-  if (sequence.text.stopped()) return end(sequence, std::move(event), "stop");
+  if (sequence.text.stopped()) {
+    event.stop_string = sequence.text.stopped_by();
+    return end(sequence, std::move(event), "stop");
+  }
   if (sequence.generated >= request.max_tokens) return end(sequence, std::move(event), "length");
   if (request.on_event) request.on_event(event);
 }

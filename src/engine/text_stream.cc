@@ -59,15 +59,17 @@ size_t begun(std::string_view text, const std::string& stop) {
 }  // namespace
 
 std::string TextStream::feed(std::string_view bytes) {
-  if (stopped_) return "";
+  if (stopped()) return "";
   held_ += bytes;
   size_t end = std::string::npos;
   for (const std::string& stop : stops_) {
-    if (!stop.empty()) end = std::min(end, held_.find(stop));
+    const size_t found = stop.empty() ? std::string::npos : held_.find(stop);
+    if (found >= end) continue;
+    end = found;
+    stopped_by_ = stop;
   }
-  if (end != std::string::npos) {
+  if (stopped()) {
     held_.resize(end);
-    stopped_ = true;
     return finish();
   }
   size_t back = 0;

@@ -13,14 +13,15 @@ class TextStream {
 
   // The text that can be shown now. After a stop string has come, nothing more does.
   std::string feed(std::string_view bytes);
-  bool stopped() const { return stopped_; }
+  bool stopped() const { return !stopped_by_.empty(); }
+  const std::string& stopped_by() const { return stopped_by_; }
   // What was held back, at the end; bytes that are no text become U+FFFD.
   std::string finish();
 
  private:
   std::string held_;
   std::vector<std::string> stops_;
-  bool stopped_ = false;
+  std::string stopped_by_;  // empty while none has come
 };
 
 }  // namespace retort::engine

@@ -27,6 +27,7 @@ struct TokenLogprob {
   std::string bytes = {};  // exact where the peer sent them, else the token's text
   double logprob = 0;
   std::vector<TokenLogprob> top = {};  // alternatives, most likely first; they have none themselves
+  int32_t id = -1;                     // of the server's vocabulary; OpenAI's shapes do not have it
   bool operator==(const TokenLogprob&) const = default;
 };
 

@@ -122,6 +122,12 @@ bool read_include_usage(Fields& fields) {
     fields.fail("stream_options", "stream_options must be an object");
     return false;
   }
+  for (const auto& [key, value] : options->as_object()) {
+    const bool neutral = key == "include_obfuscation" && value == json::Value(false);
+    if (key == "include_usage" || value.is_null() || neutral) continue;
+    const std::string name = "stream_options." + printable(key, 64);
+    fields.fail(name, name + " is not supported here", "unsupported_parameter");
+  }
   const json::Value* include = options->find("include_usage");
   if (include == nullptr || include->is_null()) return false;
   if (!include->is_bool()) {
@@ -198,6 +204,35 @@ void Fields::judge_rest() {
   }
 }
 
+bool is_ids(const json::Value& value) {
+  if (!value.is_array() || value.as_array().empty()) return false;
+  for (const json::Value& item : value.as_array()) {
+    if (!item.is_int() || item.as_int() < 0 ||
+        item.as_int() > std::numeric_limits<int32_t>::max()) {
+      return false;
+    }
+  }
+  return true;
+}
+
+std::vector<int32_t> read_ids(const json::Value& value) {
+  std::vector<int32_t> ids;
+  for (const json::Value& item : value.as_array()) {
+    ids.push_back(static_cast<int32_t>(item.as_int()));
+  }
+  return ids;
+}
+
+std::optional<int64_t> read_alternatives(Fields& fields, const std::string& key, int64_t most) {
+  const auto count = fields.integer(key, 0, std::numeric_limits<int64_t>::max());
+  if (count.value_or(0) > most) {
+    fields.fail(key, fmt::format("{} must be a whole number from 0 to {} here; retort serve "
+                                 "--max-logprobs sets this limit",
+                                 key, most));
+  }
+  return count;
+}
+
 Parsed<json::Value> parse_object(std::string_view body) {
   auto parsed = json::parse(body, "", {.depth = 64, .size_bytes = int64_t{64} << 20});
   if (!parsed) return make_error(400, "the body is not JSON: " + parsed.error().text());
@@ -205,30 +240,37 @@ Parsed<json::Value> parse_object(std::string_view body) {
   return std::move(*parsed);
 }
 
-Generation read_generation(Fields& fields) {
+Generation read_sampling(Fields& fields) {
   constexpr int64_t kLargest = std::numeric_limits<int64_t>::max();
   Generation out;
-  out.model = fields.text("model").value_or("");
-  if (out.model.empty()) fields.fail("model", "model is missing");
   out.temperature = fields.number("temperature", 0, 2);
   out.top_p = fields.number("top_p", 0, 1);
   out.top_k = fields.integer("top_k", -1, kLargest);
-  if (out.top_k == -1) out.top_k = 0;  // vLLM's spelling of "all"
+  if (out.top_k == -1) out.top_k = 0;  // vLLM's and SGLang's spelling of "all"
   out.repetition_penalty = fields.number("repetition_penalty", 0.01, 100);
-  const auto older = fields.integer("max_tokens", 0, kLargest);
-  const auto newer = fields.integer("max_completion_tokens", 0, kLargest);
-  out.max_tokens = newer ? newer : older;
-  out.seed = fields.integer("seed", std::numeric_limits<int64_t>::min(), kLargest);
   out.n = fields.integer("n", 1, kChoicesMax).value_or(1);
   out.stop = read_stop(fields);
-  out.stream = fields.boolean("stream").value_or(false);
-  out.include_usage = read_include_usage(fields);
   out.min_p = fields.number("min_p", 0, 1);
   out.presence_penalty = fields.number("presence_penalty", -2, 2);
   out.frequency_penalty = fields.number("frequency_penalty", -2, 2);
   out.logit_bias = read_logit_bias(fields);
   out.stop_token_ids = read_stop_tokens(fields);
   out.ignore_eos = fields.boolean("ignore_eos").value_or(false);
+  return out;
+}
+
+Generation read_generation(Fields& fields) {
+  constexpr int64_t kLargest = std::numeric_limits<int64_t>::max();
+  const std::string model = fields.text("model").value_or("");
+  if (model.empty()) fields.fail("model", "model is missing");
+  Generation out = read_sampling(fields);
+  out.model = model;
+  const auto older = fields.integer("max_tokens", 0, kLargest);
+  const auto newer = fields.integer("max_completion_tokens", 0, kLargest);
+  out.max_tokens = newer ? newer : older;
+  out.seed = fields.integer("seed", std::numeric_limits<int64_t>::min(), kLargest);
+  out.stream = fields.boolean("stream").value_or(false);
+  out.include_usage = read_include_usage(fields);
   return out;
 }
 

@@ -32,9 +32,17 @@ class Fields {
   std::optional<ApiError> error_;
 };
 
+// Whether it is a list of one or more token ids, and those of one that is.
+bool is_ids(const json::Value& value);
+std::vector<int32_t> read_ids(const json::Value& value);
+// How many alternatives; the limit is the server's, so the refusal says what raises it.
+std::optional<int64_t> read_alternatives(Fields& fields, const std::string& key, int64_t most);
+
 // The body as an object, or why not.
 Parsed<json::Value> parse_object(std::string_view body);
 Generation read_generation(Fields& fields);
+// Those of its members that SGLang names alike.
+Generation read_sampling(Fields& fields);
 void write_generation(json::Value& object, const Generation& generation);
 
 }  // namespace retort::openai

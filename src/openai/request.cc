@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "openai/fields_internal.h"
+#include "openai/text_internal.h"
 
 namespace retort::openai {
 namespace {
@@ -74,25 +75,6 @@ dialog::Messages read_messages(Fields& fields) {
   return messages;
 }
 
-bool is_ids(const json::Value& value) {
-  if (!value.is_array() || value.as_array().empty()) return false;
-  for (const json::Value& item : value.as_array()) {
-    if (!item.is_int() || item.as_int() < 0 ||
-        item.as_int() > std::numeric_limits<int32_t>::max()) {
-      return false;
-    }
-  }
-  return true;
-}
-
-std::vector<int32_t> read_ids(const json::Value& value) {
-  std::vector<int32_t> ids;
-  for (const json::Value& item : value.as_array()) {
-    ids.push_back(static_cast<int32_t>(item.as_int()));
-  }
-  return ids;
-}
-
 std::vector<Prompt> read_prompts(Fields& fields) {
   const json::Value* value = fields.get("prompt");
   if (value != nullptr && value->is_string()) return {value->as_string()};
@@ -118,15 +100,27 @@ json::Value print_prompt(const Prompt& prompt) {
   return json::Array(ids.begin(), ids.end());
 }
 
-// How many alternatives; the limit is the server's, so the refusal says what raises it.
-std::optional<int64_t> read_alternatives(Fields& fields, const std::string& key, int64_t most) {
-  const auto count = fields.integer(key, 0, std::numeric_limits<int64_t>::max());
-  if (count.value_or(0) > most) {
-    fields.fail(key, fmt::format("{} must be a whole number from 0 to {} here; retort serve "
-                                 "--max-logprobs sets this limit",
-                                 key, most));
+// {"enable_thinking": false}; what else a template may know is not understood here.
+std::optional<bool> read_enable_thinking(Fields& fields) {
+  const json::Value* options = fields.get("chat_template_kwargs");
+  if (options == nullptr) return std::nullopt;
+  if (!options->is_object()) {
+    fields.fail("chat_template_kwargs", "chat_template_kwargs must be an object");
+    return std::nullopt;
   }
-  return count;
+  std::optional<bool> out;
+  for (const auto& [key, value] : options->as_object()) {
+    const std::string name = "chat_template_kwargs." + printable(key, 64);
+    if (value.is_null()) continue;
+    if (key != "enable_thinking") {
+      fields.fail(name, name + " is not supported here", "unsupported_parameter");
+    } else if (!value.is_bool()) {
+      fields.fail(name, name + " must be true or false");
+    } else {
+      out = value.as_bool();
+    }
+  }
+  return out;
 }
 
 // Nothing is generated when only the prompt is scored; otherwise zero tokens are no answer.
@@ -164,6 +158,7 @@ Parsed<ChatRequest> parse_chat_request(std::string_view body, int64_t top_logpro
   }
   request.top_logprobs = top.value_or(0);
   request.prompt_logprobs = read_alternatives(fields, "prompt_logprobs", top_logprobs_max);
+  request.enable_thinking = read_enable_thinking(fields);
   check_max_tokens(fields, request.generation, request.prompt_logprobs.has_value());
   fields.judge_rest();
   if (fields.error()) return *fields.error();
@@ -202,6 +197,10 @@ json::Value print_request(const ChatRequest& request) {
     object.set("top_logprobs", request.top_logprobs);
   }
   if (request.prompt_logprobs) object.set("prompt_logprobs", *request.prompt_logprobs);
+  if (request.enable_thinking) {
+    object.set("chat_template_kwargs",
+               json::Value::object({{"enable_thinking", *request.enable_thinking}}));
+  }
   return object;
 }
 

@@ -53,6 +53,8 @@ struct ChatRequest {
   bool logprobs = false;
   int64_t top_logprobs = 0;
   std::optional<int64_t> prompt_logprobs = {};  // alternatives at each token of the prompt (vLLM)
+  // chat_template_kwargs.enable_thinking (vLLM, Qwen3): for templates with such a switch.
+  std::optional<bool> enable_thinking = {};
 };
 
 using Prompt = std::variant<std::string, std::vector<int32_t>>;  // text, or token ids

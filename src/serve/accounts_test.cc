@@ -5,9 +5,7 @@
 
 #include "base/clock.h"
 #include "base/files.h"
-#include "serve/asking_internal.h"
-#include "serve/server.h"
-#include "serve/testing_internal.h"
+#include "serve/server_testing_internal.h"
 
 namespace retort::serve {
 namespace {
@@ -27,7 +25,7 @@ class AccountsTest : public ::testing::Test {
     key_ = book_->issue({.account = account_}, "ann")->secret;
   }
   void TearDown() override {
-    server_.reset();
+    door_.server.reset();
     (void)base::remove_all(folder_);
   }
 
@@ -44,15 +42,15 @@ class AccountsTest : public ::testing::Test {
     options.port = 0;
     auto server = Server::start(options, std::move(models), std::move(*provider));
     ASSERT_TRUE(server.ok()) << server.error().text();
-    server_ = std::move(*server);
+    door_.server = std::move(*server);
   }
   std::string bearer() const { return "Authorization: Bearer " + key_ + "\r\n"; }
   Got chat(const std::string& more = "") {
-    return post(server_->port(), "/v1/chat/completions", chat_body(more), bearer());
+    return post(door_, "/v1/chat/completions", chat_body(more), bearer());
   }
   // As the store has it once the door is closed.
   int64_t used(Resource resource, Window window) {
-    server_.reset();
+    door_.server.reset();
     auto quotas = *accounts::Quotas::open(folder_, {.background = false});
     return *quotas->used({"account:" + account_, resource, window, 0},
                          base::system_clock().wall_ms());
@@ -60,20 +58,20 @@ class AccountsTest : public ::testing::Test {
 
   std::string folder_, account_, key_;
   std::unique_ptr<accounts::Book> book_;
-  std::unique_ptr<Server> server_;
+  Started door_;
 };
 
 TEST_F(AccountsTest, OnlyKeysOfAccountsComeIn) {
   start();
   EXPECT_EQ(chat().status, 200);
-  const Got without = post(server_->port(), "/v1/chat/completions", chat_body());
+  const Got without = post(door_, "/v1/chat/completions", chat_body());
   EXPECT_EQ(without.status, 401);
   EXPECT_EQ(without.error("code"), "invalid_api_key");
-  const Got twice = post(server_->port(), "/v1/chat/completions", chat_body(), bearer() + bearer());
+  const Got twice = post(door_, "/v1/chat/completions", chat_body(), bearer() + bearer());
   EXPECT_EQ(twice.status, 401);
-  EXPECT_EQ(ask(server_->port(), request_text("GET /metrics", "", bearer())).status, 401);
-  EXPECT_EQ(ask(server_->port(), request_text("GET /health", "")).status, 200);
-  EXPECT_EQ(ask(server_->port(), request_text("GET /nothing", "")).status, 401);
+  EXPECT_EQ(ask(door_, request_text("GET /metrics", "", bearer())).status, 401);
+  EXPECT_EQ(ask(door_, request_text("GET /health", "")).status, 200);
+  EXPECT_EQ(ask(door_, request_text("GET /nothing", "")).status, 401);
 }
 
 TEST_F(AccountsTest, WhatIsUsedIsChargedAndShown) {
@@ -121,7 +119,7 @@ TEST_F(AccountsTest, AClientThatLeavesPaysForWhatItGot) {
   limit(Resource::output_tokens, Window::day, 1000);
   start({.text = std::string(200, 'x'), .step_ms = 5});
   {
-    RawSocket socket = RawSocket::connect(server_->port());
+    RawSocket socket = RawSocket::connect(door_.server->port());
     socket.write(request_text("POST /v1/chat/completions",
                               chat_body(R"("stream":true,"max_tokens":200)"), bearer()));
     EXPECT_THAT(socket.read_until("\"x\"", 5000), HasSubstr("\"x\""));
@@ -142,7 +140,7 @@ TEST_F(AccountsTest, AFailedAnswerIsNotCharged) {
 
 TEST_F(AccountsTest, ASuspensionCutsTheStream) {
   start({.text = std::string(2000, 'x'), .step_ms = 5, .context_length = 4096});
-  RawSocket socket = RawSocket::connect(server_->port());
+  RawSocket socket = RawSocket::connect(door_.server->port());
   socket.write(request_text("POST /v1/chat/completions",
                             chat_body(R"("stream":true,"max_tokens":2000)"), bearer()));
   EXPECT_THAT(socket.read_until("\"x\"", 5000), HasSubstr("\"x\""));

@@ -72,7 +72,11 @@ Answer::Answer(Call call, ServedModel& model, const Plan& plan,
     choices_.emplace_back(std::ssize(choices_), plan, choice, tokenizer);
   }
   const AnswerHead head = head_of(model, plan);
-  writer_ = plan.stream ? stream_writer(call_, head) : whole_writer(call_, head, plan);
+  if (plan.generate) {
+    writer_ = generate_writer(call_, head, plan);
+  } else {
+    writer_ = plan.stream ? stream_writer(call_, head) : whole_writer(call_, head, plan);
+  }
 }
 
 void Answer::start(Call call, ServedModel& model, Plan plan) {

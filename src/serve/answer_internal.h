@@ -23,7 +23,13 @@ class Writer {
 };
 
 std::unique_ptr<Writer> stream_writer(const Call& call, AnswerHead head);
+std::unique_ptr<Writer> generate_writer(const Call& call, AnswerHead head, const Plan& plan);
 std::unique_ptr<Writer> whole_writer(const Call& call, AnswerHead head, const Plan& plan);
+
+// For a writer: the body was read long ago; a long answer need not keep it.
+Call without_body(const Call& call);
+// Status and headers of a stream of events.
+void begin_events(const Call& call);
 
 class Answer : public std::enable_shared_from_this<Answer> {
  public:

@@ -1,4 +1,7 @@
 // The routes that answer at once: what is served, its tokens, its state.
+#include <algorithm>
+#include <initializer_list>
+
 #include "json/value.h"
 #include "openai/answer.h"
 #include "openai/request.h"
@@ -11,6 +14,17 @@ namespace {
 using openai::ApiError;
 using openai::make_error;
 
+// A member that nobody reads would be an option ignored.
+std::optional<ApiError> check_members(const json::Value& object,
+                                      std::initializer_list<std::string_view> known) {
+  for (const auto& [key, value] : object.as_object()) {
+    if (value.is_null() || std::find(known.begin(), known.end(), key) != known.end()) continue;
+    const std::string name = key.size() > 64 ? "a member with a long name" : key;
+    return make_error(400, name + " is not supported here", name, "unsupported_parameter");
+  }
+  return std::nullopt;
+}
+
 // The ids of a /tokenize request: {"prompt": text} or {"messages": [...]}, as vLLM has it.
 openai::Parsed<std::vector<tokenizer::TokenId>> ids_of(const Call& call, const Backend& backend,
                                                        const json::Value& object) {
@@ -18,17 +32,22 @@ openai::Parsed<std::vector<tokenizer::TokenId>> ids_of(const Call& call, const B
     const auto request =
         openai::parse_chat_request(call.request.body, call.door.options.max_logprobs);
     if (!request) return request.error();
-    if (!backend.chat()) return make_error(400, backend.chat().error().message, "messages");
-    auto prompt =
-        backend.chat()->render(backend.tokenizer(), request->messages, /*open_assistant=*/true);
-    if (!prompt) return refused_messages(prompt.error());
-    return std::move(prompt->ids);
+    return rendered(*request, backend);
   }
   const json::Value* prompt = object.find("prompt");
   if (prompt == nullptr || !prompt->is_string()) {
     return make_error(400, "prompt must be a string, or give messages", "prompt");
   }
-  return backend.tokenizer().encode(prompt->as_string());
+  if (auto error = check_members(object, {"model", "prompt", "add_special_tokens"})) return *error;
+  const json::Value* adds = object.find("add_special_tokens");
+  if (adds != nullptr && !adds->is_null() && !adds->is_bool()) {
+    return make_error(400, "add_special_tokens must be true or false", "add_special_tokens");
+  }
+  std::vector<tokenizer::TokenId> ids = backend.tokenizer().encode(prompt->as_string());
+  const auto& vocabulary = backend.tokenizer().vocabulary();
+  const bool bare = adds != nullptr && adds->is_bool() && !adds->as_bool();
+  if (!bare && vocabulary.add_bos && vocabulary.bos >= 0) ids.insert(ids.begin(), vocabulary.bos);
+  return ids;
 }
 
 // The body of a request about one model's tokens, and the model.
@@ -59,6 +78,17 @@ void answer_models(Call call) {
   reply_json(call, openai::print_models(cards));
 }
 
+// SGLang's client asks this first, and takes its chat template by the name.
+void answer_model_info(Call call) {
+  const auto model = call.door.models.find_or_only(std::nullopt);
+  if (!model) return reply_error(call, model.error());
+  const std::string& id = (*model)->id;
+  reply_json(call, json::dump(json::Value::object({{"model_path", id},
+                                                   {"served_model_name", id},
+                                                   {"tokenizer_path", id},
+                                                   {"is_generation", true}})));
+}
+
 // Names of models may hold slashes, which clients leave as they are.
 void answer_model(Call call) {
   std::string name;
@@ -86,6 +116,9 @@ void answer_tokenize(Call call) {
 void answer_detokenize(Call call) {
   const auto asked = read(call);
   if (!asked) return reply_error(call, asked.error());
+  if (const auto error = check_members(asked->object, {"model", "tokens"})) {
+    return reply_error(call, *error);
+  }
   const tokenizer::Tokenizer& tokenizer = asked->model->backend->tokenizer();
   const json::Value* tokens = asked->object.find("tokens");
   bool fits = tokens != nullptr && tokens->is_array();

@@ -58,6 +58,8 @@ void route(Door& door, http::ServerRequest request, std::shared_ptr<http::Respon
 // One a route; each answers on call.responder, now or later.
 void answer_chat(Call call);
 void answer_completion(Call call);
+void answer_generate(Call call);
+void answer_model_info(Call call);
 void answer_models(Call call);
 void answer_model(Call call);
 void answer_tokenize(Call call);

@@ -1,5 +1,6 @@
 // The routes that make the model work.
 #include "openai/request.h"
+#include "openai/sglang.h"
 #include "serve/answer_internal.h"
 
 namespace retort::serve {
@@ -23,6 +24,18 @@ void answer_completion(Call call) {
   const auto model = call.door.models.find(request->generation.model);
   if (!model) return reply_error(call, model.error());
   auto plan = plan_completion(*request, *(*model)->backend, call.door.options);
+  if (!plan) return reply_error(call, plan.error());
+  call.request.body.clear();
+  Answer::start(std::move(call), **model, std::move(*plan));
+}
+
+void answer_generate(Call call) {
+  const auto request =
+      openai::parse_generate_request(call.request.body, call.door.options.max_logprobs);
+  if (!request) return reply_error(call, request.error());
+  const auto model = call.door.models.find_or_only(std::nullopt);
+  if (!model) return reply_error(call, model.error());
+  auto plan = plan_generate(*request, *(*model)->backend, call.door.options);
   if (!plan) return reply_error(call, plan.error());
   call.request.body.clear();
   Answer::start(std::move(call), **model, std::move(*plan));

@@ -26,7 +26,13 @@ void Piece::append(Piece next) {
   move_behind(tokens, std::move(next.tokens));
   move_behind(offsets, std::move(next.offsets));
   if (next.prompt_logprobs) prompt_logprobs = std::move(next.prompt_logprobs);
-  if (!next.finish_reason.empty()) finish_reason = std::move(next.finish_reason);
+  move_behind(ids, std::move(next.ids));
+  if (!next.finish_reason.empty()) {
+    finish_reason = std::move(next.finish_reason);
+    stop_token = next.stop_token;
+    stop_string = std::move(next.stop_string);
+    usage = next.usage;
+  }
   logprob_sum += next.logprob_sum;
   scored_tokens += next.scored_tokens;
 }
@@ -52,7 +58,7 @@ std::vector<Piece> keep_best(std::vector<Piece> choices, int64_t answers, int64_
 ChoicePieces::ChoicePieces(int64_t index, const Plan& plan, const ChoicePlan& choice,
                            const tokenizer::Tokenizer& tokenizer)
     : index_(index),
-      chat_(plan.chat),
+      lists_chosen_(!plan.chat && !plan.generate),
       logprobs_(plan.logprobs),
       echo_logprobs_(plan.echo_logprobs),
       echo_top_(plan.echo_top),
@@ -74,17 +80,18 @@ openai::PromptLogprob ChoicePieces::prompt_entry(const engine::TokenProbability&
 void ChoicePieces::add_token(const engine::TokenProbability& chosen,
                              const std::vector<engine::TokenProbability>& top, int64_t top_count,
                              Piece& piece) {
-  openai::TokenLogprob token{spelling(chosen.id), static_cast<double>(chosen.logprob), {}};
+  const auto entry = [this](const engine::TokenProbability& one) {
+    return openai::TokenLogprob{spelling(one.id), static_cast<double>(one.logprob), {}, one.id};
+  };
+  openai::TokenLogprob token = entry(chosen);
   bool listed = false;
   for (const auto& other : top) {
     if (std::ssize(token.top) >= top_count) break;
     listed = listed || other.id == chosen.id;
-    token.top.push_back({spelling(other.id), static_cast<double>(other.logprob), {}});
+    token.top.push_back(entry(other));
   }
-  // The older API lists the chosen token in any case, behind those that are likelier.
-  if (!chat_ && !listed && !std::isnan(chosen.logprob)) {
-    token.top.push_back({token.bytes, token.logprob, {}});
-  }
+  // Behind those that are likelier.
+  if (lists_chosen_ && !listed && !std::isnan(chosen.logprob)) token.top.push_back(entry(chosen));
   piece.tokens.push_back(std::move(token));
   piece.offsets.push_back(characters_);
   characters_ += characters_begun(tokenizer_.bytes(chosen.id));
@@ -131,7 +138,14 @@ Piece ChoicePieces::take(const engine::Event& event) {
     ++piece.scored_tokens;
   }
   piece.text += event.text;
-  if (event.done) piece.finish_reason = event.finish_reason;
+  piece.ids = event.tokens;
+  if (event.stop_token >= 0) piece.ids.push_back(event.stop_token);
+  if (event.done) {
+    piece.finish_reason = event.finish_reason;
+    piece.stop_token = event.stop_token;
+    piece.stop_string = event.stop_string;
+    piece.usage = {event.prompt_tokens, event.generated_tokens, event.cached_tokens};
+  }
   // Whatever opens a choice is said with the first piece that says anything.
   opened_ = opened_ || !piece.says_nothing();
   return piece;

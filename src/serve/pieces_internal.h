@@ -20,6 +20,11 @@ struct Piece {
   std::vector<int64_t> offsets;  // of each token, in characters of the choice's text
   std::optional<openai::PromptLogprobs> prompt_logprobs;
   std::string finish_reason;  // "" while the choice goes on
+  // What ended it, at the end: a stop token or a stop string.
+  tokenizer::TokenId stop_token = -1;
+  std::string stop_string;
+  std::vector<tokenizer::TokenId> ids;  // the new tokens of the answer
+  openai::Usage usage;                  // of this choice alone, at its end
   // Of the answer's own tokens, where the engine was asked for them.
   double logprob_sum = 0;
   int64_t scored_tokens = 0;
@@ -49,7 +54,7 @@ class ChoicePieces {
   std::string spelling(tokenizer::TokenId id) const;
 
   int64_t index_;
-  bool chat_;
+  bool lists_chosen_;  // among its alternatives in any case, as the older API does
   bool logprobs_;
   bool echo_logprobs_;
   int64_t echo_top_;

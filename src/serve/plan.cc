@@ -206,8 +206,25 @@ std::string echo_of(const openai::Prompt& prompt, const Backend& backend) {
 
 }  // namespace
 
-ApiError refused_messages(const Error& error) {
-  return make_error(400, error.message + "; " + error.hint, "messages");
+Parsed<std::vector<TokenId>> rendered(const openai::ChatRequest& request, const Backend& backend) {
+  if (!backend.chat()) {
+    return make_error(400,
+                      "this model has no chat template that is known here (" +
+                          backend.chat().error().message + "); use /v1/completions",
+                      "messages", "unsupported_operation");
+  }
+  if (request.enable_thinking && !backend.chat()->can_skip_thoughts()) {
+    return make_error(400, "this model's chat template has no switch for thinking",
+                      "chat_template_kwargs.enable_thinking", "unsupported_parameter");
+  }
+  auto prompt =
+      request.enable_thinking.value_or(true)
+          ? backend.chat()->render(backend.tokenizer(), request.messages, /*open_assistant=*/true)
+          : backend.chat()->render_without_thoughts(backend.tokenizer(), request.messages);
+  if (!prompt) {
+    return make_error(400, prompt.error().message + "; " + prompt.error().hint, "messages");
+  }
+  return std::move(prompt->ids);
 }
 
 Parsed<Plan> plan_chat(const openai::ChatRequest& request, const Backend& backend,
@@ -220,16 +237,9 @@ Parsed<Plan> plan_chat(const openai::ChatRequest& request, const Backend& backen
   begun->common.top_logprobs = request.top_logprobs;
   auto draft = ask_prompt_logprobs(std::move(*begun), request.prompt_logprobs);
   if (!draft) return draft.error();
-  if (!backend.chat()) {
-    return make_error(400,
-                      "this model has no chat template that is known here (" +
-                          backend.chat().error().message + "); use /v1/completions",
-                      "messages", "unsupported_operation");
-  }
-  auto prompt =
-      backend.chat()->render(backend.tokenizer(), request.messages, /*open_assistant=*/true);
-  if (!prompt) return refused_messages(prompt.error());
-  if (auto error = add_prompt(*draft, std::move(prompt->ids), "")) return *error;
+  auto prompt = rendered(request, backend);
+  if (!prompt) return prompt.error();
+  if (auto error = add_prompt(*draft, std::move(*prompt), "")) return *error;
   return std::move(draft->plan);
 }
 
@@ -253,6 +263,33 @@ Parsed<Plan> plan_completion(const openai::CompletionRequest& request, const Bac
     if (!ids) return ids.error();
     const std::string echo = request.echo ? echo_of(prompt, backend) : "";
     if (auto error = add_prompt(*draft, std::move(*ids), echo)) return *error;
+  }
+  return std::move(draft->plan);
+}
+
+Parsed<Plan> plan_generate(const openai::GenerateRequest& request, const Backend& backend,
+                           const Options& options) {
+  auto draft = begin(request.generation, backend, options,
+                     {std::ssize(request.prompts), request.generation.n});
+  if (!draft) return draft.error();
+  const bool scores_prompt = request.logprob_start >= 0;
+  draft->plan.generate = {request.many || request.generation.n > 1, request.logprob_start,
+                          request.top_logprobs, request.text_in_logprobs};
+  draft->plan.logprobs = draft->common.logprobs = request.logprobs;
+  draft->common.top_logprobs = request.top_logprobs;
+  draft->plan.echo_logprobs = scores_prompt;
+  draft->plan.echo_top = request.top_logprobs;
+  if (scores_prompt) draft->common.prompt_logprobs = request.top_logprobs;
+  for (const openai::Prompt& prompt : request.prompts) {
+    auto ids = prompt_ids(prompt, backend);
+    if (!ids) return ids.error();
+    if (request.logprob_start > std::ssize(*ids)) {
+      return make_error(400,
+                        fmt::format("logprob_start_len is {} and a prompt has {} tokens",
+                                    request.logprob_start, ids->size()),
+                        "logprob_start_len");
+    }
+    if (auto error = add_prompt(*draft, std::move(*ids), "")) return *error;
   }
   return std::move(draft->plan);
 }

@@ -1,11 +1,13 @@
 // A request of the wire in the engine's words: one engine request an answer, checked against what
 // the model and the door can do, so that nothing is refused after the first byte.
 #pragma once
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "openai/error.h"
 #include "openai/request.h"
+#include "openai/sglang.h"
 #include "serve/backend.h"
 #include "serve/options.h"
 
@@ -17,8 +19,17 @@ struct ChoicePlan {
   std::string echo;         // goes before the answer's text
 };
 
+// What SGLang's /generate asks beyond OpenAI's routes.
+struct GeneratePlan {
+  bool many = false;
+  int64_t logprob_start = -1;
+  int64_t top_logprobs = 0;
+  bool text_in_logprobs = false;
+};
+
 struct Plan {
   bool chat = false;
+  std::optional<GeneratePlan> generate = {};
   bool stream = false;
   bool include_usage = false;
   bool logprobs = false;         // of the answers' tokens
@@ -35,7 +46,11 @@ openai::Parsed<Plan> plan_chat(const openai::ChatRequest& request, const Backend
 openai::Parsed<Plan> plan_completion(const openai::CompletionRequest& request,
                                      const Backend& backend, const Options& options);
 
-// 400 for messages that the chat template does not allow.
-openai::ApiError refused_messages(const Error& error);
+openai::Parsed<Plan> plan_generate(const openai::GenerateRequest& request, const Backend& backend,
+                                   const Options& options);
+
+// The ids of a conversation with an open answer; 400 for what the chat template does not allow.
+openai::Parsed<std::vector<tokenizer::TokenId>> rendered(const openai::ChatRequest& request,
+                                                         const Backend& backend);
 
 }  // namespace retort::serve

@@ -142,6 +142,19 @@ TEST(PlanTest, ScoringAsksForTheWholePrompt) {
             3);
 }
 
+TEST(PlanTest, ThoughtsAreSkippedWhereTheTemplateHasASwitch) {
+  const ScriptedBackend backend({.chat_template = "qwen3"});
+  const auto opened = [&](const std::string& more) {
+    const auto plan = chat(more, backend);
+    EXPECT_TRUE(plan.ok()) << plan.error().message;
+    return backend.tokenizer().decode(plan->choices[0].request.prompt);
+  };
+  const std::string off = opened(R"("chat_template_kwargs":{"enable_thinking":false})");
+  EXPECT_TRUE(off.ends_with("assistant\n<think>\n\n</think>\n\n")) << off;
+  EXPECT_EQ(opened(R"("chat_template_kwargs":{"enable_thinking":true})"), opened(""));
+  EXPECT_TRUE(opened("").ends_with("assistant\n"));
+}
+
 TEST(PlanTest, CandidatesAreScoredAndCounted) {
   const ScriptedBackend backend;
   const auto plan = completion(R"("prompt":["a","b"],"n":2,"best_of":3,"seed":5)", backend);

@@ -30,6 +30,9 @@ constexpr std::array kRoutes = {
     Route{"model", "GET", {"v1", "models", "*"}, Access::with_key, answer_model},
     Route{"chat", "POST", {"v1", "chat", "completions"}, Access::with_key, answer_chat},
     Route{"completions", "POST", {"v1", "completions"}, Access::with_key, answer_completion},
+    Route{"generate", "POST", {"generate"}, Access::with_key, answer_generate},
+    Route{"model_info", "GET", {"model_info"}, Access::with_key, answer_model_info},
+    Route{"model_info", "GET", {"get_model_info"}, Access::with_key, answer_model_info},
     Route{"tokenize", "POST", {"tokenize"}, Access::with_key, answer_tokenize},
     Route{"detokenize", "POST", {"detokenize"}, Access::with_key, answer_detokenize},
 };

@@ -4,36 +4,19 @@
 #include <gtest/gtest.h>
 
 #include "openai/answer.h"
-#include "serve/asking_internal.h"
-#include "serve/testing_internal.h"
+#include "serve/server_testing_internal.h"
 
 namespace retort::serve {
 namespace {
 
-struct Started {
-  ScriptedBackend* backend = nullptr;
-  std::unique_ptr<Server> server;
-};
+using http::RawSocket;
 
-Started started(Script script = {}, Options options = {}, const std::string& id = "model") {
-  auto backend = std::make_unique<ScriptedBackend>(std::move(script));
-  Started out;
-  out.backend = backend.get();
-  options.port = 0;
-  std::vector<Model> models;
-  models.push_back({id, std::move(backend)});
-  auto server = Server::start(options, std::move(models));
-  EXPECT_TRUE(server.ok()) << server.error().text();
-  out.server = std::move(*server);
-  return out;
-}
-
-Got ask(const Started& door, const std::string& bytes) {
-  return serve::ask(door.server->port(), bytes);
-}
-Got post(const Started& door, const std::string& path, const std::string& body,
-         const std::string& headers = "") {
-  return serve::post(door.server->port(), path, body, headers);
+bool soon(const std::function<bool()>& holds) {
+  for (int i = 0; i < 300; ++i) {
+    if (holds()) return true;
+    http::pause_ms(10);
+  }
+  return false;
 }
 
 TEST(ServerTest, AnswersAChatWholeAndStreamedAlike) {

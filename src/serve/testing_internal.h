@@ -146,6 +146,7 @@ class ScriptedBackend : public Backend {
         event.error = script_.error;
         end(event, request, cancelled ? "cancelled" : "error");
       } else if (stopped) {
+        event.stop_token = event.tokens[0];
         event.tokens.clear();
         end(event, request, "stop");
         event.generated_tokens = position + 1;

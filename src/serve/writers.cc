@@ -36,10 +36,7 @@ class StreamWriter : public Writer {
   void begin() {
     if (begun_) return;
     begun_ = true;
-    http::Reply head = reply_head(call_, 200, "text/event-stream; charset=utf-8");
-    head.headers.emplace_back("Cache-Control", "no-cache");
-    head.headers.emplace_back("X-Accel-Buffering", "no");
-    call_.responder->begin(std::move(head));
+    begin_events(call_);
   }
 
   Call call_;
@@ -74,13 +71,19 @@ class WholeWriter : public Writer {
   int64_t made_, returned_;  // of each prompt
 };
 
-// The body was read long ago; a long answer need not keep it.
+}  // namespace
+
 Call without_body(const Call& call) {
   return {call.door, {},          call.responder, call.id, call.route, call.arrived_seconds,
           {},        call.headers};
 }
 
-}  // namespace
+void begin_events(const Call& call) {
+  http::Reply head = reply_head(call, 200, "text/event-stream; charset=utf-8");
+  head.headers.emplace_back("Cache-Control", "no-cache");
+  head.headers.emplace_back("X-Accel-Buffering", "no");
+  call.responder->begin(std::move(head));
+}
 
 std::unique_ptr<Writer> stream_writer(const Call& call, AnswerHead head) {
   return std::make_unique<StreamWriter>(without_body(call), std::move(head));

@@ -49,6 +49,11 @@ class ChatFormat {
   // ids. Where a template names the day, it is the day that the template falls back to.
   Result<Rendered> render(const Tokenizer& tokenizer, const dialog::Messages& messages,
                           bool open_assistant) const;
+  // Whether the template has a switch for thinking aloud (Qwen3's enable_thinking), and the same as
+  // render() with an open answer when it is off: behind a thought that is empty.
+  bool can_skip_thoughts() const;
+  Result<Rendered> render_without_thoughts(const Tokenizer& tokenizer,
+                                           const dialog::Messages& messages) const;
   // What ends an assistant's turn.
   TokenId stop_token() const { return stop_; }
   ChatTemplate family() const;

@@ -65,6 +65,27 @@ const std::vector<Golden>& goldens() {
   return made;
 }
 
+// What Qwen3's template says with enable_thinking = false.
+TEST(ChatFamilies, AnAnswerOpensBehindAnEmptyThought) {
+  const auto tokenizer = vocabulary_for("");
+  const Messages messages = {{Role::user, "Hi"}};
+  const ChatFormat thoughtful = *ChatFormat::with_style(*tokenizer, *style_by_name("qwen3"));
+  ASSERT_TRUE(thoughtful.can_skip_thoughts());
+  const auto open = thoughtful.render(*tokenizer, messages, /*open_assistant=*/true)->ids;
+  const auto skipped = thoughtful.render_without_thoughts(*tokenizer, messages);
+  ASSERT_TRUE(skipped) << skipped.error().text();
+  auto expected = open;
+  for (const auto id : {tokenizer->special("<think>"), TokenId{'\n'}, TokenId{'\n'},
+                        tokenizer->special("</think>"), TokenId{'\n'}, TokenId{'\n'}}) {
+    expected.push_back(id);
+  }
+  EXPECT_EQ(skipped->ids, expected);
+  EXPECT_EQ(skipped->trained, std::vector<bool>(expected.size(), false));
+  const ChatFormat plain = *ChatFormat::with_style(*tokenizer, *style_by_name("chatml"));
+  EXPECT_FALSE(plain.can_skip_thoughts());
+  EXPECT_FALSE(plain.render_without_thoughts(*tokenizer, messages));
+}
+
 TEST(ChatFamilies, EqualJinjaOnStoredConversations) {
   ASSERT_GT(goldens().size(), 20u);
   for (const Golden& golden : goldens()) {

@@ -181,7 +181,9 @@ class Conversation {
     }
   }
 
-  Rendered write(bool open_assistant) {
+  enum class End { none, open_answer, empty_thought };
+
+  Rendered write(End end) {
     const bool has_system = !messages_.empty() && messages_[0].role == Role::system;
     if (!style_.preamble.empty()) {
       write_system(std::string(style_.preamble) +
@@ -191,9 +193,10 @@ class Conversation {
     }
     place_system();
     for (size_t i = 0; i < messages_.size(); ++i) write_message(i);
-    if (open_assistant) writer_.frame(style_.open);
+    if (end != End::none) writer_.frame(style_.open);
+    if (end == End::empty_thought) writer_.frame("<think>\n\n</think>\n\n");
     Rendered out = writer_.take();
-    if (open_assistant) out.trained.assign(out.ids.size(), false);
+    if (end != End::none) out.trained.assign(out.ids.size(), false);
     return out;
   }
 
@@ -286,7 +289,21 @@ Result<Rendered> ChatFormat::render(const Tokenizer& tokenizer, const Messages& 
                                     bool open_assistant) const {
   RETORT_TRY_VOID(check_system(*style_, messages));
   RETORT_TRY_VOID(check_turns(*style_, messages, open_assistant));
-  return Conversation(tokenizer, *style_, messages).write(open_assistant);
+  return Conversation(tokenizer, *style_, messages)
+      .write(open_assistant ? Conversation::End::open_answer : Conversation::End::none);
+}
+
+bool ChatFormat::can_skip_thoughts() const {
+  return style_->thoughts;
+}
+
+Result<Rendered> ChatFormat::render_without_thoughts(const Tokenizer& tokenizer,
+                                                     const Messages& messages) const {
+  if (!can_skip_thoughts()) {
+    return refused(*style_, "has no switch for thoughts", "leave enable_thinking out");
+  }
+  RETORT_TRY_VOID(check_turns(*style_, messages, /*open_assistant=*/true));
+  return Conversation(tokenizer, *style_, messages).write(Conversation::End::empty_thought);
 }
 
 }  // namespace retort::tokenizer

@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """Records the request bytes of real clients, one file a call: OpenAI's own, lm-evaluation-harness
-(how it scores) and TRL (how its trainers ask a teacher for log-probabilities).
+(how it scores), TRL (how its trainers ask a teacher for log-probabilities), and SGLang's frontend.
 
-    python tests/golden/openai/record.py [NAME ...]     (pip install openai lm-eval trl)
+    python tests/golden/openai/record.py [NAME ...]     (pip install openai lm-eval trl; sglang)
 
 The tests replay these files against retort's own server. Record again after a new release of the
 client; the files are byte for byte what it sent, with a fixed port in Host.
 """
 
+import json
 import pathlib
 import socket
 import sys
@@ -70,7 +71,44 @@ def trl_scores(url):
     client.get_sequence_logprobs([[1, 2, 3, 4], [5, 6, 7]], [2, 1], top_logprobs=4)
 
 
+def with_sglang(ask):
+    """ask(s): the steps of a program in SGLang's language."""
+    def call(url):
+        import sglang
+        backend = sglang.RuntimeEndpoint(url[:-3], api_key="sk-test")
+        program = sglang.function(lambda s: ask(sglang, s))
+        program.run(backend=backend, stream=ask is sglang_streams).sync()
+    return call
+
+
+def sglang_generates(sglang, s):
+    s += "The capital of France is"
+    s += sglang.gen("answer", max_tokens=4, temperature=0, stop=["\n"], return_logprob=True,
+                    logprob_start_len=0, top_logprobs_num=2, return_text_in_logprobs=True)
+
+
+def sglang_streams(sglang, s):
+    s += "The capital of France is"
+    s += sglang.gen("answer", max_tokens=4, top_p=0.9)
+
+
+def sglang_selects(sglang, s):
+    s += "The capital of France is"
+    s += sglang.select("answer", choices=[" Paris", " the river"])
+
+
+MODEL_INFO = {"model_path": "teacher"}
+# Calls that ask something first: what they are told then, before the request that is recorded.
+FIRST_ANSWERS = {
+    "sglang_generate": [MODEL_INFO], "sglang_stream": [MODEL_INFO],
+    "sglang_select": [MODEL_INFO, {"text": "", "meta_info": {"prompt_tokens": 5}}],
+}
+
 OTHER_CALLS = {
+    "sglang_model_info": with_sglang(sglang_generates),
+    "sglang_generate": with_sglang(sglang_generates),
+    "sglang_stream": with_sglang(sglang_streams),
+    "sglang_select": with_sglang(sglang_selects),
     "lm_eval_ids": lambda url: lm_eval_scores(url, batch_size=2),
     "lm_eval_text": lambda url: lm_eval_scores(url, batch_size=1, tokenized_requests=False),
     "trl_sequence_logprobs": trl_scores,
@@ -95,14 +133,22 @@ def record(name, call):
     listener = socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]
 
+    def reply(connection, status, body):
+        connection.sendall(f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\n"
+                           f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+                           f"{body}".encode())
+        connection.close()
+
     def answer():
+        for body in FIRST_ANSWERS.get(name, []):
+            connection, _ = listener.accept()
+            read_request(connection)
+            reply(connection, "200 OK", json.dumps(body))
         connection, _ = listener.accept()
         request = read_request(connection)
         request = request.replace(f"127.0.0.1:{port}".encode(), b"127.0.0.1:8080")
         (HERE / f"{name}.http").write_bytes(request)
-        connection.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\n"
-                           b"Content-Length: 2\r\nConnection: close\r\n\r\n{}")
-        connection.close()
+        reply(connection, "400 Bad Request", "{}")
 
     thread = threading.Thread(target=answer)
     thread.start()

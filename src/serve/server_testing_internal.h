@@ -1,18 +1,36 @@
-// Asking a door over a real socket, for the room's tests.
+// The door before a scripted model, asked over real sockets.
 #pragma once
 #include <gtest/gtest.h>
 
-#include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "http/raw_testing.h"
 #include "json/value.h"
 #include "openai/sse.h"
+#include "serve/server.h"
+#include "serve/testing_internal.h"
 
 namespace retort::serve {
 
-using http::RawSocket;
+struct Started {
+  ScriptedBackend* backend = nullptr;
+  std::unique_ptr<Server> server;
+};
+
+inline Started started(Script script = {}, Options options = {}, const std::string& id = "model") {
+  auto backend = std::make_unique<ScriptedBackend>(std::move(script));
+  Started out;
+  out.backend = backend.get();
+  options.port = 0;
+  std::vector<Model> models;
+  models.push_back({id, std::move(backend)});
+  auto server = Server::start(options, std::move(models));
+  EXPECT_TRUE(server.ok()) << server.error().text();
+  out.server = std::move(*server);
+  return out;
+}
 
 inline std::string request_text(const std::string& line, const std::string& body,
                                 const std::string& headers = "") {
@@ -45,8 +63,8 @@ inline std::string unchunked(const std::string& text) {
   return out;
 }
 
-inline Got ask(int port, const std::string& bytes) {
-  RawSocket socket = RawSocket::connect(port);
+inline Got ask(const Started& door, const std::string& bytes) {
+  http::RawSocket socket = http::RawSocket::connect(door.server->port());
   socket.write(bytes);
   const std::string all = socket.read_all(5000);
   Got got;
@@ -59,9 +77,9 @@ inline Got ask(int port, const std::string& bytes) {
   return got;
 }
 
-inline Got post(int port, const std::string& path, const std::string& body,
+inline Got post(const Started& door, const std::string& path, const std::string& body,
                 const std::string& headers = "") {
-  return ask(port, request_text("POST " + path, body, headers));
+  return ask(door, request_text("POST " + path, body, headers));
 }
 
 inline std::string chat_body(const std::string& more = "") {
@@ -74,14 +92,6 @@ inline std::vector<openai::SseEvent> events_of(const std::string& body) {
   auto events = decoder.feed(body);
   EXPECT_TRUE(events.ok());
   return *events;
-}
-
-inline bool soon(const std::function<bool()>& holds) {
-  for (int i = 0; i < 300; ++i) {
-    if (holds()) return true;
-    http::pause_ms(10);
-  }
-  return false;
 }
 
 }  // namespace retort::serve
