@@ -6,17 +6,13 @@
 
 #include "base/clock.h"
 #include "cli/command.h"
+#include "cli/terms_verbs.h"
 #include "pipeline/run.h"
 #include "terms/evaluate.h"
 #include "terms/terms.h"
 
 namespace retort::cli {
 namespace {
-
-struct TermsArguments {
-  std::string verb;
-  std::string file;
-};
 
 std::string patterns(const std::vector<std::string>& list) {
   if (list.empty()) return "any";
@@ -47,17 +43,48 @@ void show(const terms::Terms& t) {
   }
 }
 
-Result<void> run_terms(const TermsArguments& arguments) {
-  if (arguments.verb == "show") {
-    RETORT_TRY(const auto terms, terms::load_terms(pipeline::shipped(arguments.file)));
+Result<void> show_files(const TermsArguments& arguments) {
+  for (const auto& file : arguments.files) {
+    RETORT_TRY(const auto terms, terms::load_terms(pipeline::shipped(file)));
     show(terms);
-    return {};
   }
-  RETORT_TRY(auto run, pipeline::load_run({.path = arguments.file}));
-  RETORT_TRY(const auto text, pipeline::verdict_text(run));
-  std::fputs(text.words.c_str(), stdout);
-  if (text.refusal) return *text.refusal;
   return {};
+}
+
+Result<void> check(const TermsArguments& arguments) {
+  for (const auto& file : arguments.files) {
+    RETORT_TRY(auto run, pipeline::load_run({.path = file}));
+    RETORT_TRY(const auto text, pipeline::verdict_text(run));
+    std::fputs(text.words.c_str(), stdout);
+    if (text.refusal) return *text.refusal;
+  }
+  return {};
+}
+
+struct Verb {
+  const char* name;
+  Result<void> (*run)(const TermsArguments&);
+};
+constexpr Verb kVerbs[] = {
+    {"show", show_files}, {"check", check},    {"declare", declare},
+    {"sign", sign},       {"log", log_signed}, {"declarations", list_declarations},
+    {"revoke", revoke},
+};
+
+Result<void> run_terms(const TermsArguments& arguments) {
+  if (arguments.files.empty() && arguments.verb != "declarations") {
+    return base::usage_error(arguments.verb + " of what?", "FILE", "retort terms --help");
+  }
+  for (const Verb& verb : kVerbs) {
+    if (arguments.verb == verb.name) return verb.run(arguments);
+  }
+  return {};
+}
+
+std::vector<std::string> verb_names() {
+  std::vector<std::string> names;
+  for (const Verb& verb : kVerbs) names.emplace_back(verb.name);
+  return names;
 }
 
 }  // namespace
@@ -66,16 +93,33 @@ Command terms_command() {
   auto arguments = std::make_shared<TermsArguments>();
   Command command;
   command.name = "terms";
-  command.summary =
-      "what terms say (show FILE), and whether a run's purpose is permitted (check RUN)";
+  command.summary = "what terms say, whether they permit a run, and what people declare about them";
   command.examples =
       "  retort terms show terms/smollm2-apache.toml\n"
-      "  retort terms check examples/quickstart.toml   (exit code 3 when it is refused)";
+      "  retort terms check examples/quickstart.toml   (exit code 3 when it is refused)\n"
+      "  retort terms declare run.toml --declarant NAME --statement \"…\" --max-records 5000 \\\n"
+      "    --valid-until 2027-03-31\n"
+      "  retort terms sign declaration.json --key counsel.pem\n"
+      "  retort terms log declaration.json.signed --decider counsel.pub\n"
+      "  retort terms revoke ID --declarant NAME --reason \"…\"";
   command.declare = [arguments](CLI::App& app) {
-    app.add_option("VERB", arguments->verb, "show or check")
+    auto& a = *arguments;
+    app.add_option("VERB", a.verb,
+                   "show FILES, check RUN; declare RUN, sign STATEMENT or FILE, log SIGNED, "
+                   "declarations, revoke ID")
         ->required()
-        ->check(CLI::IsMember({"show", "check"}));
-    app.add_option("FILE", arguments->file, "a terms file, or a run file")->required();
+        ->check(CLI::IsMember(verb_names()));
+    app.add_option("FILE", a.files, "terms files, a run file, a statement, an id");
+    app.add_option("--ledger", a.ledger, "folder of the log; the nearest one upwards without");
+    app.add_option("--key", a.key, "sign: the person's private key (ECDSA P-256, PEM)");
+    app.add_option("--out", a.out, "declare, sign: the file to write");
+    app.add_option("--decider", a.deciders, "log, declarations: PEM files with public keys");
+    app.add_option("--declarant", a.declarant, "declare, revoke: who says so");
+    app.add_option("--role", a.role, "declare: counsel or owner");
+    app.add_option("--statement", a.statement, "declare: the person's words");
+    app.add_option("--max-records", a.max_records, "declare: for how many records it counts");
+    app.add_option("--valid-until", a.valid_until, "declare: the last day it counts, 2027-03-31");
+    app.add_option("--reason", a.reason, "revoke: why");
   };
   command.run = [arguments] { return run_terms(*arguments); };
   return command;

@@ -101,6 +101,19 @@ Result<ExportPermit> Clearance::permit_export_with(const Selection& learnt_from,
 }
 
 terms::Verdict Clearance::preview(const Origin& origin) const {
+  return preview(facts_of_origin(origin));
+}
+
+bool asks_about(terms::Object object, terms::Action action) {
+  return object != terms::Object::weights || action == terms::Action::train_generative ||
+         action == terms::Action::publish_model;
+}
+
+const terms::TermsSet& Clearance::known_terms() const {
+  return impl_->terms;
+}
+
+terms::Verdict Clearance::preview(const terms::Facts& facts) const {
   terms::Verdict all;
   if (const auto added = impl_->read_log(); !added) {
     terms::Finding finding;
@@ -111,16 +124,17 @@ terms::Verdict Clearance::preview(const Origin& origin) const {
   if (purpose_.actions.empty()) {
     all = terms::meet(std::move(all), purpose_verdict(purpose_, terms::Action::train_generative));
   }
-  const auto facts = facts_of_origin(origin);
   for (const auto action : purpose_.actions) {
+    if (!asks_about(facts.object, action)) continue;
     all = terms::meet(std::move(all),
                       terms::evaluate(facts, impl_->terms, purpose_, action, impl_->declarations));
   }
   return all;
 }
 
-Result<void> Clearance::preview_or_refuse(const Origin& origin) const {
-  const auto verdict = preview(origin);
+Result<void> Clearance::preview_or_refuse(const std::vector<terms::Facts>& uses) const {
+  terms::Verdict verdict;
+  for (const auto& facts : uses) verdict = terms::meet(std::move(verdict), preview(facts));
   if (verdict.permits()) return {};
   Tally tally;
   tally.add(verdict);

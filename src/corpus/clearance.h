@@ -61,6 +61,10 @@ struct Selection {
 class Clearance;
 class Tally;
 
+// Whether terms are asked about this action on that part: weights are trained from and published,
+// and put to no other use.
+bool asks_about(terms::Object object, terms::Action action);
+
 // Records that may be used for one action.
 template <class ActionTag>
 class Cleared {
@@ -301,8 +305,12 @@ class Clearance {
   // Before anything starts: would records gathered now through this door be permitted for every
   // action of the purpose? Reads no record and logs nothing.
   terms::Verdict preview(const Origin& origin) const;
-  // The same as a refusal when it is one.
-  Result<void> preview_or_refuse(const Origin& origin) const;
+  terms::Verdict preview(const terms::Facts& facts) const;
+  // All versions that are known, with those of the log once something was asked.
+  const terms::TermsSet& known_terms() const;
+  // Of all that a run uses, together: duties of two of them may contradict each other. A refusal
+  // where it is one.
+  Result<void> preview_or_refuse(const std::vector<terms::Facts>& uses) const;
 
   // What this clearance did, as OUT/permission.json has it: purpose, verdict, terms with their
   // clauses, declarations word for word, checks, ledger. Earlier checks that the file holds stay,

@@ -2,6 +2,7 @@
 
 #include <type_traits>
 
+#include "corpus/record_internal.h"
 #include "corpus/testing_internal.h"
 
 namespace retort::corpus {
@@ -166,9 +167,9 @@ TEST(ClearanceTest, PreviewSaysWhatAClearanceWouldAndLogsNothing) {
   origin.model = "m-1";
   origin.terms = shop.bind({});
   EXPECT_TRUE(shop.clearance().preview(origin).permits());
-  EXPECT_TRUE(shop.clearance().preview_or_refuse(origin).ok());
+  EXPECT_TRUE(shop.clearance().preview_or_refuse({facts_of_origin(origin)}).ok());
   origin.terms = shop.bind({.series = "strict", .forbidden = "evaluate"});
-  const auto refused = shop.clearance().preview_or_refuse(origin);
+  const auto refused = shop.clearance().preview_or_refuse({facts_of_origin(origin)});
   ASSERT_FALSE(refused.ok());
   EXPECT_EQ(refused.error().code, ErrorCode::refused_by_terms);
   EXPECT_TRUE(has(refused.error().text(), "prohibit evaluate"));

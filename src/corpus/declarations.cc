@@ -28,8 +28,8 @@ Result<LoggedDeclaration> read_envelope(const json::Value& value, const terms::D
   return out;
 }
 
-std::string void_reason(const LoggedDeclaration& one, const std::string& revoked,
-                        bool any_deciders, int64_t now_ms) {
+std::string void_reason(const LoggedDeclaration& one, const std::string& revoked, bool any_deciders,
+                        int64_t now_ms) {
   const auto& declaration = one.declaration;
   if (!any_deciders) return "no deciders are named in [purpose]";
   if (one.key.empty()) return "it is signed by no key among the deciders";
@@ -38,7 +38,8 @@ std::string void_reason(const LoggedDeclaration& one, const std::string& revoked
     return fmt::format("it is to last until {}, more than a year after it was logged on {}",
                        declaration.valid_until, base::iso_date(one.logged_ms));
   }
-  if (now_ms >= declaration.ends_ms) return fmt::format("it ended with {}", declaration.valid_until);
+  if (now_ms >= declaration.ends_ms)
+    return fmt::format("it ended with {}", declaration.valid_until);
   return "";
 }
 
@@ -47,9 +48,9 @@ Result<std::map<std::string, std::string>> read_revocations(ledger::Ledger& ledg
   std::map<std::string, std::string> out;
   RETORT_TRY_VOID(ledger.for_each("revocation", [&](const ledger::Entry& entry) -> Result<void> {
     const auto by = entry.body.string_at("by");
-    out.emplace(entry.name, fmt::format("it was revoked on {} by {} (entry {})",
-                                        base::iso_date(entry.time_ms),
-                                        by ? *by : std::string("somebody"), entry.index));
+    out.emplace(entry.name,
+                fmt::format("it was revoked on {} by {} (entry {})", base::iso_date(entry.time_ms),
+                            by ? *by : std::string("somebody"), entry.index));
     return {};
   }));
   return out;
@@ -95,10 +96,10 @@ Result<int64_t> revoke_declaration(ledger::Ledger& ledger, const Revocation& rev
     return base::not_found("the log holds no such declaration", revocation.declaration,
                            "retort terms declarations lists them");
   }
-  return ledger.append("revocation", revocation.declaration,
-                       json::Value::object({{"schema", kRevocationSchema},
-                                            {"by", revocation.by},
-                                            {"reason", revocation.reason}}));
+  return ledger.append(
+      "revocation", revocation.declaration,
+      json::Value::object(
+          {{"schema", kRevocationSchema}, {"by", revocation.by}, {"reason", revocation.reason}}));
 }
 
 Result<std::vector<LoggedDeclaration>> read_declarations(ledger::Ledger& ledger,

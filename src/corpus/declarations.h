@@ -1,8 +1,8 @@
 // Declarations (terms/declaration.h) and revocations in the log. A declaration counts only from its
 // entry there, and only while none revokes it: the log's time, which nobody chooses, is its date.
 //   "declaration"  {"schema": "retort.declaration/1", "id", "envelope"}: the whole DSSE envelope;
-//                  named by the SHA-256 of the envelope's canonical JSON, since one statement may be
-//                  signed by several people
+//                  named by the SHA-256 of the envelope's canonical JSON, since one statement may
+//                  be signed by several people
 //   "revocation"   {"schema": "retort.revocation/1", "by", "reason"}, named by the declaration's id
 // A revocation needs no signature: it takes permission away and can give none.
 #pragma once

@@ -18,8 +18,9 @@ using testing::Workshop;
 constexpr int64_t kDay_ms = 86'400'000;
 
 const TermsText kCompeting{
-    .more = "[[rule]]\neffect = \"prohibit\"\naction = \"train.generative\"\nscope = \"competing\"\n"
-            "object = \"outputs\"\nclause = \"2.3(e)\"\ntext = \"not to build a rival\"\n"};
+    .more =
+        "[[rule]]\neffect = \"prohibit\"\naction = \"train.generative\"\nscope = \"competing\"\n"
+        "object = \"outputs\"\nclause = \"2.3(e)\"\ntext = \"not to build a rival\"\n"};
 
 terms::DeclarationDraft draft() {
   return {.declarant = "C. Ounsel",

@@ -3,6 +3,8 @@
 #include "base/clock.h"
 #include "base/files.h"
 #include "collect/wire.h"
+#include "pipeline/run.h"
+#include "terms/reading.h"
 
 namespace retort::pipeline {
 
@@ -41,25 +43,102 @@ Result<void> add_references(std::vector<terms::Reference>& out,
 
 }  // namespace
 
-Result<corpus::Origin> teacher_origin(const RunOptions& options) {
-  corpus::Origin origin;
-  origin.kind = corpus::Kind::teacher;
-  origin.door = collect::door_of(teacher_of(options));
-  origin.model = options.teacher.model;
-  origin.model_answered = options.teacher.model;
-  origin.captured_ms = base::system_clock().wall_ms();
-  if (options.collect.top_logprobs > 0) origin.features = corpus::kLogprobs;
-  RETORT_TRY_VOID(add_references(origin.terms, options.teacher.terms, terms::Object::outputs));
-  RETORT_TRY_VOID(add_references(origin.terms, options.collect.prompt_terms, terms::Object::texts));
-  return origin;
+namespace {
+
+Result<PlannedUse> teachers_answers(const RunOptions& options) {
+  corpus::Record record;
+  record.door = collect::door_of(teacher_of(options));
+  record.model = options.teacher.model;
+  record.model_answered = options.teacher.model;
+  record.captured_ms = base::system_clock().wall_ms();
+  if (options.collect.top_logprobs > 0) record.features = corpus::kLogprobs;
+  RETORT_TRY_VOID(add_references(record.terms, options.teacher.terms, terms::Object::outputs));
+  RETORT_TRY_VOID(add_references(record.terms, options.collect.prompt_terms, terms::Object::texts));
+  return PlannedUse{options.teacher.model, corpus::facts_of(record).at(0)};
 }
 
-Result<corpus::Origin> own_origin(const RunOptions& options) {
-  corpus::Origin origin;
-  origin.kind = corpus::Kind::human;
-  origin.captured_ms = base::system_clock().wall_ms();
-  RETORT_TRY_VOID(add_references(origin.terms, options.own_terms, terms::Object::texts));
-  return origin;
+Result<PlannedUse> own_data(const RunOptions& options) {
+  corpus::Record record;
+  record.kind = corpus::Kind::human;
+  record.captured_ms = base::system_clock().wall_ms();
+  RETORT_TRY_VOID(add_references(record.terms, options.own_terms, terms::Object::texts));
+  return PlannedUse{"your own data", corpus::facts_of(record).at(0)};
+}
+
+Result<PlannedUse> base_weights(const RunOptions& options) {
+  PlannedUse use{"the weights of " + options.student.from, {}};
+  use.facts.object = terms::Object::weights;
+  use.facts.captured_ms = base::system_clock().wall_ms();
+  if (!options.student_model.empty()) use.facts.models.push_back(options.student_model);
+  RETORT_TRY_VOID(add_references(use.facts.terms, options.student_terms, terms::Object::weights));
+  return use;
+}
+
+}  // namespace
+
+Result<std::vector<PlannedUse>> planned_uses(const RunOptions& options) {
+  std::vector<PlannedUse> uses;
+  const auto add = [&uses](Result<PlannedUse> use) -> Result<void> {
+    if (!use) return use.error();
+    uses.push_back(std::move(*use));
+    return {};
+  };
+  if (!options.serve.empty() || !options.teacher.base_url.empty()) {
+    RETORT_TRY_VOID(add(teachers_answers(options)));
+  }
+  if (!options.own_data.empty()) RETORT_TRY_VOID(add(own_data(options)));
+  if (options.student.from != "scratch") RETORT_TRY_VOID(add(base_weights(options)));
+  return uses;
+}
+
+namespace {
+
+terms::Verdict verdict_without_log(const terms::Facts& facts, const terms::TermsSet& terms,
+                                   const terms::Purpose& purpose) {
+  terms::Verdict all;
+  for (const auto action : purpose.actions) {
+    if (!corpus::asks_about(facts.object, action)) continue;
+    all = terms::meet(std::move(all), terms::evaluate(facts, terms, purpose, action));
+  }
+  return all;
+}
+
+}  // namespace
+
+Result<PlannedVerdicts> plan_verdicts(const RunOptions& options) {
+  RETORT_TRY(const auto purpose, to_purpose(options.purpose));
+  RETORT_TRY(const auto uses, planned_uses(options));
+  RETORT_TRY(auto deciders, terms::load_deciders(options.purpose.deciders));
+  PlannedVerdicts out;
+  RETORT_TRY(out.terms, terms_of(options));
+  const auto log = ledger::Ledger::open(ledger_folder(options), {.create = false});
+  if (log) {
+    const corpus::Clearance clearance(**log, std::move(out.terms), purpose, nullptr,
+                                      std::move(deciders));
+    for (const auto& use : uses) out.verdicts.push_back({use, clearance.preview(use.facts)});
+    out.terms = clearance.known_terms();
+    return out;
+  }
+  if (log.error().code != ErrorCode::not_found) return log.error();
+  out.terms.for_each([&](terms::Terms& one) { terms::check_signature(one, deciders); });
+  for (const auto& use : uses) {
+    out.verdicts.push_back({use, verdict_without_log(use.facts, out.terms, purpose)});
+  }
+  return out;
+}
+
+Result<std::string> draft_declaration(const RunOptions& options, terms::DeclarationDraft draft) {
+  RETORT_TRY(const auto planned, plan_verdicts(options));
+  draft.model_id = options.purpose.model_id;
+  std::vector<const terms::Terms*> asking;
+  for (const auto& [use, verdict] : planned.verdicts) {
+    for (const auto& finding : verdict.findings) {
+      if (finding.decision != terms::Decision::needs_declaration) continue;
+      const auto* terms = planned.terms.find(finding.terms_id);
+      if (terms != nullptr) asking.push_back(terms);
+    }
+  }
+  return terms::draft_declaration(draft, asking);
 }
 
 Result<Permission> Permission::open(const RunOptions& options, const std::string& ledger_folder) {

@@ -129,53 +129,42 @@ Result<std::string> train_rows(const RunOptions& options, Plan& plan) {
   return out;
 }
 
-Result<terms::Verdict> verdict_of(const corpus::Origin& origin, const terms::TermsSet& terms,
-                                  const terms::Purpose& purpose) {
-  corpus::Record record;
-  record.kind = origin.kind;
-  record.door = origin.door;
-  record.model = origin.model;
-  record.model_answered = origin.model_answered;
-  record.terms = origin.terms;
-  record.captured_ms = origin.captured_ms;
-  terms::Verdict all;
-  for (const auto& facts : corpus::facts_of(record)) {
-    for (const auto action : purpose.actions) {
-      all = terms::meet(std::move(all), terms::evaluate(facts, terms, purpose, action));
-    }
+std::string words_of(const terms::Verdict& verdict) {
+  std::string out;
+  for (const auto& finding : verdict.findings) {
+    out += row("", finding.sentence());
+    if (!finding.need.empty()) out += row("", finding.need);
   }
-  return all;
+  for (const auto& one : verdict.declared) {
+    out += row("", fmt::format("{}; declared by {} (declaration {})", one.question.sentence(),
+                               one.declarant, one.declaration_id.substr(0, 16)));
+  }
+  return out;
 }
 
 }  // namespace
 
 Result<Statement> verdict_text(RunOptions& options) {
   RETORT_TRY(const auto purpose, to_purpose(options.purpose));
-  RETORT_TRY(const auto terms, terms_of(options));
-  std::vector<corpus::Origin> origins;
-  if (!options.serve.empty() || !options.teacher.base_url.empty()) {
-    RETORT_TRY(auto origin, teacher_origin(options));
-    origins.push_back(std::move(origin));
-  }
-  if (!options.own_data.empty()) {
-    RETORT_TRY(auto origin, own_origin(options));
-    origins.push_back(std::move(origin));
-  }
+  RETORT_TRY(const auto planned, plan_verdicts(options));
   Statement statement;
-  for (const auto& origin : origins) {
-    RETORT_TRY(const auto verdict, verdict_of(origin, terms, purpose));
+  terms::Verdict together;
+  bool each_permits = true;
+  for (const auto& [use, verdict] : planned.verdicts) {
     statement.words +=
-        row("verdict", fmt::format("{} for {}", terms::name(verdict.decision),
-                                   origin.model.empty() ? "your own data" : origin.model));
-    for (const auto& finding : verdict.findings) {
-      statement.words += row("", finding.sentence());
-      if (!finding.need.empty()) statement.words += row("", finding.need);
-    }
-    if (!verdict.permits()) {
-      statement.refusal =
-          Error{ErrorCode::refused_by_terms, "the terms do not permit this run's purpose",
-                "purpose", "the lines above say by which clause and what would change it"};
-    }
+        row("verdict", fmt::format("{} for {}", terms::name(verdict.decision), use.label));
+    statement.words += words_of(verdict);
+    each_permits = each_permits && verdict.permits();
+    together = terms::meet(std::move(together), verdict);
+  }
+  // What each alone permits may contradict itself together: two names that no model can both bear.
+  if (each_permits && !together.permits()) {
+    statement.words += row("verdict", "deny for all of it together") + words_of(together);
+  }
+  if (!together.permits()) {
+    statement.refusal =
+        Error{ErrorCode::refused_by_terms, "the terms do not permit this run's purpose", "purpose",
+              "the lines above say by which clause and what would change it"};
   }
   if (purpose.actions.empty() || !purpose.allows(terms::Action::train_generative)) {
     statement.refusal =

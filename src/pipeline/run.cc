@@ -14,33 +14,20 @@
 namespace retort::pipeline {
 namespace {
 
-bool asks_teacher(const RunOptions& options) {
-  return !options.serve.empty() || !options.teacher.base_url.empty();
-}
-
 // Refuses before anything is asked or trained. Records that were gathered already are judged one by
 // one, so that the refusal can say how many it concerns.
 Result<void> refuse_early(const RunContext& context) {
   RETORT_TRY(const auto permission, Permission::open(context.options, context.ledger));
-  std::vector<corpus::Origin> origins;
-  if (asks_teacher(context.options)) {
-    RETORT_TRY(auto origin, teacher_origin(context.options));
-    origins.push_back(std::move(origin));
-  }
-  if (!context.options.own_data.empty()) {
-    RETORT_TRY(auto origin, own_origin(context.options));
-    origins.push_back(std::move(origin));
-  }
-  for (const auto& origin : origins) {
-    const auto verdict = permission.clearance->preview_or_refuse(origin);
-    if (verdict) continue;
-    const auto gathered = permission.clearance->clear<terms::TrainGenerative>(
-        {.folder = context.path("shards"), .split = "", .path_label = "optimizer"});
-    RETORT_TRY_VOID(permission.write(context.options.out));
-    const bool judged = !gathered && gathered.error().code == ErrorCode::refused_by_terms;
-    return judged ? gathered.error() : verdict.error();
-  }
-  return {};
+  RETORT_TRY(const auto uses, planned_uses(context.options));
+  std::vector<terms::Facts> facts;
+  for (const auto& use : uses) facts.push_back(use.facts);
+  const auto verdict = permission.clearance->preview_or_refuse(facts);
+  if (verdict) return {};
+  const auto gathered = permission.clearance->clear<terms::TrainGenerative>(
+      {.folder = context.path("shards"), .split = "", .path_label = "optimizer"});
+  RETORT_TRY_VOID(permission.write(context.options.out));
+  const bool judged = !gathered && gathered.error().code == ErrorCode::refused_by_terms;
+  return judged ? gathered.error() : verdict.error();
 }
 
 // `only` "train" stands for the tokenizer as well: a person thinks of them as one.

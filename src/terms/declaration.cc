@@ -27,9 +27,9 @@ void check_model(Table& table, const std::string& model_id) {
 
 void check_terms(Table& table, const Statement& statement, const Declaration& declaration) {
   if (declaration.terms.empty() || declaration.terms.size() > kTermsMax) {
-    table.fail(fmt::format("1 to {} versions of terms are wanted; none would be a blanket one",
-                           kTermsMax),
-               "terms");
+    table.fail(
+        fmt::format("1 to {} versions of terms are wanted; none would be a blanket one", kTermsMax),
+        "terms");
   }
   for (const auto& id : declaration.terms) {
     if (!is_sha256(id)) {
@@ -96,7 +96,8 @@ DeclaredAnswer answer_for(const Terms& terms, const std::string& model_id, const
   for (const Declaration& one : declarations) {
     if (one.lists(terms.id)) {
       if (one.model_id != model_id) {
-        miss(one, fmt::format("it is bound to the model {}, and this is {}", one.model_id, model_id));
+        miss(one,
+             fmt::format("it is bound to the model {}, and this is {}", one.model_id, model_id));
       } else if (!one.void_reason.empty()) {
         miss(one, one.void_reason);
       } else {

@@ -1,7 +1,7 @@
 // A declaration answers what terms leave to a person: "this does not compete", "we hold the order
 // form that it speaks of", "this is research". A person states it and signs it; the program never
-// has an opinion on it. It is bound to one model and to listed versions of terms, counts at most for
-// a stated number of records, ends on a stated day, and lifts nothing but needs_declaration.
+// has an opinion on it. It is bound to one model and to listed versions of terms, counts at most
+// for a stated number of records, ends on a stated day, and lifts nothing but needs_declaration.
 //
 // The statement is an in-toto Statement v1 (statement.h) of predicateType kDeclarationType. Its
 // subjects are the versions of terms, by their ids; its predicate has exactly

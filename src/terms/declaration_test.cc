@@ -205,7 +205,8 @@ TEST(DeclarationTest, LiftsNoPlainDenial) {
 }
 
 TEST(DeclarationTest, ServesAnExceptionAndResearchToo) {
-  Case order("[[rule]]\neffect = \"prohibit\"\naction = \"train.generative\"\nunless = \"order\"\n");
+  Case order(
+      "[[rule]]\neffect = \"prohibit\"\naction = \"train.generative\"\nunless = \"order\"\n");
   EXPECT_EQ(order.verdict().decision, Decision::needs_declaration);
   order.declare({&order.terms()});
   EXPECT_EQ(order.verdict().decision, Decision::permit);
@@ -299,7 +300,8 @@ TEST(ReadingTest, TheSignatureFileStandsBesideTheTerms) {
   const std::string text = toml("own", "1", "", "reader = \"R\"\nsig = \"own.sig.json\"");
   ASSERT_TRUE(base::write_file_atomic(path, text).ok());
   ASSERT_TRUE(base::remove_all(base::join(folder, "own.sig.json")).ok());
-  EXPECT_TRUE(has(load_terms(path).error().text(), "terms sign")) << load_terms(path).error().text();
+  EXPECT_TRUE(has(load_terms(path).error().text(), "terms sign"))
+      << load_terms(path).error().text();
   ASSERT_TRUE(base::write_file_atomic(base::join(folder, "own.sig.json"), "{\"a\": 1}").ok());
   const auto loaded = load_terms(path);
   ASSERT_TRUE(loaded.ok()) << loaded.error().text();

@@ -1,6 +1,7 @@
 // A signed reading: the id of a terms file under a decider's signature. [review] sig names the file
-// beside it that holds the envelope; its statement (statement.h) is of predicateType kReadingType, has
-// the terms' id as its one subject and the predicate {"reader", "role"}, equal to the file's own.
+// beside it that holds the envelope; its statement (statement.h) is of predicateType kReadingType,
+// has the terms' id as its one subject and the predicate {"reader", "role"}, equal to the file's
+// own.
 #pragma once
 #include <string>
 

@@ -33,8 +33,8 @@ Result<crypto::EnvelopeSignature> read_signature(const json::Value& value,
 json::Value envelope_json(const crypto::Envelope& envelope) {
   json::Value signatures = json::Value::array();
   for (const auto& one : envelope.signatures) {
-    signatures.push(json::Value::object(
-        {{"keyid", one.keyid}, {"sig", crypto::to_base64(one.signature)}}));
+    signatures.push(
+        json::Value::object({{"keyid", one.keyid}, {"sig", crypto::to_base64(one.signature)}}));
   }
   return json::Value::object({{"payload", crypto::to_base64(envelope.payload)},
                               {"payloadType", envelope.payload_type},

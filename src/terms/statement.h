@@ -1,6 +1,6 @@
 // Signed statements of people: an in-toto Statement v1 as the payload of a DSSE envelope, signed
-// with ECDSA P-256. Here is what all of them share; declaration.h and reading.h say what they state.
-// Pure, but for load_deciders; safe from any thread.
+// with ECDSA P-256. Here is what all of them share; declaration.h and reading.h say what they
+// state. Pure, but for load_deciders; safe from any thread.
 #pragma once
 #include <map>
 #include <string>
@@ -15,7 +15,8 @@ namespace retort::terms {
 
 inline constexpr const char* kStatementType = "https://in-toto.io/Statement/v1";
 
-// An envelope as JSON: {"payload": base64, "payloadType", "signatures": [{"keyid", "sig": base64}]}.
+// An envelope as JSON: {"payload": base64, "payloadType", "signatures": [{"keyid", "sig":
+// base64}]}.
 json::Value envelope_json(const crypto::Envelope& envelope);
 // Strict: unknown members, no signature, a payload or signature that is no base64 are bad input.
 Result<crypto::Envelope> envelope_from_json(const json::Value& value, const std::string& where);
