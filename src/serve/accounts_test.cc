@@ -13,6 +13,7 @@ namespace {
 using accounts::Resource;
 using accounts::Window;
 using ::testing::HasSubstr;
+using http::RawSocket;
 
 class AccountsTest : public ::testing::Test {
  protected:
