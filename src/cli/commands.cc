@@ -23,6 +23,8 @@ std::vector<Command> commands() {
       score_command(),
       terms_command(),
       ledger_command(),
+      sign_command(),
+      verify_command(),
       account_command(),
       docs_command(),
   };

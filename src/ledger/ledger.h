@@ -87,6 +87,9 @@ class Ledger {
   std::unique_ptr<Impl> impl_;
 };
 
+// The bytes of an entry, such as a proof's.
+Result<Entry> parse_entry(std::string_view bytes, int64_t index, const std::string& where);
+
 // Checks a proof by itself.
 Result<void> verify_proof(const Proof& proof, const std::string& origin,
                           const crypto::PublicKey& key);

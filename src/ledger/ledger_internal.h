@@ -52,6 +52,5 @@ struct Ledger::Impl {
 inline constexpr size_t kMaxEntryBytes = 65'535;
 
 std::string entry_bytes(const Entry& entry);
-Result<Entry> parse_entry(std::string_view bytes, int64_t index, const std::string& where);
 
 }  // namespace retort::ledger
