@@ -43,6 +43,7 @@ Command chat_command();
 Command score_command();
 Command terms_command();
 Command ledger_command();
+Command bom_command();
 Command sign_command();
 Command verify_command();
 Command account_command();

@@ -23,6 +23,7 @@ std::vector<Command> commands() {
       score_command(),
       terms_command(),
       ledger_command(),
+      bom_command(),
       sign_command(),
       verify_command(),
       account_command(),
