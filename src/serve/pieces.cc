@@ -59,6 +59,7 @@ ChoicePieces::ChoicePieces(int64_t index, const Plan& plan, const ChoicePlan& ch
                            const tokenizer::Tokenizer& tokenizer)
     : index_(index),
       lists_chosen_(!plan.chat && !plan.generate),
+      lists_ids_(plan.generate.has_value()),
       logprobs_(plan.logprobs),
       echo_logprobs_(plan.echo_logprobs),
       echo_top_(plan.echo_top),
@@ -138,8 +139,8 @@ Piece ChoicePieces::take(const engine::Event& event) {
     ++piece.scored_tokens;
   }
   piece.text += event.text;
-  piece.ids = event.tokens;
-  if (event.stop_token >= 0) piece.ids.push_back(event.stop_token);
+  if (lists_ids_) piece.ids = event.tokens;
+  if (lists_ids_ && event.stop_token >= 0) piece.ids.push_back(event.stop_token);
   if (event.done) {
     piece.finish_reason = event.finish_reason;
     piece.stop_token = event.stop_token;

@@ -23,7 +23,7 @@ struct Piece {
   // What ended it, at the end: a stop token or a stop string.
   tokenizer::TokenId stop_token = -1;
   std::string stop_string;
-  std::vector<tokenizer::TokenId> ids;  // the new tokens of the answer
+  std::vector<tokenizer::TokenId> ids;  // the new tokens of an answer that lists them
   openai::Usage usage;                  // of this choice alone, at its end
   // Of the answer's own tokens, where the engine was asked for them.
   double logprob_sum = 0;
@@ -55,6 +55,7 @@ class ChoicePieces {
 
   int64_t index_;
   bool lists_chosen_;  // among its alternatives in any case, as the older API does
+  bool lists_ids_;     // of the answer, as SGLang does
   bool logprobs_;
   bool echo_logprobs_;
   int64_t echo_top_;
