@@ -167,6 +167,7 @@ void Scheduler::deliver(Sequence& sequence, Event event) {
   if (std::find(request.stop_tokens.begin(), request.stop_tokens.end(), id) !=
       request.stop_tokens.end()) {
     event.tokens.clear();
+    if (!event.chosen.empty()) event.stop = event.chosen.front();
     event.chosen.clear();
     event.top.clear();
     return end(sequence, std::move(event), "stop");
