@@ -3,7 +3,10 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <chrono>
+#include <condition_variable>
 #include <future>
+#include <mutex>
 
 #include "base/files.h"
 #include "engine/scheduler_internal.h"
@@ -125,20 +128,82 @@ Result<RequestId> Engine::submit(Request request) {
   return impl_->scheduler->submit(std::make_unique<Sequence>(0, std::move(request)));
 }
 
-Result<Engine::Answer> Engine::generate(Request request) {
-  Answer answer;
-  std::promise<void> done;
-  request.on_event = [&](const Event& event) {
+namespace {
+
+// Where the compute thread leaves answers and a caller waits for them. Both hold it, so that a
+// caller may leave before the last event.
+class Gathered {
+ public:
+  explicit Gathered(size_t count) : answers_(count) {}
+
+  void add(size_t index, const Event& event) {
+    const std::lock_guard lock(mutex_);
+    Engine::Answer& answer = answers_[index];
     answer.tokens.insert(answer.tokens.end(), event.tokens.begin(), event.tokens.end());
+    // One more than tokens: of the stop token, which is none of the answer's.
+    const size_t of_answer = std::min(event.chosen.size(), event.tokens.size());
+    answer.chosen.insert(answer.chosen.end(), event.chosen.begin(),
+                         event.chosen.begin() + static_cast<std::ptrdiff_t>(of_answer));
+    if (event.chosen.size() > of_answer) answer.stop = event.chosen.back();
     answer.text += event.text;
     if (!event.done) return;
     answer.finish_reason = event.finish_reason;
     answer.prompt_tokens = event.prompt_tokens;
-    done.set_value();
+    if (event.finish_reason == "error" && error_.empty()) error_ = event.error;
+    if (++done_ == answers_.size()) all_done_.notify_all();
+  }
+  // How many are done, after all are or a moment has passed.
+  size_t wait() {
+    std::unique_lock lock(mutex_);
+    all_done_.wait_for(lock, std::chrono::milliseconds(100),
+                       [&] { return done_ == answers_.size(); });
+    return done_;
+  }
+  Result<std::vector<Engine::Answer>> take() {
+    const std::lock_guard lock(mutex_);
+    if (!error_.empty()) return base::internal_error("the model cannot answer: " + error_);
+    return std::move(answers_);
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable all_done_;
+  std::vector<Engine::Answer> answers_;  // guarded by mutex_, as what follows
+  std::string error_;
+  size_t done_ = 0;
+};
+
+}  // namespace
+
+Result<Engine::Answer> Engine::generate(Request request) {
+  std::vector<Request> one;
+  one.push_back(std::move(request));
+  RETORT_TRY(auto answers, generate_all(std::move(one), [](int64_t) { return Result<void>(); }));
+  return std::move(answers.front());
+}
+
+Result<std::vector<Engine::Answer>> Engine::generate_all(
+    std::vector<Request> requests, const std::function<Result<void>(int64_t)>& on_wait) {
+  const size_t count = requests.size();
+  const auto gathered = std::make_shared<Gathered>(count);
+  std::vector<RequestId> ids;
+  const auto give_up = [&](Error error) {
+    for (const RequestId id : ids) cancel(id);
+    return error;
   };
-  RETORT_TRY_VOID(submit(std::move(request)));
-  done.get_future().wait();
-  return answer;
+  for (size_t i = 0; i < count; ++i) {
+    requests[i].on_event = [gathered, i](const Event& event) { gathered->add(i, event); };
+    const auto id = submit(std::move(requests[i]));
+    if (!id) return give_up(id.error());
+    ids.push_back(*id);
+  }
+  for (size_t done = 0; done < count;) {
+    done = gathered->wait();
+    if (const auto goes_on = on_wait(static_cast<int64_t>(done)); !goes_on) {
+      return give_up(goes_on.error());
+    }
+  }
+  return gathered->take();
 }
 
 Result<std::vector<float>> Engine::logits(const std::vector<tokenizer::TokenId>& prompt) {

@@ -132,11 +132,18 @@ class Engine {
   // For callers that just want the answer: submit and wait.
   struct Answer {
     std::vector<tokenizer::TokenId> tokens;
+    std::vector<TokenProbability> chosen;  // one a token, when logprobs were asked
+    TokenProbability stop;  // the stop token that ended it, when logprobs were asked; else id -1
     std::string text;
     std::string finish_reason;
     int64_t prompt_tokens = 0;
   };
   Result<Answer> generate(Request request);
+  // The same for many, in their order; an answer that failed fails them all. `on_wait` is asked
+  // about ten times a second with the number that are done; its error ends the waiting, and what
+  // still runs.
+  Result<std::vector<Answer>> generate_all(std::vector<Request> requests,
+                                           const std::function<Result<void>(int64_t)>& on_wait);
   // Raw logits [prompt length, V] of a prompt by the scoring path; for tests and gates.
   Result<std::vector<float>> logits(const std::vector<tokenizer::TokenId>& prompt);
   // The same by the path of answers: every token but the first is decoded, one after another,

@@ -13,6 +13,7 @@
 #include <mutex>
 #include <thread>
 
+#include "base/cancel.h"
 #include "engine/testing_internal.h"
 #include "engine/testing_requests_internal.h"
 #include "kernels/gradient_check.h"
@@ -46,6 +47,37 @@ TEST(EngineTest, ScoringAgreesWithTheTrainersForwardPass) {
                 1e-8);
     }
   }
+}
+
+TEST(EngineTest, AnswersToManyAreThoseToEach) {
+  const auto engine = engine_of(small_weights({.seed = 4}));
+  std::vector<Request> requests;
+  for (uint64_t i = 0; i < 5; ++i) {
+    requests.push_back(request_of(random_prompt(10 + static_cast<int64_t>(i), i), 8));
+    requests.back().sampling.seed = i;
+  }
+  const auto whole = engine->generate(requests[2]);
+  ASSERT_TRUE(whole.ok());
+  requests[2].stop_tokens = {whole->tokens[5]};
+  int64_t seen = 0;
+  const auto many = engine->generate_all(requests, [&](int64_t done) -> Result<void> {
+    seen = done;
+    return {};
+  });
+  ASSERT_TRUE(many.ok());
+  EXPECT_EQ(seen, 5);
+  for (size_t i = 0; i < requests.size(); ++i) {
+    const auto alone = engine->generate(requests[i]);
+    ASSERT_TRUE(alone.ok());
+    EXPECT_EQ((*many)[i].tokens, alone->tokens);
+    EXPECT_EQ((*many)[i].chosen.size(), alone->tokens.size());
+    EXPECT_EQ((*many)[i].stop.id, i == 2 ? whole->tokens[5] : -1);
+  }
+  EXPECT_EQ((*many)[2].stop.logprob, whole->chosen[5].logprob);
+  const auto left = engine->generate_all(
+      requests, [](int64_t) -> Result<void> { return base::cancelled_error("test"); });
+  ASSERT_FALSE(left.ok());
+  EXPECT_EQ(left.error().code, ErrorCode::interrupted);
 }
 
 // Decoding and scoring take different products: within a bound they say the same.
