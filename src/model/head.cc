@@ -27,6 +27,32 @@ LossSum Pass<T>::head(const Batch& batch, float scale, float* gradients) {
   if (backward) std::fill_n(b.dnormed, tokens_ * config_.width, 0.0f);
   if (objective_.needs_teacher() && objective_.teacher != nullptr) objective_.teacher->start(batch);
   const auto counted = static_cast<int64_t>(counted_.size());
+  LossSum sum{.tokens = counted, .units = counted};
+  const bool weighs = objective_.weigher != nullptr && !batch.reference.empty();
+  if (weighs) {
+    counted_losses(batch, scale, nullptr);
+    row_weights_.resize(counted_.size());
+    const RowWeigher::Loss weighed = objective_.weigher->weigh(
+        batch, counted_, std::span<const float>(b.nll, counted_.size()), row_weights_);
+    sum.loss_sum = weighed.sum;
+    sum.divergence_sum = weighed.divergence_sum;
+    sum.units = weighed.units;
+    sum.agreed = weighed.agreed;
+  }
+  if (backward || !weighs) counted_losses(batch, scale, gradients);
+  for (int64_t i = 0; i < counted; ++i) {
+    sum.nll_sum += static_cast<double>(b.nll[i]);
+    if (weighs) continue;
+    sum.loss_sum += static_cast<double>(b.loss[i]);
+    if (objective_.needs_teacher()) sum.divergence_sum += static_cast<double>(b.divergence[i]);
+  }
+  return sum;
+}
+
+template <class T>
+void Pass<T>::counted_losses(const Batch& batch, float scale, float* gradients) {
+  const Buffers<T>& b = buffers_;
+  const auto counted = static_cast<int64_t>(counted_.size());
   for (int64_t first = 0; first < counted; first += b.head_rows) {
     const int64_t rows = std::min(b.head_rows, counted - first);
     const std::span<const int32_t> chosen =
@@ -34,17 +60,9 @@ LossSum Pass<T>::head(const Batch& batch, float scale, float* gradients) {
     gather_head_inputs(chosen);
     kernels::matmul({.product = Product::nt, .m = rows, .n = config_.vocab, .k = config_.width},
                     b.head_in, matrix(offsets_.head), b.logits);
-    row_losses(batch, first, rows, scale, backward);
-    if (backward) head_gradients(chosen, gradients);
+    row_losses(batch, first, rows, scale, gradients != nullptr);
+    if (gradients != nullptr) head_gradients(chosen, gradients);
   }
-  LossSum sum;
-  sum.tokens = counted;
-  for (int64_t i = 0; i < counted; ++i) {
-    sum.nll_sum += static_cast<double>(b.nll[i]);
-    sum.loss_sum += static_cast<double>(b.loss[i]);
-    if (objective_.needs_teacher()) sum.divergence_sum += static_cast<double>(b.divergence[i]);
-  }
-  return sum;
 }
 
 template <class T>
@@ -60,6 +78,11 @@ template <class T>
 void Pass<T>::row_losses(const Batch& batch, int64_t first, int64_t rows, float scale,
                          bool backward) {
   Buffers<T>& b = buffers_;
+  constexpr float kNever = -1e30F;
+  for (int64_t row = 0; objective_.spoken > 0 && row < rows; ++row) {
+    float* logits = b.logits + row * config_.vocab;
+    std::fill(logits + objective_.spoken, logits + config_.vocab, kNever);
+  }
   const kernels::CrossEntropy<T> hard{
       .rows = rows,
       .vocab = config_.vocab,

@@ -26,6 +26,9 @@ void check_batch(const Batch& batch, const Config& config, int64_t max_tokens) {
                std::is_sorted(batch.doc_starts.begin(), batch.doc_starts.end()));
   RETORT_CHECK(batch.weights.empty() || batch.weights.size() == batch.tokens.size());
   RETORT_CHECK(batch.teacher.rows() == 0 || batch.teacher.rows() == tokens);
+  for (const auto* known : {&batch.reference, &batch.drawn}) {
+    RETORT_CHECK(known->empty() || known->size() == batch.tokens.size());
+  }
   for (int64_t i = 0; i < tokens; ++i) {
     RETORT_CHECK(batch.tokens[i] >= 0 && batch.tokens[i] < config.vocab, "token {} is {}", i,
                  batch.tokens[i]);

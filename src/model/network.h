@@ -35,6 +35,10 @@ struct Batch {
   std::vector<float> weights = {};  // N: each row's share in the loss, may be negative; empty: 1
   tensor::SparseTargets teacher = {};  // N rows, where an objective wants them
   std::vector<uint32_t> sources = {};  // which example each document is, for a LogitSource
+  // For a RowWeigher, N or none: log-probabilities of the targets under another model, and under
+  // the distribution that they were drawn from.
+  std::vector<float> reference = {}, drawn = {};
+  std::vector<float> baselines = {};  // what a RowWeigher expects, one a document
 };
 
 // Sums over counted targets, natural logarithms.
@@ -43,15 +47,20 @@ struct LossSum {
   double loss_sum = 0;        // the objective, with the rows' weights
   double divergence_sum = 0;  // from the teacher
   int64_t tokens = 0;         // targets counted
+  int64_t units = 0;          // what the objective is a mean over: targets, or pairs of documents
+  int64_t agreed = 0;         // units that a RowWeigher found as they should be
 
   void add(const LossSum& other) {
     nll_sum += other.nll_sum;
     loss_sum += other.loss_sum;
     divergence_sum += other.divergence_sum;
     tokens += other.tokens;
+    units += other.units;
+    agreed += other.agreed;
   }
   double nll() const { return nll_sum / static_cast<double>(tokens); }
-  double loss() const { return loss_sum / static_cast<double>(tokens); }
+  double loss() const { return loss_sum / static_cast<double>(units); }
+  double agreement() const { return static_cast<double>(agreed) / static_cast<double>(units); }
   double divergence() const { return divergence_sum / static_cast<double>(tokens); }
 };
 

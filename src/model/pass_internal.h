@@ -69,6 +69,8 @@ class Pass final : public Runner {
   void form_matrices();
   void forward_block(int64_t index, const float* x);
   void backward_block(int64_t index, float* gradients);
+  // The losses of all counted rows, and with `gradients` what they ask of the head.
+  void counted_losses(const Batch& batch, float scale, float* gradients);
   // The loss of the counted rows [first, first + rows), whose logits stand in the buffer.
   void row_losses(const Batch& batch, int64_t first, int64_t rows, float scale, bool backward);
   // The last norm's outputs of these rows side by side.

@@ -16,6 +16,7 @@ namespace {
 constexpr const char* kSchema = "retort.checkpoint/1";
 constexpr const char* kMarker = "complete";
 constexpr const char* kState = "state.json";
+constexpr const char* kAnswers = "answers.json";
 constexpr std::string_view kPrefix = "step-";
 
 std::string file_of(const NamedBlock& block) {
@@ -85,6 +86,16 @@ Result<Digests> digests_from_json(const json::Value& state, const std::string& f
   return digests;
 }
 
+Result<std::string> read_answers(const json::Value& state, const std::string& folder) {
+  const json::Value* all = state.find("sha256");
+  if (all == nullptr || all->find(kAnswers) == nullptr) return std::string();
+  RETORT_TRY(const Digests digests, digests_from_json(state, kAnswers, 1));
+  const std::string file = base::join(folder, kAnswers);
+  RETORT_TRY(std::string text, base::read_file(file));
+  if (crypto::sha256_hex(text) == digests.front()) return text;
+  return base::bad_input("the file is damaged: its SHA-256 is not the state's", file);
+}
+
 // Names each member that differs, with both values.
 std::string differences(const json::Value& then, const json::Value& now) {
   std::string out;
@@ -126,6 +137,11 @@ Result<void> Checkpoints::write(const CheckpointView& view, const std::string& f
     RETORT_TRY_VOID(write_tensor_file(base::join(folder, file), place_.tensors, block.values));
     digests.set(file, digests_to_json(tensor_digests(place_.tensors, block.values)));
     point(file);
+  }
+  if (!view.answers.empty()) {
+    RETORT_TRY_VOID(base::write_file_atomic(base::join(folder, kAnswers), view.answers));
+    digests.set(kAnswers, digests_to_json({crypto::sha256_hex(view.answers)}));
+    point(kAnswers);
   }
   const json::Value state = json::Value::object({{"schema", kSchema},
                                                  {"loop", loop_to_json(view.loop)},
@@ -211,7 +227,8 @@ Result<Checkpoint> Checkpoints::load(int64_t step) const {
   const json::Value* loop_json = state.find("loop");
   if (loop_json == nullptr) return base::bad_input("the state has no loop", path(step));
   RETORT_TRY(const LoopState loop, loop_from_json(*loop_json));
-  Checkpoint checkpoint{loop, {}, path(step)};
+  Checkpoint checkpoint{loop, {}, {}, path(step)};
+  RETORT_TRY(checkpoint.answers, read_answers(state, path(step)));
   for (const NamedBlock& block : place_.blocks) {
     const std::string file = file_of(block);
     RETORT_TRY(const Digests digests, digests_from_json(state, file, place_.tensors.size()));

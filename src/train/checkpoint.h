@@ -3,7 +3,7 @@
 // back and verified. A folder without its marker does not exist for the reader.
 //
 //   FOLDER/step-000120/model.safetensors, a file for each block of the optimizer's state,
-//   state.json
+//   answers.json where some are kept, state.json
 //                      complete            the SHA-256 of state.json, which holds those of the
 //                      tensors
 //   FOLDER/latest                          the name of the newest verified one
@@ -41,11 +41,13 @@ struct LoopState {
 struct CheckpointView {
   const LoopState& loop;
   const json::Value& identity;  // what a resumed run must have in common: options, data, shape
+  std::string answers = {};     // the student's own that it learns from again; "" for none
 };
 
 struct Checkpoint {
   LoopState loop;
   std::vector<std::vector<float>> blocks;  // as CheckpointPlace::blocks names them
+  std::string answers = {};
   std::string path;
 };
 

@@ -18,7 +18,8 @@ class CheckpointTest : public ::testing::Test {
     weights_ = model::Weights::random(config_, static_cast<uint64_t>(step));
     moments_.assign(weights_.block().size(), static_cast<float>(step));
     const LoopState loop{.step = step, .cursor = 3, .seconds = 1.25, .best_step = best};
-    const auto saved = Checkpoints(place(keep)).save({loop, kIdentity});
+    const auto saved =
+        Checkpoints(place(keep)).save({loop, kIdentity, "answers of step " + std::to_string(step)});
     ASSERT_TRUE(saved) << saved.error().text();
   }
   CheckpointPlace place(int64_t keep = 2) {
@@ -38,6 +39,7 @@ class CheckpointTest : public ::testing::Test {
     EXPECT_TRUE(std::equal(saved.block().begin(), saved.block().end(), loaded.blocks[0].begin()));
     EXPECT_EQ(loaded.blocks[1].back(), static_cast<float>(loaded.loop.step));
     EXPECT_EQ(loaded.loop.cursor, 3);
+    EXPECT_EQ(loaded.answers, "answers of step " + std::to_string(loaded.loop.step));
     return loaded.loop.step;
   }
   std::string file(const char* step, const char* name) {
@@ -56,6 +58,13 @@ class CheckpointTest : public ::testing::Test {
   model::Weights weights_{config_};
   std::vector<float> moments_;
 };
+
+TEST_F(CheckpointTest, ChangedAnswersAreDamageToo) {
+  save(3);
+  save(5);
+  flip_byte(file("step-000005", "answers.json"), 4);
+  EXPECT_EQ(newest(), 3);
+}
 
 TEST_F(CheckpointTest, NothingThereIsNoError) {
   EXPECT_EQ(newest(), -1);

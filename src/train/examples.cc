@@ -126,6 +126,21 @@ BatchPlan plan_in_order(const std::vector<Example>& rows, int64_t batch_tokens) 
   return bins.take();
 }
 
+size_t answer_start(const Example& row) {
+  size_t begin = row.ids.size();
+  while (begin > 0 && row.trained[begin - 1]) --begin;
+  return begin;
+}
+
+void set_reference(Example& row, std::span<const float> logprobs) {
+  row.reference.assign(static_cast<size_t>(row.inputs()), 0.0F);
+  size_t next = 0;
+  for (size_t i = 0; i < row.reference.size(); ++i) {
+    if (row.trained[i + 1]) row.reference[i] = logprobs[next++];
+  }
+  RETORT_CHECK_EQ(next, logprobs.size());
+}
+
 // One for each input, empty where nothing is learnt.
 void add_teacher_rows(const Example& row, tensor::SparseTargets& to) {
   int64_t next = 0;
@@ -153,6 +168,9 @@ model::Batch make_batch(const std::vector<Example>& rows, std::span<const uint32
       batch.targets.push_back(row.trained[i + 1] ? row.ids[i + 1] : -1);
     }
     if (row.teacher.rows() > 0) add_teacher_rows(row, batch.teacher);
+    batch.reference.insert(batch.reference.end(), row.reference.begin(), row.reference.end());
+    batch.baselines.push_back(row.baseline);
+    batch.drawn.insert(batch.drawn.end(), row.drawn.begin(), row.drawn.end());
   }
   batch.doc_starts.push_back(static_cast<int32_t>(batch.tokens.size()));
   return batch;

@@ -21,10 +21,19 @@ struct Example {
   uint32_t source = 0;        // the teacher's view of it, where there is one
   // What the teacher recorded: a row for each trained id from ids[1] on; or no rows.
   tensor::SparseTargets teacher = {};
+  // Of what is predicted at each input, where it is trained: its log-probability under another
+  // model, and under the distribution that it was drawn from. Or none.
+  std::vector<float> reference = {}, drawn = {};
+  float baseline = 0;  // what reference - drawn is at other answers
   // Inputs that a batch holds for it: the last id is only predicted.
   int64_t inputs() const { return static_cast<int64_t>(ids.size()) - 1; }
   int64_t trained_tokens() const;
 };
+
+// Where the answer begins: the first id of the last unbroken run of trained ones.
+size_t answer_start(const Example& row);
+// Puts one value a trained token at its place in row.reference.
+void set_reference(Example& row, std::span<const float> logprobs);
 
 struct Examples {
   std::vector<Example> rows;

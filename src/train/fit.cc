@@ -209,22 +209,23 @@ Result<Outcome> fit(const FitInput& input) {
                                        .lora = adapter ? &adapter->lora() : nullptr},
                                       precision);
   };
-  std::optional<Rollouts> rollouts;
-  std::function<Result<Examples>(std::span<const uint32_t>, int64_t)> sample;
+  std::optional<OnPolicy> on_policy;
   if (teacher && input.options.on_policy > 0) {
-    rollouts.emplace(Rollouts::Student{weights, adapter ? &*adapter : nullptr, input.tokenizer,
-                                       format.stop_token()},
-                     input.options, *teacher);
-    sample = [&](std::span<const uint32_t> rows, int64_t step) {
-      return rollouts->sample(data.rows, rows, step);
-    };
+    const bool scores = asks_scores(input.options);
+    on_policy.emplace(
+        Rollouts({weights, adapter ? &*adapter : nullptr, input.tokenizer, format.stop_token()},
+                 input.options),
+        Judges{.distributions = scores ? nullptr : teacher.get(),
+               .scores = scores ? teacher.get() : nullptr},
+        data.rows, input.options);
   }
   RETORT_TRY(const LoopOutcome done, run_loop(weights,
                                               {.data = data,
                                                .held_out = held_out,
                                                .options = input.options,
                                                .teacher = teacher.get(),
-                                               .sample = sample,
+                                               .own_answers = on_policy ? &*on_policy : nullptr,
+                                               .spoken = input.tokenizer->size(),
                                                .measure_start = input.base_weights != nullptr,
                                                .folder = input.folder,
                                                .identity = std::move(identity),

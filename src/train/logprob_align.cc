@@ -61,8 +61,7 @@ int32_t LogprobAligner::id_of(const std::string& bytes) const {
 }
 
 tensor::SparseTargets LogprobAligner::align(const Example& example, const TeacherAnswer& answer) {
-  size_t begin = example.ids.size();
-  while (begin > 0 && example.trained[begin - 1]) --begin;
+  const size_t begin = answer_start(example);
   const bool stops = begin < example.ids.size() && example.ids.back() == stop_;
   const std::span<const int32_t> ids(example.ids);
   const auto text_ids = ids.subspan(begin, ids.size() - begin - (stops ? 1 : 0));

@@ -61,6 +61,7 @@ class Loop {
         options_(input.options),
         identity_(identity_of(input, learner.weights.config())),
         trained_(learner.trained()),
+        weigher_(weigher_of(options_)),
         network_(learner.weights, options_.batch_tokens, precision, learner.adapter),
         optimizer_(trained_, options_),
         gradients_(trained_.block.size()),
@@ -71,7 +72,10 @@ class Loop {
                       .keep = options_.keep},
                      input.at_save_point) {
     std::copy_n(trained_.block.begin(), average_.size(), average_.begin());
-    network_.set_objective(objective_of(options_, input.teacher));
+    model::Objective objective = objective_of(options_, input.teacher);
+    objective.weigher = weigher_.get();
+    if (weigher_) objective.spoken = input.spoken;
+    network_.set_objective(objective);
     outcome_.precision = network_.precision();
     identity_.set("precision", outcome_.precision == model::Precision::bf16 ? "bf16" : "fp32");
   }
@@ -104,6 +108,7 @@ class Loop {
   const TrainOptions& options_;
   json::Value identity_;
   Trainable trained_;
+  const std::unique_ptr<model::RowWeigher> weigher_;  // what the network asks, where one is wanted
   model::Network network_;
   Optimizer optimizer_;
   std::vector<float> gradients_;
@@ -153,6 +158,9 @@ Result<void> Loop::resume() {
     for (size_t i = 0; i < into.size(); ++i) {
       std::copy(found->blocks[i].begin(), found->blocks[i].end(), into[i].values.begin());
     }
+    if (input_.own_answers != nullptr) {
+      RETORT_TRY_VOID(input_.own_answers->restore(found->answers));
+    }
     state_ = found->loop;
     saved_step_ = outcome_.resumed_step = state_.step;
     network_.refresh();
@@ -196,7 +204,10 @@ Result<void> Loop::train_epoch() {
     const auto stepped = take_step(
         std::span(plan).subspan(static_cast<size_t>(state_.cursor), static_cast<size_t>(count)));
     if (!stepped) {
-      const bool stopped = stepped.error().code == ErrorCode::interrupted;
+      // Nothing was learnt in this step: it is taken again when the run goes on.
+      const ErrorCode code = stepped.error().code;
+      const bool stopped = code == ErrorCode::interrupted || code == ErrorCode::upstream ||
+                           code == ErrorCode::budget_reached;
       if (stopped && saved_step_ != state_.step) RETORT_TRY_VOID(save());
       return stepped.error();
     }
@@ -213,7 +224,7 @@ Result<void> Loop::train_epoch() {
 
 // A function of the seed and the step alone.
 bool Loop::samples_now() const {
-  if (!input_.sample) return false;
+  if (input_.own_answers == nullptr) return false;
   base::Random random(static_cast<uint64_t>(options_.seed),
                       kOnPolicy ^ static_cast<uint64_t>(state_.step));
   return random.uniform() < options_.on_policy;
@@ -224,7 +235,7 @@ Result<model::LossSum> Loop::learn(std::span<const std::vector<uint32_t>> batche
   if (!samples_now()) return forward_backward(input_.data.rows, batches);
   std::vector<uint32_t> rows;
   for (const auto& batch : batches) rows.insert(rows.end(), batch.begin(), batch.end());
-  RETORT_TRY(const Examples sampled, input_.sample(rows, state_.step));
+  RETORT_TRY(const Examples sampled, input_.own_answers->answers(rows, state_.step));
   return forward_backward(sampled.rows, plan_in_order(sampled.rows, options_.batch_tokens));
 }
 
@@ -367,7 +378,8 @@ void Loop::swap_average() {
 
 Result<void> Loop::save() {
   RETORT_TRY_VOID(metrics_->sync());
-  RETORT_TRY_VOID(checkpoints_.save({state_, identity_}));
+  const std::string answers = input_.own_answers != nullptr ? input_.own_answers->saved() : "";
+  RETORT_TRY_VOID(checkpoints_.save({state_, identity_, answers}));
   saved_step_ = state_.step;
   return {};
 }

@@ -14,13 +14,24 @@
 
 namespace retort::train {
 
+// The student's own answers, for steps that learn from them.
+class AnswerSource {
+ public:
+  virtual ~AnswerSource() = default;
+  // To the prompts of these rows, as the student is at this step, ready to be learnt from.
+  virtual Result<Examples> answers(std::span<const uint32_t> rows, int64_t step) = 0;
+  // What a run that goes on needs of it, as text, and back; "" where it needs nothing.
+  virtual std::string saved() const = 0;
+  virtual Result<void> restore(const std::string& text) = 0;
+};
+
 struct LoopInput {
   const Examples& data;
   const Examples& held_out;  // empty: nothing is measured, patience has no effect
   TrainOptions options;
   model::LogitSource* teacher = nullptr;  // where the objective asks one for logits
-  // The student's own answers to the prompts of these rows, as of this step; none: never sampled.
-  std::function<Result<Examples>(std::span<const uint32_t> rows, int64_t step)> sample = nullptr;
+  AnswerSource* own_answers = nullptr;    // none: no step learns from any
+  int64_t spoken = 0;          // ids that are tokens of the student's; 0: all of its logits
   bool measure_start = false;  // held-out loss before the first step, where weights know something
   std::string folder;          // gets metrics.jsonl and checkpoints/
   json::Value identity;        // beyond options, shape and data, which the loop adds itself

@@ -6,6 +6,7 @@
 #include <array>
 
 #include "train/require_internal.h"
+#include "train/weighing_internal.h"
 
 namespace retort::train {
 namespace {
@@ -27,14 +28,20 @@ const Named* find(const std::string& objective) {
   return found == kDivergences.end() ? nullptr : found;
 }
 
+constexpr const char* kSampled = "sampled_reverse_kl";
+
 }  // namespace
 
 bool needs_teacher(const TrainOptions& options) {
   return find(options.objective) != nullptr;
 }
 
+bool asks_scores(const TrainOptions& options) {
+  return options.objective == kSampled;
+}
+
 bool asks_teacher(const TrainOptions& options) {
-  return needs_teacher(options) && options.teacher == "online";
+  return (needs_teacher(options) || asks_scores(options)) && options.teacher == "online";
 }
 
 bool reads_recorded(const TrainOptions& options) {
@@ -57,11 +64,66 @@ model::Objective objective_of(const TrainOptions& options, model::LogitSource* t
   return out;
 }
 
+std::unique_ptr<model::RowWeigher> weigher_of(const TrainOptions& options) {
+  if (options.objective == kSampled) return std::make_unique<SampledReverseKl>();
+  return nullptr;
+}
+
+namespace {
+
+// What the student's own answers can be learnt by.
+Result<void> validate_on_policy(const TrainOptions& o) {
+  const bool sampled = o.objective == kSampled;
+  RETORT_TRY_VOID(
+      require(o.on_policy >= 0 && o.on_policy <= 1, "train.on_policy", "between 0 and 1"));
+  RETORT_TRY_VOID(require(o.rollout_tokens >= 1, "train.rollout_tokens", "1 or more"));
+  RETORT_TRY_VOID(require(o.rollout_temperature > 0 && o.rollout_temperature <= 10,
+                          "train.rollout_temperature", "above 0 and up to 10"));
+  RETORT_TRY_VOID(require(o.replay_answers >= 0 && o.replay_answers <= 1 << 20,
+                          "train.replay_answers", "0 to 1048576"));
+  RETORT_TRY_VOID(require(o.replay_uses >= 1, "train.replay_uses", "1 or more"));
+  if (o.replay_answers > 0 && o.on_policy == 0) {
+    return base::usage_error("there are no sampled answers that could be learnt from again",
+                             "train.replay_answers", "set train.on_policy above 0, or it to 0");
+  }
+  if (sampled && o.on_policy == 0) {
+    return base::usage_error("sampled_reverse_kl learns from the student's own answers alone",
+                             "train.on_policy", "set it above 0, to 1 for every step");
+  }
+  if (sampled && o.rollout_temperature != 1) {
+    return base::usage_error(
+        "sampled_reverse_kl weighs a token by the probability that it was drawn with",
+        "train.rollout_temperature", "leave it at 1, or use reverse_kl, which is exact");
+  }
+  if (sampled && (o.label_smoothing != 0 || o.z_loss != 0)) {
+    return base::usage_error("sampled_reverse_kl has no target that could be smoothed",
+                             "train.label_smoothing", "leave it and train.z_loss at 0");
+  }
+  if (o.on_policy > 0 && !sampled && !asks_teacher(o)) {
+    return base::usage_error("answers that the student samples need a teacher that judges them",
+                             "train.on_policy",
+                             "set objective to a divergence, such as reverse_kl, and teacher to "
+                             "\"online\"");
+  }
+  if (sampled && o.teacher == "recorded") {
+    return base::usage_error("nothing is recorded of answers that the student has yet to give",
+                             "train.teacher", "use \"online\"");
+  }
+  if (o.on_policy > 0 && !sampled && o.soft_share < 1) {
+    return base::usage_error("a sampled answer is no target: cross-entropy with it says nothing",
+                             "train.soft_share", "leave it at 1 with train.on_policy");
+  }
+  return {};
+}
+
+}  // namespace
+
 Result<void> validate_objective(const TrainOptions& o) {
-  if (o.objective != "sequence_kd" && find(o.objective) == nullptr) {
+  if (o.objective != "sequence_kd" && o.objective != kSampled && find(o.objective) == nullptr) {
     return base::usage_error(fmt::format("there is no objective \"{}\"", o.objective),
                              "train.objective",
-                             "sequence_kd, forward_kl, reverse_kl, jsd, skew_kl, skew_reverse_kl");
+                             "sequence_kd, forward_kl, reverse_kl, jsd, skew_kl, skew_reverse_kl, "
+                             "sampled_reverse_kl");
   }
   RETORT_TRY_VOID(require(o.teacher == "online" || o.teacher == "recorded", "train.teacher",
                           "online or recorded"));
@@ -72,21 +134,7 @@ Result<void> validate_objective(const TrainOptions& o) {
   RETORT_TRY_VOID(require(o.skew > 0 && o.skew < 1, "train.skew", "between 0 and 1"));
   RETORT_TRY_VOID(require(o.temperature > 0 && o.temperature <= 100, "train.temperature",
                           "above 0 and up to 100"));
-  RETORT_TRY_VOID(
-      require(o.on_policy >= 0 && o.on_policy <= 1, "train.on_policy", "between 0 and 1"));
-  RETORT_TRY_VOID(require(o.rollout_tokens >= 1, "train.rollout_tokens", "1 or more"));
-  RETORT_TRY_VOID(require(o.rollout_temperature > 0 && o.rollout_temperature <= 10,
-                          "train.rollout_temperature", "above 0 and up to 10"));
-  if (o.on_policy > 0 && !asks_teacher(o)) {
-    return base::usage_error("answers that the student samples need a teacher that judges them",
-                             "train.on_policy",
-                             "set objective to a divergence, such as reverse_kl, and teacher to "
-                             "\"online\"");
-  }
-  if (o.on_policy > 0 && o.soft_share < 1) {
-    return base::usage_error("a sampled answer is no target: cross-entropy with it says nothing",
-                             "train.soft_share", "leave it at 1 with train.on_policy");
-  }
+  RETORT_TRY_VOID(validate_on_policy(o));
   if (o.temperature != 1 && o.teacher == "recorded" && needs_teacher(o)) {
     return base::usage_error("recorded log-probabilities are known at temperature 1 alone",
                              "train.temperature", "leave it at 1, or use teacher = \"online\"");

@@ -4,7 +4,12 @@
 //   forward_kl, reverse_kl, jsd, skew_kl, skew_reverse_kl
 //                     the divergence of kernels/distill.h from the teacher's distribution at each
 //                     trained token, mixed with cross-entropy by soft_share
+//   sampled_reverse_kl
+//                     on the student's own answers, from the teacher's log-probabilities of their
+//                     tokens alone (weighing_internal.h); other steps are sequence_kd
 #pragma once
+#include <memory>
+
 #include "base/result.h"
 #include "model/objective.h"
 #include "train/options.h"
@@ -16,10 +21,14 @@ namespace retort::train {
 bool needs_teacher(const TrainOptions& options);
 bool asks_teacher(const TrainOptions& options);
 bool reads_recorded(const TrainOptions& options);
+// Whether it is asked what it thinks of the tokens of a text that is given, no more.
+bool asks_scores(const TrainOptions& options);
 
 // Options as validated. `teacher` is asked for logits; none: batches bring the teacher's recorded
 // log-probabilities.
 model::Objective objective_of(const TrainOptions& options, model::LogitSource* teacher);
+// What the objective weighs rows with; nullptr for most.
+std::unique_ptr<model::RowWeigher> weigher_of(const TrainOptions& options);
 
 // Values that cannot work together are usage errors that name the key.
 Result<void> validate_objective(const TrainOptions& options);

@@ -65,9 +65,8 @@ Result<std::optional<uint32_t>> OnlineTeacher::add(const std::string& key,
   for (int32_t& id : expected) id = ids_[static_cast<size_t>(id)];
   if (trained_ids(built.rows.front()) != expected) return std::optional<uint32_t>();
   longest_ = std::max(longest_, built.rows.front().inputs());
-  const auto& marks = built.rows.front().trained;
   longest_prompt_ =
-      std::max(longest_prompt_, std::find(marks.begin(), marks.end(), true) - marks.begin());
+      std::max(longest_prompt_, static_cast<int64_t>(answer_start(built.rows.front())));
   rows_.rows.push_back(std::move(built.rows.front()));
   given_ = rows_.rows.size();
   return std::optional(static_cast<uint32_t>(given_ - 1));
@@ -75,12 +74,12 @@ Result<std::optional<uint32_t>> OnlineTeacher::add(const std::string& key,
 
 uint32_t OnlineTeacher::add_sample(const Example& row) {
   const Example& given = rows_.rows[row.source];
-  const auto prompt = std::find(given.trained.begin(), given.trained.end(), true);
+  const size_t prompt = answer_start(given);
   Example sample{.key = row.key,
-                 .ids = {given.ids.begin(), given.ids.begin() + (prompt - given.trained.begin())},
-                 .trained = {given.trained.begin(), prompt}};
-  for (size_t i = 0; i < row.ids.size(); ++i) {
-    if (row.trained[i]) sample.ids.push_back(ids_[static_cast<size_t>(row.ids[i])]);
+                 .ids = {given.ids.begin(), given.ids.begin() + static_cast<int64_t>(prompt)},
+                 .trained = std::vector<bool>(prompt, false)};
+  for (size_t i = answer_start(row); i < row.ids.size(); ++i) {
+    sample.ids.push_back(ids_[static_cast<size_t>(row.ids[i])]);
   }
   sample.trained.resize(sample.ids.size(), true);
   rows_.rows.push_back(std::move(sample));
@@ -110,6 +109,44 @@ int64_t OnlineTeacher::memory_bytes() const {
   return static_cast<int64_t>(weights_.block().size_bytes()) +
          model::Network::memory_bytes(weights_.config(), room_, network_->precision(), nullptr,
                                       model::Use::inference);
+}
+
+// Of the trained tokens of these rows of the teacher's.
+std::vector<std::vector<float>> OnlineTeacher::answer_logprobs(std::span<const uint32_t> rows) {
+  const model::Batch batch = make_batch(rows_.rows, rows);
+  std::vector<float> nll(batch.tokens.size());
+  network_->loss(batch, nll);
+  std::vector<std::vector<float>> out(rows.size());
+  for (size_t doc = 0; doc < rows.size(); ++doc) {
+    for (int32_t row = batch.doc_starts[doc]; row < batch.doc_starts[doc + 1]; ++row) {
+      if (batch.targets[row] >= 0) out[doc].push_back(-nll[row]);
+    }
+  }
+  return out;
+}
+
+Result<void> OnlineTeacher::score(std::vector<Example>& rows) {
+  forget_samples();
+  std::vector<uint32_t> some;
+  int64_t tokens = 0;
+  size_t first = 0;  // of the rows whose samples are in `some`
+  const auto run = [&] {
+    const auto logprobs = answer_logprobs(some);
+    for (size_t i = 0; i < some.size(); ++i) set_reference(rows[first + i], logprobs[i]);
+    first += some.size();
+    some.clear();
+    tokens = 0;
+  };
+  for (const Example& row : rows) {
+    const uint32_t sample = add_sample(row);
+    const int64_t inputs = rows_.rows[sample].inputs();
+    if (!some.empty() && tokens + inputs > room_) run();
+    some.push_back(sample);
+    tokens += inputs;
+  }
+  if (!some.empty()) run();
+  forget_samples();
+  return {};
 }
 
 void OnlineTeacher::start(const model::Batch& batch) {

@@ -14,10 +14,11 @@
 #include "tokenizer/chat.h"
 #include "tokenizer/tokenizer.h"
 #include "train/examples.h"
+#include "train/scorer_internal.h"
 
 namespace retort::train {
 
-class OnlineTeacher final : public model::LogitSource {
+class OnlineTeacher final : public model::LogitSource, public Scorer {
  public:
   // `student_vocab`: width of the student's logits, which may have spare ids behind its tokens'.
   // Refuses a student whose tokens are not all tokens of the teacher. `source` names the teacher in
@@ -43,6 +44,10 @@ class OnlineTeacher final : public model::LogitSource {
 
   int64_t memory_bytes() const;  // once it is prepared
 
+  // Samples, as add_sample() takes them. The log-probabilities are of all the teacher's tokens,
+  // also where the student has a part of them.
+  Result<void> score(std::vector<Example>& rows) override;
+
   void start(const model::Batch& batch) override;
   // Rows in ascending order from call to call, until the next start().
   void logits(std::span<const int32_t> rows, float* to) override;
@@ -51,6 +56,7 @@ class OnlineTeacher final : public model::LogitSource {
   OnlineTeacher(model::Weights weights, std::shared_ptr<const tokenizer::Tokenizer> tokenizer,
                 tokenizer::ChatFormat format)
       : weights_(std::move(weights)), tokenizer_(std::move(tokenizer)), format_(format) {}
+  std::vector<std::vector<float>> answer_logprobs(std::span<const uint32_t> rows);
   // Runs the documents of the batch from `first` on, as many as there is room for.
   void run_from(size_t first);
   void renamed_logits(std::span<const int32_t> theirs, float* to);

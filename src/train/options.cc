@@ -28,7 +28,8 @@ int64_t default_ffn(int64_t width) {
 void describe(base::Options& table, TrainOptions& o) {
   table.add("objective", &o.objective,
             "what is learnt: sequence_kd (the teacher's answers as text), or its distributions by "
-            "forward_kl, reverse_kl, jsd, skew_kl, skew_reverse_kl");
+            "forward_kl, reverse_kl, jsd, skew_kl, skew_reverse_kl; or from the student's own "
+            "answers by sampled_reverse_kl");
   table.add("teacher", &o.teacher,
             "distributions: online, from the weights in teacher.serve; or recorded by "
             "collect.top_logprobs");
@@ -41,6 +42,9 @@ void describe(base::Options& table, TrainOptions& o) {
       "share of the steps whose answers the student samples itself, for the teacher to judge");
   table.add("rollout_tokens", &o.rollout_tokens, "tokens of a sampled answer, at most");
   table.add("rollout_temperature", &o.rollout_temperature, "temperature of sampled answers");
+  table.add("replay_answers", &o.replay_answers,
+            "sampled answers that are kept to be learnt from again; 0: none");
+  table.add("replay_uses", &o.replay_uses, "how often such an answer is learnt from in all");
   table.add("epochs", &o.epochs, "passes over the data");
   table.add("batch_tokens", &o.batch_tokens, "tokens computed at once, at most");
   table.add("accumulate", &o.accumulate, "batches of one step, whose gradients are added up");

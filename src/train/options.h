@@ -23,6 +23,8 @@ struct TrainOptions {
   double on_policy = 0;          // share of steps that learn from the student's own answers
   int64_t rollout_tokens = 128;  // of such an answer, at most
   double rollout_temperature = 1;
+  int64_t replay_answers = 0;  // sampled answers that are kept to be learnt from again; 0: none
+  int64_t replay_uses = 4;     // of such an answer, the first one included
   int64_t epochs = 6;
   int64_t batch_tokens = 4096;  // inputs at once, at most
   int64_t accumulate = 1;       // such batches of one step: their gradients are added up

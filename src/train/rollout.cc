@@ -1,6 +1,4 @@
 #include <algorithm>
-#include <condition_variable>
-#include <mutex>
 
 #include "base/cancel.h"
 #include "base/random.h"
@@ -9,48 +7,6 @@
 
 namespace retort::train {
 namespace {
-
-// Ids up to the first trained one.
-size_t prompt_size(const Example& row) {
-  return static_cast<size_t>(std::find(row.trained.begin(), row.trained.end(), true) -
-                             row.trained.begin());
-}
-
-// Where the engine's thread leaves the answers and the caller waits for them.
-class Arriving {
- public:
-  explicit Arriving(size_t count) : rows_(count), left_(count) {}
-
-  void start(size_t index, Example row) { rows_[index] = std::move(row); }
-  void add(size_t index, const engine::Event& event, tokenizer::TokenId stop) {
-    const std::lock_guard lock(mutex_);
-    Example& row = rows_[index];
-    row.ids.insert(row.ids.end(), event.tokens.begin(), event.tokens.end());
-    if (event.done) {
-      if (event.finish_reason == "stop") row.ids.push_back(stop);
-      if (event.finish_reason == "error") error_ = event.error;
-      --left_;
-      changed_.notify_one();
-    }
-    row.trained.resize(row.ids.size(), true);
-  }
-  bool wait() {
-    std::unique_lock lock(mutex_);
-    return changed_.wait_for(lock, std::chrono::milliseconds(100), [&] { return left_ == 0; });
-  }
-  Result<std::vector<Example>> take() {
-    const std::lock_guard lock(mutex_);
-    if (!error_.empty()) return base::internal_error("the student cannot answer: " + error_);
-    return std::move(rows_);
-  }
-
- private:
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  std::vector<Example> rows_;
-  size_t left_;
-  std::string error_;
-};
 
 Result<std::unique_ptr<engine::Engine>> open_engine(const Rollouts::Student& student) {
   if (student.adapter == nullptr) {
@@ -64,14 +20,15 @@ Result<std::unique_ptr<engine::Engine>> open_engine(const Rollouts::Student& stu
 }  // namespace
 
 Result<Examples> Rollouts::sample(const std::vector<Example>& rows,
-                                  std::span<const uint32_t> chosen, int64_t step) {
+                                  std::span<const uint32_t> chosen, int64_t step) const {
   const int64_t limit = std::min(options_.batch_tokens, student_.weights.config().max_positions);
-  Arriving arriving(chosen.size());  // outlives the engine, whose thread writes into it
   RETORT_TRY(const auto engine, open_engine(student_));
+  std::vector<engine::Request> requests(chosen.size());
+  Examples out;
   for (size_t i = 0; i < chosen.size(); ++i) {
     const Example& row = rows[chosen[i]];
-    const size_t size = prompt_size(row);
-    engine::Request request;
+    const size_t size = answer_start(row);
+    engine::Request& request = requests[i];
     request.prompt.assign(row.ids.begin(), row.ids.begin() + static_cast<int64_t>(size));
     request.max_tokens = std::min(options_.rollout_tokens, limit - static_cast<int64_t>(size));
     request.sampling.temperature = options_.rollout_temperature;
@@ -79,23 +36,80 @@ Result<Examples> Rollouts::sample(const std::vector<Example>& rows,
         base::mix64(static_cast<uint64_t>(options_.seed) ^
                     base::mix64(static_cast<uint64_t>(step) ^ base::mix64(chosen[i])));
     request.stop_tokens = {student_.stop};
-    request.on_event = [&, i](const engine::Event& event) {
-      arriving.add(i, event, student_.stop);
-    };
-    arriving.start(i, {.key = row.key,
-                       .ids = request.prompt,
-                       .trained = std::vector<bool>(size, false),
-                       .source = row.source});
-    RETORT_TRY_VOID(engine->submit(std::move(request)));
+    request.logprobs = true;
+    out.rows.push_back({.key = row.key,
+                        .ids = request.prompt,
+                        .trained = std::vector<bool>(size, false),
+                        .source = row.source});
   }
-  while (!arriving.wait()) {
+  const auto on_wait = [](int64_t) -> Result<void> {
     if (base::cancelled()) return base::cancelled_error("train");
+    return {};
+  };
+  RETORT_TRY(const auto answers, engine->generate_all(std::move(requests), on_wait));
+  for (size_t i = 0; i < answers.size(); ++i) {
+    Example& row = out.rows[i];
+    row.ids.insert(row.ids.end(), answers[i].tokens.begin(), answers[i].tokens.end());
+    if (answers[i].finish_reason == "stop") row.ids.push_back(student_.stop);
+    row.drawn.assign(row.trained.size() - 1, 0.0F);
+    for (const auto& token : answers[i].chosen) row.drawn.push_back(token.logprob);
+    if (answers[i].finish_reason == "stop") row.drawn.push_back(answers[i].stop.logprob);
+    row.trained.resize(row.ids.size(), true);
   }
-  Examples out;
-  RETORT_TRY(out.rows, arriving.take());
-  teacher_.forget_samples();
-  for (Example& row : out.rows) row.source = teacher_.add_sample(row);
   return out;
+}
+
+namespace {
+
+// What an answer's tokens gain on average, by the other answers: what it says itself must not
+// count.
+void set_baselines(std::vector<Example>& rows) {
+  std::vector<double> sums;
+  double all = 0;
+  int64_t tokens = 0;
+  for (const Example& row : rows) {
+    double sum = 0;
+    for (size_t i = 0; i < row.reference.size(); ++i) {
+      sum += static_cast<double>(row.reference[i]) - static_cast<double>(row.drawn[i]);
+    }
+    sums.push_back(sum);
+    all += sum;
+    tokens += row.trained_tokens();
+  }
+  for (size_t i = 0; i < rows.size(); ++i) {
+    const int64_t others = tokens - rows[i].trained_tokens();
+    rows[i].baseline =
+        others > 0 ? static_cast<float>((all - sums[i]) / static_cast<double>(others)) : 0;
+  }
+}
+
+}  // namespace
+
+Result<Examples> OnPolicy::answers(std::span<const uint32_t> rows, int64_t step) {
+  Examples out;
+  if (replay_.holds_answers() && replay_.full()) {
+    out.rows = replay_.draw(rows.size(), seed_, step);
+  } else {
+    RETORT_TRY(out, rollouts_.sample(rows_, rows, step));
+    if (judges_.scores != nullptr) {
+      RETORT_TRY_VOID(judges_.scores->score(out.rows));
+      set_baselines(out.rows);
+    }
+    replay_.add(out.rows);
+  }
+  if (judges_.distributions == nullptr) return out;
+  judges_.distributions->forget_samples();
+  for (Example& row : out.rows) row.source = judges_.distributions->add_sample(row);
+  return out;
+}
+
+std::string OnPolicy::saved() const {
+  return replay_.holds_answers() ? replay_.saved() : "";
+}
+
+Result<void> OnPolicy::restore(const std::string& text) {
+  if (text.empty()) return {};
+  return replay_.restore(text);
 }
 
 }  // namespace retort::train

@@ -1,9 +1,13 @@
 // What the student samples is a function of weights, seed and step; learning from it brings the
 // student near the teacher where it goes itself; a resumed run samples the same.
+#include <cmath>
+#include <numeric>
+
 #include "base/cancel.h"
 #include "base/parallel.h"
 #include "train/classroom_internal.h"
 #include "train/loop_internal.h"
+#include "train/objective.h"
 #include "train/rollout_internal.h"
 
 namespace retort::train {
@@ -33,19 +37,40 @@ struct Lesson {
     EXPECT_TRUE(room.teacher->prepare(200, 20, model::Precision::fp32).ok());
   }
   Rollouts rollouts() {
-    return {{weights, nullptr, room.student, room.format.stop_token()}, options, *room.teacher};
+    return {{weights, nullptr, room.student, room.format.stop_token()}, options};
+  }
+  Judges judges() const {
+    if (asks_scores(options)) return {.scores = room.teacher.get()};
+    return {.distributions = room.teacher.get()};
+  }
+  Result<Examples> answers(std::span<const uint32_t> rows, int64_t step) {
+    return OnPolicy(rollouts(), judges(), room.rows.rows, options).answers(rows, step);
+  }
+  // Mean reverse KL from the teacher on the student's own answers, exact at each token.
+  double divergence() {
+    std::vector<uint32_t> all(room.rows.rows.size());
+    std::iota(all.begin(), all.end(), 0);
+    options.objective = "reverse_kl";
+    model::Network network(weights, 1000, model::Precision::fp32);
+    model::Objective objective = objective_of(options, room.teacher.get());
+    objective.spoken = room.student->size();
+    network.set_objective(objective);
+    model::LossSum sum;
+    for (int64_t step = 1000; step < 1010; ++step) {
+      const Examples sampled = *answers(all, step);
+      sum.add(network.loss(make_batch(sampled.rows, all)));
+    }
+    return sum.divergence();
   }
   Result<LoopOutcome> go(std::function<void(const LoopState&)> on_step = nullptr) {
-    Rollouts sampler = rollouts();
+    OnPolicy own(rollouts(), judges(), room.rows.rows, options);
     const Examples none;
     return run_loop(weights, {.data = room.rows,
                               .held_out = none,
                               .options = options,
                               .teacher = room.teacher.get(),
-                              .sample =
-                                  [&](std::span<const uint32_t> rows, int64_t step) {
-                                    return sampler.sample(room.rows.rows, rows, step);
-                                  },
+                              .own_answers = &own,
+                              .spoken = room.student->size(),
                               .folder = folder,
                               .identity = {},
                               .limit = nullptr,
@@ -93,8 +118,67 @@ TEST(Rollouts, TheStudentComesNearTheTeacherOnItsOwnAnswers) {
   EXPECT_LT(outcome->state.last_loss, 0.7 * first);
 }
 
-TEST(Rollouts, ResumeIsBitwise) {
+// What the engine drew a token with is what the trainer's network says of it, stop token and all.
+TEST(Rollouts, TokensStandWithWhatTheyWereDrawnWith) {
+  Lesson lesson;
+  lesson.options.rollout_tokens = 40;
+  const std::vector<uint32_t> chosen = {3, 0, 8, 1, 2, 4};
+  const auto sampled = lesson.rollouts().sample(lesson.room.rows.rows, chosen, 4);
+  ASSERT_TRUE(sampled);
+  const std::vector<uint32_t> all = {0, 1, 2, 3, 4, 5};
+  const model::Batch batch = make_batch(sampled->rows, all);
+  std::vector<float> nll(batch.tokens.size());
+  model::Network(lesson.weights, 1000, model::Precision::fp32).loss(batch, nll);
+  for (size_t i = 0; i < nll.size(); ++i) EXPECT_NEAR(batch.drawn[i], -nll[i], 2e-2) << i;
+}
+
+// Log-probabilities of a sample's tokens are those that its distributions give them, but for the
+// tokens that the student has not got.
+TEST(Rollouts, ScoresAreOfTheTeachersDistributions) {
+  Lesson lesson;
+  lesson.options.objective = "sampled_reverse_kl";
+  const std::vector<uint32_t> chosen = {3, 0, 8};
+  const Examples scored = *lesson.answers(chosen, 4);
+  lesson.options.objective = "reverse_kl";
+  const Examples given = *lesson.answers(chosen, 4);
+  const std::vector<uint32_t> all = {0, 1, 2};
+  const model::Batch batch = make_batch(given.rows, all);
+  lesson.room.teacher->start(batch);
+  std::vector<float> logits(static_cast<size_t>(lesson.room.vocab));
+  size_t counted = 0;
+  for (int32_t row = 0; row < static_cast<int32_t>(batch.tokens.size()); ++row) {
+    if (batch.targets[row] < 0) continue;
+    lesson.room.teacher->logits(std::vector<int32_t>{row}, logits.data());
+    double total = 0;
+    for (const float z : logits) total += std::exp(static_cast<double>(z));
+    const double known = logits[batch.targets[row]] - std::log(total);
+    // By the mass of tokens that the student has not got; never more likely.
+    const double less = known - make_batch(scored.rows, all).reference[row];
+    EXPECT_GE(less, -1e-4);
+    EXPECT_LE(less, 2);
+    ++counted;
+  }
+  EXPECT_GE(counted, 3U);
+}
+
+TEST(Rollouts, SampledTokensAloneBringTheStudentNearTheTeacher) {
+  Lesson lesson;
+  lesson.options.epochs = 600;
+  lesson.options.batch_tokens = 600;  // all prompts in one step
+  lesson.options.lr = 3e-3;
+  lesson.folder = fresh_folder("sampled");
+  const double before = lesson.divergence();
+  lesson.options.objective = "sampled_reverse_kl";
+  const auto outcome = lesson.go();
+  ASSERT_TRUE(outcome) << outcome.error().text();
+  EXPECT_LT(lesson.divergence(), 0.8 * before);
+}
+
+void expect_bitwise_resume(const std::string& objective, int64_t replay_answers = 0) {
   Lesson whole;
+  whole.options.objective = objective;
+  whole.options.replay_answers = replay_answers;
+  whole.options.replay_uses = 3;
   whole.options.epochs = 4;
   whole.options.on_policy = 0.6;  // some steps of each kind
   whole.folder = fresh_folder("whole");
@@ -114,6 +198,17 @@ TEST(Rollouts, ResumeIsBitwise) {
     ASSERT_TRUE(second.go());
     ASSERT_TRUE(same_bytes(second.weights, whole.weights)) << "interrupted after step " << k;
   }
+}
+
+TEST(Rollouts, ResumeIsBitwise) {
+  expect_bitwise_resume("reverse_kl");
+}
+TEST(Rollouts, ResumeIsBitwiseWithSampledTokens) {
+  expect_bitwise_resume("sampled_reverse_kl");
+}
+TEST(Rollouts, ResumeIsBitwiseWithAnswersThatAreLearntFromAgain) {
+  expect_bitwise_resume("reverse_kl", 6);
+  expect_bitwise_resume("sampled_reverse_kl", 6);
 }
 
 }  // namespace

@@ -58,6 +58,34 @@ def case(name, mix, temperature, soft, smoothing, z_loss, sparse):
             "loss": loss.item(), "gradient": z.grad.flatten().tolist()}
 
 
+def chosen_log_probs(z):
+    return z.log_softmax(-1).gather(-1, targets[:, None])[:, 0]
+
+
+def sampled(log_ratios):
+    """Sampled reverse KL of tokens drawn where the student was `log_ratios` less sure of them."""
+    z = logits.clone().requires_grad_()
+    log_p, log_q = chosen_log_probs(z), chosen_log_probs(teacher)
+    drawn = rounded(log_p.detach() - torch.tensor(log_ratios, dtype=torch.double))
+    ratio = (log_p - drawn).exp().clamp(max=2).detach()
+    (ratio * (log_p - log_q).detach() * log_p).sum().backward()
+    return {"drawn": drawn.tolist(), "reference": rounded(log_q).tolist(),
+            "loss": (ratio * (log_p - log_q)).sum().item(),
+            "gradient": z.grad.flatten().tolist()}
+
+
+def preference(beta, smoothing):
+    """DPO as TRL's "sigmoid" loss: row 0 is the chosen answer, rows 1 and 2 the rejected one."""
+    z = logits.clone().requires_grad_()
+    log_p, reference = chosen_log_probs(z), rounded(chosen_log_probs(teacher))
+    gained = log_p - reference
+    x = beta * (gained[0] - gained[1] - gained[2])
+    loss = -F.logsigmoid(x) * (1 - smoothing) - F.logsigmoid(-x) * smoothing
+    loss.backward()
+    return {"beta": beta, "smoothing": smoothing, "reference": reference.tolist(),
+            "loss": loss.item(), "gradient": z.grad.flatten().tolist()}
+
+
 def rounded(tensor):
     return tensor.float().double()
 
@@ -77,6 +105,7 @@ cases.append(case("forward_kl", 0.5, 1.0, 0.0, 0.2, 1e-2, False))
 out = {"made_by": "torch " + torch.__version__.split("+")[0], "rows": ROWS, "vocab": VOCAB,
        "logits": logits.flatten().tolist(), "teacher": teacher.flatten().tolist(),
        "weights": weights.tolist(), "targets": targets.tolist(), "kept_ids": ids.tolist(),
-       "cases": cases}
+       "cases": cases, "sampled": [sampled([0.0, 0.0, 0.0]), sampled([0.3, -0.5, 1.5])],
+       "preference": [preference(0.1, 0.0), preference(2.0, 0.0), preference(0.5, 0.1)]}
 path = pathlib.Path(__file__).with_name("expected.json")
 path.write_text(json.dumps(out) + "\n")

@@ -1,0 +1,65 @@
+// Objectives that cannot work are refused by a sentence that names the key, before anything starts.
+#include "train/objective.h"
+
+#include <gtest/gtest.h>
+
+#include <functional>
+
+namespace retort::train {
+namespace {
+
+std::string refusal(const std::function<void(TrainOptions&)>& change) {
+  TrainOptions options;
+  change(options);
+  const auto valid = validate(options);
+  return valid ? "" : valid.error().text();
+}
+
+void expect_refused(const std::string& key, const std::string& words,
+                    const std::function<void(TrainOptions&)>& change) {
+  const std::string text = refusal(change);
+  EXPECT_NE(text.find("train." + key), std::string::npos) << text;
+  EXPECT_NE(text.find(words), std::string::npos) << text;
+}
+
+TEST(ObjectiveOptions, RefuseWhatCannotWork) {
+  expect_refused("objective", "no objective \"kl\"", [](TrainOptions& o) { o.objective = "kl"; });
+  expect_refused("teacher", "online or recorded", [](TrainOptions& o) { o.teacher = "oracle"; });
+  expect_refused("temperature", "temperature 1 alone", [](TrainOptions& o) {
+    o.objective = "forward_kl";
+    o.teacher = "recorded";
+    o.temperature = 2;
+  });
+  expect_refused("on_policy", "a teacher that judges them",
+                 [](TrainOptions& o) { o.on_policy = 0.5; });
+  expect_refused("soft_share", "no target", [](TrainOptions& o) {
+    o.objective = "reverse_kl";
+    o.on_policy = 0.5;
+    o.soft_share = 0.5;
+  });
+}
+
+TEST(ObjectiveOptions, RefuseASampledObjectiveWithoutWhatItNeeds) {
+  const auto sampled = [](const std::function<void(TrainOptions&)>& change) {
+    return [change](TrainOptions& o) {
+      o.objective = "sampled_reverse_kl";
+      o.on_policy = 1;
+      change(o);
+    };
+  };
+  EXPECT_EQ(refusal(sampled([](TrainOptions&) {})), "");
+  expect_refused("on_policy", "the student's own answers alone",
+                 sampled([](TrainOptions& o) { o.on_policy = 0; }));
+  expect_refused("rollout_temperature", "drawn with",
+                 sampled([](TrainOptions& o) { o.rollout_temperature = 0.7; }));
+  expect_refused("teacher", "yet to give",
+                 sampled([](TrainOptions& o) { o.teacher = "recorded"; }));
+  expect_refused("label_smoothing", "no target",
+                 sampled([](TrainOptions& o) { o.label_smoothing = 0.1; }));
+  expect_refused("replay_uses", "1 or more", sampled([](TrainOptions& o) { o.replay_uses = 0; }));
+  expect_refused("replay_answers", "no sampled answers",
+                 [](TrainOptions& o) { o.replay_answers = 10; });
+}
+
+}  // namespace
+}  // namespace retort::train
