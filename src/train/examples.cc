@@ -102,13 +102,36 @@ std::string digest(const Examples& examples) {
   return crypto::sha256_hex(rows);
 }
 
+namespace {
+
+int64_t inputs_of(const std::vector<Example>& rows, uint32_t group, uint32_t together) {
+  int64_t inputs = 0;
+  for (uint32_t i = 0; i < together; ++i) inputs += rows[group * together + i].inputs();
+  return inputs;
+}
+
+// Groups of rows become the rows themselves.
+BatchPlan rows_of(BatchPlan groups, uint32_t together) {
+  if (together == 1) return groups;
+  for (auto& batch : groups) {
+    std::vector<uint32_t> rows;
+    for (const uint32_t group : batch) {
+      for (uint32_t i = 0; i < together; ++i) rows.push_back(group * together + i);
+    }
+    batch = std::move(rows);
+  }
+  return groups;
+}
+
+}  // namespace
+
 BatchPlan plan_epoch(const std::vector<Example>& rows, int64_t batch_tokens, uint64_t seed,
-                     int64_t epoch) {
+                     int64_t epoch, uint32_t together) {
   const auto stream = static_cast<uint64_t>(epoch) << 32;
   Bins bins(batch_tokens);
-  for (const uint32_t row :
-       base::permutation(static_cast<uint32_t>(rows.size()), seed, stream | kRowOrder)) {
-    bins.put(row, rows[row].inputs());
+  for (const uint32_t group :
+       base::permutation(static_cast<uint32_t>(rows.size()) / together, seed, stream | kRowOrder)) {
+    bins.put(group, inputs_of(rows, group, together));
   }
   // Without this the last steps of an epoch would always be the emptiest.
   BatchPlan packed = bins.take();
@@ -117,13 +140,15 @@ BatchPlan plan_epoch(const std::vector<Example>& rows, int64_t batch_tokens, uin
        base::permutation(static_cast<uint32_t>(packed.size()), seed, stream | kBatchOrder)) {
     plan.push_back(std::move(packed[batch]));
   }
-  return plan;
+  return rows_of(std::move(plan), together);
 }
 
-BatchPlan plan_in_order(const std::vector<Example>& rows, int64_t batch_tokens) {
+BatchPlan plan_in_order(const std::vector<Example>& rows, int64_t batch_tokens, uint32_t together) {
   Bins bins(batch_tokens);
-  for (uint32_t row = 0; row < rows.size(); ++row) bins.put(row, rows[row].inputs());
-  return bins.take();
+  for (uint32_t group = 0; group < rows.size() / together; ++group) {
+    bins.put(group, inputs_of(rows, group, together));
+  }
+  return rows_of(bins.take(), together);
 }
 
 size_t answer_start(const Example& row) {

@@ -64,10 +64,12 @@ class ExampleBuilder {
 using BatchPlan = std::vector<std::vector<uint32_t>>;  // rows of each batch
 
 // Every row once, each batch at most batch_tokens inputs; no row may be longer than that.
+// `together`: so many rows in succession share a batch, in their order; the limit is theirs.
 BatchPlan plan_epoch(const std::vector<Example>& rows, int64_t batch_tokens, uint64_t seed,
-                     int64_t epoch);
+                     int64_t epoch, uint32_t together = 1);
 // Rows in their given order, for measuring.
-BatchPlan plan_in_order(const std::vector<Example>& rows, int64_t batch_tokens);
+BatchPlan plan_in_order(const std::vector<Example>& rows, int64_t batch_tokens,
+                        uint32_t together = 1);
 model::Batch make_batch(const std::vector<Example>& rows, std::span<const uint32_t> chosen);
 
 // SHA-256 over keys, ids and marks of all rows, as hex: what a resumed run compares.

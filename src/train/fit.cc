@@ -4,7 +4,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
+#include <map>
 #include <optional>
 
 #include "base/cpu.h"
@@ -16,6 +18,7 @@
 #include "train/loop_internal.h"
 #include "train/objective.h"
 #include "train/online_teacher_internal.h"
+#include "train/pairs_internal.h"
 #include "train/probe.h"
 #include "train/rollout_internal.h"
 #include "train/start.h"
@@ -114,6 +117,50 @@ Result<void> attach_recorded(const corpus::Cleared<ActionTag>& cleared, const Re
   return {};
 }
 
+// What the teacher said of each answer when it gave it, nats a token; NaN where it said nothing.
+template <class ActionTag>
+std::vector<double> recorded_scores(const corpus::Cleared<ActionTag>& cleared,
+                                    const Examples& examples) {
+  std::map<std::string, double> by_key;
+  for (int64_t i = 0; i < cleared.size(); ++i) {
+    const auto tokens = cleared.logprobs(i);
+    double sum = 0;
+    for (const auto& token : tokens) {
+      sum += static_cast<double>(token.entries[static_cast<size_t>(token.chosen)].logprob);
+    }
+    by_key[cleared[i].key] = tokens.empty() ? NAN : sum / static_cast<double>(tokens.size());
+  }
+  std::vector<double> scores;
+  for (const Example& row : examples.rows) scores.push_back(by_key.at(row.key));
+  return scores;
+}
+
+// Only the last answer of each row stays to be learnt; pairs of them by what the teacher thinks.
+template <class ActionTag>
+Result<Examples> ranked_pairs(const corpus::Cleared<ActionTag>& cleared, const FitInput& input,
+                              OnlineTeacher* teacher, Examples examples) {
+  for (Example& row : examples.rows) {
+    std::fill_n(row.trained.begin(), answer_start(row), false);
+  }
+  std::vector<double> scores;
+  if (teacher != nullptr) {
+    RETORT_TRY_VOID(teacher->score(examples.rows));
+    for (const Example& row : examples.rows) scores.push_back(mean_reference(row));
+  } else {
+    scores = recorded_scores(cleared, examples);
+  }
+  Pairs pairs = pair_up(std::move(examples.rows), scores, input.options.batch_tokens);
+  base::log_info("{} pairs of answers; {} answers have none that is ranked otherwise",
+                 pairs.data.rows.size() / 2, pairs.alone);
+  if (pairs.data.rows.empty() && ActionTag::kAction == terms::Action::train_generative) {
+    return base::bad_input(
+        "no prompt has two answers that the teacher ranks differently", "train.objective",
+        "ask for several with collect.samples, and see that curation keeps them");
+  }
+  pairs.data.too_long += examples.too_long;
+  return std::move(pairs.data);
+}
+
 // What the loss counts, before anything is spent on it.
 void show_first(const Examples& examples, const tokenizer::Tokenizer& tokenizer) {
   if (examples.rows.empty() || ::isatty(STDERR_FILENO) == 0) return;
@@ -174,7 +221,7 @@ Result<Outcome> fit(const FitInput& input) {
   if (input.held_out != nullptr) {
     RETORT_TRY(held_out, examples_of(*input.held_out, reading));
   }
-  if (reads_recorded(input.options)) {
+  if (reads_recorded(input.options) && needs_teacher(input.options)) {
     RETORT_TRY_VOID(attach_recorded(input.data, reading, data));
     if (input.held_out != nullptr) {
       RETORT_TRY_VOID(attach_recorded(*input.held_out, reading, held_out));
@@ -185,6 +232,18 @@ Result<Outcome> fit(const FitInput& input) {
     const bool samples = input.options.on_policy > 0;
     RETORT_TRY_VOID(teacher->prepare(input.options.batch_tokens,
                                      samples ? input.options.rollout_tokens : 0, precision));
+  }
+  if (learns_pairs(input.options)) {
+    RETORT_TRY(data, ranked_pairs(input.data, input, teacher.get(), std::move(data)));
+    if (input.held_out != nullptr) {
+      RETORT_TRY(held_out,
+                 ranked_pairs(*input.held_out, input, teacher.get(), std::move(held_out)));
+    }
+    RETORT_TRY(const model::Precision precision, parse_precision(input.options.precision));
+    model::Network start(weights, input.options.batch_tokens, precision, nullptr,
+                         model::Use::inference);
+    refer_to(start, data.rows, input.options.batch_tokens);
+    refer_to(start, held_out.rows, input.options.batch_tokens);
   }
   show_first(data, *input.tokenizer);
   tell_sizes(config, data);

@@ -74,7 +74,7 @@ class Loop {
     std::copy_n(trained_.block.begin(), average_.size(), average_.begin());
     model::Objective objective = objective_of(options_, input.teacher);
     objective.weigher = weigher_.get();
-    if (weigher_) objective.spoken = input.spoken;
+    if (weigher_ && !learns_pairs(options_)) objective.spoken = input.spoken;
     network_.set_objective(objective);
     outcome_.precision = network_.precision();
     identity_.set("precision", outcome_.precision == model::Precision::bf16 ? "bf16" : "fp32");
@@ -89,6 +89,7 @@ class Loop {
   Result<void> train_epoch();
   Result<void> take_step(std::span<const std::vector<uint32_t>> batches);
   bool samples_now() const;
+  uint32_t together() const { return learns_pairs(options_) ? 2 : 1; }  // rows of a batch
   Result<model::LossSum> learn(std::span<const std::vector<uint32_t>> batches);
   model::LossSum forward_backward(const std::vector<Example>& examples,
                                   std::span<const std::vector<uint32_t>> batches);
@@ -137,7 +138,7 @@ void Loop::plan_steps() {
   for (int64_t epoch = 0; epoch < options_.epochs; ++epoch) {
     const auto batches =
         static_cast<int64_t>(plan_epoch(input_.data.rows, options_.batch_tokens,
-                                        static_cast<uint64_t>(options_.seed), epoch)
+                                        static_cast<uint64_t>(options_.seed), epoch, together())
                                  .size());
     total += (batches + options_.accumulate - 1) / options_.accumulate;
   }
@@ -197,7 +198,7 @@ Result<LoopOutcome> Loop::run() {
 
 Result<void> Loop::train_epoch() {
   const BatchPlan plan = plan_epoch(input_.data.rows, options_.batch_tokens,
-                                    static_cast<uint64_t>(options_.seed), state_.epoch);
+                                    static_cast<uint64_t>(options_.seed), state_.epoch, together());
   const auto batches = static_cast<int64_t>(plan.size());
   while (state_.cursor < batches) {
     const int64_t count = std::min(options_.accumulate, batches - state_.cursor);
@@ -244,6 +245,10 @@ model::LossSum Loop::forward_backward(const std::vector<Example>& examples,
                                       std::span<const std::vector<uint32_t>> batches) {
   int64_t counted = 0;
   for (const auto& rows : batches) {
+    if (learns_pairs(options_)) {
+      counted += std::ssize(rows) / 2;
+      continue;
+    }
     for (const uint32_t row : rows) counted += examples[row].trained_tokens();
   }
   std::fill(gradients_.begin(), gradients_.end(), 0.0F);
@@ -362,7 +367,7 @@ Result<void> Loop::end_epoch(bool& improved) {
 model::LossSum Loop::held_out_loss() {
   model::LossSum sum;
   swap_average();
-  for (const auto& rows : plan_in_order(input_.held_out.rows, options_.batch_tokens)) {
+  for (const auto& rows : plan_in_order(input_.held_out.rows, options_.batch_tokens, together())) {
     sum.add(network_.loss(make_batch(input_.held_out.rows, rows)));
   }
   swap_average();

@@ -29,6 +29,7 @@ const Named* find(const std::string& objective) {
 }
 
 constexpr const char* kSampled = "sampled_reverse_kl";
+constexpr const char* kPreference = "dpo";
 
 }  // namespace
 
@@ -37,7 +38,11 @@ bool needs_teacher(const TrainOptions& options) {
 }
 
 bool asks_scores(const TrainOptions& options) {
-  return options.objective == kSampled;
+  return options.objective == kSampled || learns_pairs(options);
+}
+
+bool learns_pairs(const TrainOptions& options) {
+  return options.objective == kPreference;
 }
 
 bool asks_teacher(const TrainOptions& options) {
@@ -45,12 +50,14 @@ bool asks_teacher(const TrainOptions& options) {
 }
 
 bool reads_recorded(const TrainOptions& options) {
-  return needs_teacher(options) && options.teacher == "recorded";
+  return (needs_teacher(options) || learns_pairs(options)) && options.teacher == "recorded";
 }
 
 model::Objective objective_of(const TrainOptions& options, model::LogitSource* teacher) {
   model::Objective out;
-  out.hard.label_smoothing = static_cast<float>(options.label_smoothing);
+  if (!learns_pairs(options)) {
+    out.hard.label_smoothing = static_cast<float>(options.label_smoothing);
+  }
   out.hard.z_loss = static_cast<float>(options.z_loss);
   const Named* named = find(options.objective);
   if (named == nullptr) return out;
@@ -66,6 +73,9 @@ model::Objective objective_of(const TrainOptions& options, model::LogitSource* t
 
 std::unique_ptr<model::RowWeigher> weigher_of(const TrainOptions& options) {
   if (options.objective == kSampled) return std::make_unique<SampledReverseKl>();
+  if (learns_pairs(options)) {
+    return std::make_unique<Preference>(options.preference_beta, options.label_smoothing);
+  }
   return nullptr;
 }
 
@@ -119,11 +129,12 @@ Result<void> validate_on_policy(const TrainOptions& o) {
 }  // namespace
 
 Result<void> validate_objective(const TrainOptions& o) {
-  if (o.objective != "sequence_kd" && o.objective != kSampled && find(o.objective) == nullptr) {
+  if (o.objective != "sequence_kd" && o.objective != kSampled && !learns_pairs(o) &&
+      find(o.objective) == nullptr) {
     return base::usage_error(fmt::format("there is no objective \"{}\"", o.objective),
                              "train.objective",
                              "sequence_kd, forward_kl, reverse_kl, jsd, skew_kl, skew_reverse_kl, "
-                             "sampled_reverse_kl");
+                             "sampled_reverse_kl, dpo");
   }
   RETORT_TRY_VOID(require(o.teacher == "online" || o.teacher == "recorded", "train.teacher",
                           "online or recorded"));
@@ -134,6 +145,17 @@ Result<void> validate_objective(const TrainOptions& o) {
   RETORT_TRY_VOID(require(o.skew > 0 && o.skew < 1, "train.skew", "between 0 and 1"));
   RETORT_TRY_VOID(require(o.temperature > 0 && o.temperature <= 100, "train.temperature",
                           "above 0 and up to 100"));
+  RETORT_TRY_VOID(require(o.preference_beta > 0 && o.preference_beta <= 100,
+                          "train.preference_beta", "above 0 and up to 100"));
+  if (learns_pairs(o) && o.on_policy > 0) {
+    return base::usage_error("dpo learns from answers that are ranked before it begins",
+                             "train.on_policy", "leave it at 0");
+  }
+  if (learns_pairs(o) && (o.z_loss != 0 || o.label_smoothing >= 0.5)) {
+    return base::usage_error("dpo takes label_smoothing below 0.5, and no z_loss",
+                             "train.label_smoothing",
+                             "it is the share of pairs that may be the wrong way round");
+  }
   RETORT_TRY_VOID(validate_on_policy(o));
   if (o.temperature != 1 && o.teacher == "recorded" && needs_teacher(o)) {
     return base::usage_error("recorded log-probabilities are known at temperature 1 alone",

@@ -7,6 +7,9 @@
 //   sampled_reverse_kl
 //                     on the student's own answers, from the teacher's log-probabilities of their
 //                     tokens alone (weighing_internal.h); other steps are sequence_kd
+//   dpo               on pairs of answers to a prompt, ranked by their mean log-probability under
+//   the
+//                     teacher (weighing_internal.h, pairs_internal.h)
 #pragma once
 #include <memory>
 
@@ -27,6 +30,8 @@ bool asks_scores(const TrainOptions& options);
 // Options as validated. `teacher` is asked for logits; none: batches bring the teacher's recorded
 // log-probabilities.
 model::Objective objective_of(const TrainOptions& options, model::LogitSource* teacher);
+// Whether rows come in pairs, which stay together.
+bool learns_pairs(const TrainOptions& options);
 // What the objective weighs rows with; nullptr for most.
 std::unique_ptr<model::RowWeigher> weigher_of(const TrainOptions& options);
 

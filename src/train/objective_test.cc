@@ -61,5 +61,19 @@ TEST(ObjectiveOptions, RefuseASampledObjectiveWithoutWhatItNeeds) {
                  [](TrainOptions& o) { o.replay_answers = 10; });
 }
 
+TEST(ObjectiveOptions, RefuseAPreferenceThatCannotBeLearnt) {
+  const auto dpo = [](const std::function<void(TrainOptions&)>& change) {
+    return [change](TrainOptions& o) {
+      o.objective = "dpo";
+      change(o);
+    };
+  };
+  EXPECT_EQ(refusal(dpo([](TrainOptions& o) { o.label_smoothing = 0.1; })), "");
+  expect_refused("preference_beta", "above 0", dpo([](TrainOptions& o) { o.preference_beta = 0; }));
+  expect_refused("on_policy", "ranked before", dpo([](TrainOptions& o) { o.on_policy = 1; }));
+  expect_refused("label_smoothing", "wrong way round",
+                 dpo([](TrainOptions& o) { o.label_smoothing = 0.5; }));
+}
+
 }  // namespace
 }  // namespace retort::train

@@ -26,15 +26,19 @@ int64_t default_ffn(int64_t width) {
 }  // namespace
 
 void describe(base::Options& table, TrainOptions& o) {
-  table.add("objective", &o.objective,
-            "what is learnt: sequence_kd (the teacher's answers as text), or its distributions by "
-            "forward_kl, reverse_kl, jsd, skew_kl, skew_reverse_kl; or from the student's own "
-            "answers by sampled_reverse_kl");
+  table.add(
+      "objective", &o.objective,
+      "what is learnt: sequence_kd (the teacher's answers as text), or its distributions by "
+      "forward_kl, reverse_kl, jsd, skew_kl, skew_reverse_kl; or from the student's own "
+      "answers by sampled_reverse_kl; or which of several answers to a prompt the teacher finds "
+      "likelier: dpo");
   table.add("teacher", &o.teacher,
             "distributions: online, from the weights in teacher.serve; or recorded by "
             "collect.top_logprobs");
   table.add("soft_share", &o.soft_share, "share of the divergence; the rest is cross-entropy");
   table.add("beta", &o.beta, "jsd: the teacher's share of the mixture");
+  table.add("preference_beta", &o.preference_beta,
+            "dpo: how far the student may go from its first weights; the lower the farther");
   table.add("skew", &o.skew, "skew_kl, skew_reverse_kl: share that is mixed in");
   table.add("temperature", &o.temperature, "of teacher and student, for the divergence");
   table.add(

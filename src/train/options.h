@@ -18,6 +18,7 @@ struct TrainOptions {
   std::string teacher = "online";         // where distributions come from: its weights, or recorded
   double soft_share = 1;                  // of the divergence; the rest is cross-entropy
   double beta = 0.5;                      // jsd
+  double preference_beta = 0.1;           // dpo
   double skew = 0.1;                      // skew_kl, skew_reverse_kl
   double temperature = 1;                 // of teacher and student
   double on_policy = 0;          // share of steps that learn from the student's own answers
