@@ -63,7 +63,8 @@ Result<void> declare(const TermsArguments& arguments) {
   const std::string out = arguments.out.empty() ? "declaration.json" : arguments.out;
   RETORT_TRY_VOID(base::write_file_atomic(out, text));
   std::printf(
-      "%s\nThis stands in %s, unsigned: it says nothing yet. Read it; whoever answers for it signs\n"
+      "%s\nThis stands in %s, unsigned: it says nothing yet. Read it; whoever answers for it "
+      "signs\n"
       "  retort terms sign %s --key KEY.pem\nand then it is logged\n"
       "  retort terms log %s.signed --decider KEY.pub\n",
       text.c_str(), out.c_str(), out.c_str(), out.c_str());

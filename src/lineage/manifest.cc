@@ -8,6 +8,7 @@
 #include <tuple>
 
 #include "base/files.h"
+#include "crypto/hash.h"
 #include "lineage/read_internal.h"
 
 namespace retort::lineage {
@@ -186,6 +187,16 @@ Result<ModelEntry> log_model(ledger::Ledger& ledger, const ModelInput& input) {
   return append_model(ledger, fmt::format("{}@{}", artifact.digest, model.run), model);
 }
 
+Result<void> log_served(ledger::Ledger& ledger, const ServedDoor& at, const std::string& path) {
+  ServedEntry served;
+  served.at = at;
+  RETORT_TRY(served.files, weights_of(path));
+  json::Value body = to_json(served);
+  const std::string name = crypto::sha256_hex(json::canonical(body));
+  RETORT_TRY_VOID(ledger.append("served", name, std::move(body)));
+  return {};
+}
+
 Result<RunManifest> find_run(ledger::Ledger& ledger, int64_t index) {
   RETORT_TRY(const auto entry, ledger.entry(index));
   if (entry.kind != "run") {
@@ -200,24 +211,32 @@ Result<ModelEntry> find_model(ledger::Ledger& ledger, const std::string& name) {
   return model_from_entry(entry);
 }
 
-Result<std::vector<RunManifest>> all_runs(ledger::Ledger& ledger) {
-  std::vector<RunManifest> out;
-  RETORT_TRY_VOID(ledger.for_each("run", [&](const ledger::Entry& entry) -> Result<void> {
-    RETORT_TRY(auto run, run_from_entry(entry));
-    out.push_back(std::move(run));
+namespace {
+
+template <class T>
+Result<std::vector<T>> all_of(ledger::Ledger& ledger, const char* kind,
+                              Result<T> (*read)(const ledger::Entry&)) {
+  std::vector<T> out;
+  RETORT_TRY_VOID(ledger.for_each(kind, [&](const ledger::Entry& entry) -> Result<void> {
+    RETORT_TRY(auto one, read(entry));
+    out.push_back(std::move(one));
     return {};
   }));
   return out;
 }
 
+}  // namespace
+
+Result<std::vector<RunManifest>> all_runs(ledger::Ledger& ledger) {
+  return all_of(ledger, "run", run_from_entry);
+}
+
 Result<std::vector<ModelEntry>> all_models(ledger::Ledger& ledger) {
-  std::vector<ModelEntry> out;
-  RETORT_TRY_VOID(ledger.for_each("model", [&](const ledger::Entry& entry) -> Result<void> {
-    RETORT_TRY(auto model, model_from_entry(entry));
-    out.push_back(std::move(model));
-    return {};
-  }));
-  return out;
+  return all_of(ledger, "model", model_from_entry);
+}
+
+Result<std::vector<ServedEntry>> all_served(ledger::Ledger& ledger) {
+  return all_of(ledger, "served", served_from_entry);
 }
 
 }  // namespace retort::lineage

@@ -83,10 +83,25 @@ struct ModelEntry {
   std::vector<ModelFile> files;
 };
 
+// A door whose answers come from a file of this machine; logged before it is asked. Who learns from
+// that door learns from every file that was ever served behind it: another model needs another
+// name.
+struct ServedDoor {
+  corpus::Door door = {};
+  std::string model = {};  // as it is asked for
+};
+struct ServedEntry {
+  int64_t entry = -1;
+  ServedDoor at;
+  std::vector<ModelFile> files;  // of weights
+};
+
 json::Value to_json(const RunManifest& run);
 json::Value to_json(const ModelEntry& model);
 Result<RunManifest> run_from_entry(const ledger::Entry& entry);
 Result<ModelEntry> model_from_entry(const ledger::Entry& entry);
+Result<ServedEntry> served_from_entry(const ledger::Entry& entry);
+json::Value to_json(const ServedEntry& served);
 // SHA-256 of the canonical body without the verdicts: an identical run is asked for anew each time
 // it goes on, and stays the same run.
 std::string run_name(const json::Value& body);
@@ -132,10 +147,13 @@ struct ModelInput {
 };
 Result<ModelEntry> log_model(ledger::Ledger& ledger, const ModelInput& input);
 
+Result<void> log_served(ledger::Ledger& ledger, const ServedDoor& at, const std::string& path);
+
 Result<RunManifest> find_run(ledger::Ledger& ledger, int64_t entry);
 Result<ModelEntry> find_model(ledger::Ledger& ledger, const std::string& name);
 // In the order of the log.
 Result<std::vector<RunManifest>> all_runs(ledger::Ledger& ledger);
 Result<std::vector<ModelEntry>> all_models(ledger::Ledger& ledger);
+Result<std::vector<ServedEntry>> all_served(ledger::Ledger& ledger);
 
 }  // namespace retort::lineage

@@ -10,6 +10,7 @@ namespace {
 
 constexpr const char* kRunSchema = "retort.run/1";
 constexpr const char* kModelSchema = "retort.model/1";
+constexpr const char* kServedSchema = "retort.served/1";
 
 template <class T>
 json::Value list(const std::vector<T>& items) {
@@ -147,6 +148,19 @@ Result<ModelEntry> read_model(const json::Value& body) {
   return model;
 }
 
+Result<ServedEntry> read_served(const ledger::Entry& entry) {
+  const json::Value& body = entry.body;
+  RETORT_TRY_VOID(check_schema(body, kServedSchema));
+  ServedEntry out;
+  out.entry = entry.index;
+  RETORT_TRY(out.at.door.provider, body.string_at("provider"));
+  RETORT_TRY(out.at.door.endpoint, body.string_at("endpoint"));
+  RETORT_TRY(out.at.door.plan, body.string_at("plan"));
+  RETORT_TRY(out.at.model, body.string_at("model"));
+  RETORT_TRY(out.files, files_from(body));
+  return out;
+}
+
 // The read body with the entry's own place, name and time.
 template <class T>
 Result<T> placed(const ledger::Entry& entry, Result<T> read) {
@@ -204,6 +218,15 @@ json::Value to_json(const ModelEntry& model) {
   return body;
 }
 
+json::Value to_json(const ServedEntry& served) {
+  return json::Value::object({{"schema", kServedSchema},
+                              {"provider", served.at.door.provider},
+                              {"endpoint", served.at.door.endpoint},
+                              {"plan", served.at.door.plan},
+                              {"model", served.at.model},
+                              {"files", files_json(served.files)}});
+}
+
 std::string run_name(const json::Value& body) {
   json::Value same = body;
   without(same, "verdicts");
@@ -220,6 +243,12 @@ Result<RunManifest> run_from_entry(const ledger::Entry& entry) {
 
 Result<ModelEntry> model_from_entry(const ledger::Entry& entry) {
   return placed(entry, read_model(entry.body));
+}
+
+Result<ServedEntry> served_from_entry(const ledger::Entry& entry) {
+  auto read = read_served(entry);
+  if (!read) return read.error().at(fmt::format("entry {} of the log", entry.index));
+  return read;
 }
 
 }  // namespace retort::lineage

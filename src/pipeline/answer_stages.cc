@@ -10,6 +10,7 @@
 #include "corpus/shard.h"
 #include "curate/curate.h"
 #include "pipeline/child.h"
+#include "pipeline/lineage_entries.h"
 #include "pipeline/stages_internal.h"
 
 namespace retort::pipeline {
@@ -60,6 +61,7 @@ Result<void> ask_teacher(RunContext& context, Permission& permission, Summary& s
     RETORT_TRY(auto started, start_teacher(context, teacher));
     child.emplace(std::move(started));
   }
+  RETORT_TRY_VOID(log_served(context, *permission.log));
   RETORT_TRY(const auto gathered, collect::collect(teacher, context.options.collect,
                                                    {.database = database,
                                                     .shards = context.path("shards"),

@@ -1,5 +1,6 @@
 // Writing the student out.
 #include "pipeline/licence_texts.h"
+#include "pipeline/lineage_entries.h"
 #include "pipeline/stages_internal.h"
 #include "release/export.h"
 
@@ -63,6 +64,7 @@ Result<void> run_export(RunContext& context, Summary& summary) {
   RETORT_TRY(const auto permit, permit_export(context, *permission.clearance));
   RETORT_TRY_VOID(permission.write(context.options.out));
   RETORT_TRY(const auto tokenizer, student_tokenizer(context));
+  RETORT_TRY(const auto checkpoint, logged_checkpoint(context, *permission.log));
   RETORT_TRY(const auto student, load_student(context.path("train/final")));
   RETORT_TRY(const auto adapter,
              load_student_adapter(context.path("train/final"), student.config()));
@@ -78,7 +80,10 @@ Result<void> run_export(RunContext& context, Summary& summary) {
                              .facts = std::move(facts),
                              .licence_texts = std::move(texts),
                              .questions = {},
-                             .on_written = nullptr};
+                             .on_written = nullptr,
+                             .before_publish = [&](const std::string& folder) {
+                               return log_exported(checkpoint, *permission.log, folder);
+                             }};
   RETORT_TRY(const auto report, release::export_model(permit, input));
   count(summary, "bytes", report.size_bytes);
   count(summary, "checks", static_cast<int64_t>(report.checks.size()));

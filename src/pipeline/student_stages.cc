@@ -4,6 +4,7 @@
 #include "base/files.h"
 #include "evaluate/evaluate.h"
 #include "json/value.h"
+#include "pipeline/lineage_entries.h"
 #include "pipeline/stages_internal.h"
 #include "tokenizer/bpe_trainer.h"
 #include "tokenizer/trim.h"
@@ -129,17 +130,23 @@ Result<void> run_train(RunContext& context, Summary& summary) {
   RETORT_TRY_VOID(permission.write(context.options.out));
   RETORT_TRY(const auto tokenizer, student_tokenizer(context));
   RETORT_TRY(auto base_ids, kept_tokens(context));
-  RETORT_TRY(const auto trained,
-             train::fit({.data = data,
-                         .held_out = held_out.size() > 0 ? &held_out : nullptr,
-                         .teacher = teacher ? &*teacher : nullptr,
-                         .base_weights = base_weights ? &*base_weights : nullptr,
-                         .tokenizer = tokenizer,
-                         .kept_tokens = std::move(base_ids),
-                         .options = context.options.train,
-                         .student = context.options.student,
-                         .folder = context.path("train")}));
+  const train::FitInput input{.data = data,
+                              .held_out = held_out.size() > 0 ? &held_out : nullptr,
+                              .teacher = teacher ? &*teacher : nullptr,
+                              .base_weights = base_weights ? &*base_weights : nullptr,
+                              .tokenizer = tokenizer,
+                              .kept_tokens = std::move(base_ids),
+                              .options = context.options.train,
+                              .student = context.options.student,
+                              .folder = context.path("train")};
+  RETORT_TRY(const auto run, log_run(context, *permission.log,
+                                     {.data = input.data,
+                                      .held_out = input.held_out,
+                                      .base = input.base_weights,
+                                      .teacher = input.teacher}));
+  RETORT_TRY(const auto trained, train::fit(input, run));
   RETORT_TRY_VOID(save_trained(context, trained));
+  RETORT_TRY_VOID(log_checkpoint(context, *permission.log, run.manifest()));
   const auto& state = trained.state;
   count(summary, "parameters", trained.weights.config().parameters());
   if (trained.adapter) {

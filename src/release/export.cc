@@ -251,6 +251,7 @@ Result<ExportReport> write_and_check(const ExportInput& input, const std::vector
   if (plan.adapter) RETORT_TRY_VOID(check_duties(duties, workshop.file(kAdapter)));
   RETORT_TRY(auto checks, gate(input, plan, chat, workshop));
   if (base::cancelled()) return base::cancelled_error("export");
+  if (input.before_publish) RETORT_TRY_VOID(input.before_publish(workshop.path()));
   ExportReport report{.files = {}, .checks = std::move(checks), .duties = duties.met};
   RETORT_TRY_VOID(publish(input, plan, workshop, report));
   return report;

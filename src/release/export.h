@@ -43,6 +43,8 @@ struct ExportInput {
   std::vector<std::string> questions;  // a few prompts of the run, for the gate; at most 2 are used
   // Called with the temporary folder when all is written and before the gate looks. For tests.
   std::function<void(const std::string& folder)> on_written;
+  // Called with it once all checks have passed: an error keeps everything back.
+  std::function<Result<void>(const std::string& folder)> before_publish = nullptr;
 };
 
 struct ExportReport {

@@ -9,6 +9,7 @@
 #include <map>
 #include <optional>
 
+#include "base/check.h"
 #include "base/cpu.h"
 #include "base/log.h"
 #include "base/progress.h"
@@ -205,9 +206,23 @@ Result<void> check_memory(const FitInput& input, const model::Config& config,
                            "lower it (train.accumulate keeps a step's size), or set lora_rank");
 }
 
+std::string digest_or_none(const corpus::ClearedWeights<terms::TrainGenerative>* weights) {
+  return weights == nullptr ? "" : weights->digest();
+}
+
+void check_logged(const FitInput& input, const lineage::RunManifest& run) {
+  RETORT_CHECK(run.selection == input.data.digest(), "the manifest is of other records");
+  RETORT_CHECK((run.base ? run.base->digest : "") == digest_or_none(input.base_weights),
+               "the manifest is of other weights");
+  RETORT_CHECK((run.teachers.empty() ? "" : run.teachers[0].digest) ==
+                   digest_or_none(input.teacher),
+               "the manifest is of another teacher");
+}
+
 }  // namespace
 
-Result<Outcome> fit(const FitInput& input) {
+Result<Outcome> fit(const FitInput& input, const lineage::LoggedRun& run) {
+  check_logged(input, run.manifest());
   RETORT_TRY_VOID(validate(input.options));
   RETORT_TRY(const auto format, tokenizer::ChatFormat::detect(*input.tokenizer));
   RETORT_TRY(model::Weights weights, first_weights(input));

@@ -15,6 +15,7 @@
 
 #include "base/result.h"
 #include "corpus/clearance.h"
+#include "lineage/manifest.h"
 #include "model/lora.h"
 #include "model/weights.h"
 #include "terms/action.h"
@@ -61,8 +62,9 @@ struct Outcome {
   model::Precision precision = model::Precision::fp32;
 };
 
+// `run`: the manifest of exactly this input, which stands in the log before the first step.
 // Errors: usage (an option, or a checkpoint of other options or data), bad_input (no rows, steps
 // without a finite loss), storage, interrupted (Ctrl-C; a checkpoint was written).
-Result<Outcome> fit(const FitInput& input);
+Result<Outcome> fit(const FitInput& input, const lineage::LoggedRun& run);
 
 }  // namespace retort::train
