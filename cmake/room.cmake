@@ -9,6 +9,7 @@ set(RETORT_CODEGEN_AVX2 -O3 -fno-math-errno -mavx2 -mfma -mf16c -mbmi2)
 # g++ 12 warns of undefined values inside its own AVX-512 header.
 set(RETORT_CODEGEN_AVX512 -O3 -fno-math-errno -march=x86-64-v4 -mavx512vnni
   -mprefer-vector-width=512 -Wno-maybe-uninitialized)
+set(RETORT_CODEGEN_AVX512_BF16 ${RETORT_CODEGEN_AVX512} -mavx512bf16)
 
 function(retort_room NAME)
   cmake_parse_arguments(ROOM "" "LEVEL" "USES;SOURCES;LIBRARIES;TESTS" ${ARGN})
@@ -39,6 +40,9 @@ function(retort_room NAME)
       set_source_files_properties(${SOURCE} PROPERTIES COMPILE_OPTIONS "${RETORT_CODEGEN_AVX2}")
     elseif(SOURCE MATCHES "_avx512\\.cc$")
       set_source_files_properties(${SOURCE} PROPERTIES COMPILE_OPTIONS "${RETORT_CODEGEN_AVX512}")
+    elseif(SOURCE MATCHES "_avx512_bf16\\.cc$")
+      set_source_files_properties(${SOURCE} PROPERTIES
+        COMPILE_OPTIONS "${RETORT_CODEGEN_AVX512_BF16}")
     endif()
   endforeach()
 

@@ -21,20 +21,21 @@ class Products {
  public:
   Products(const Config& c, int64_t tokens, int64_t counted, int64_t rank)
       : layers_(c.layers), rows_(tokens), rank_(rank) {
-    shapes_ = {{c.q_width() + 2 * c.kv_width(), c.width, 3 * rank},
-               {c.width, c.q_width(), rank},
-               {2 * c.ffn, c.width, 2 * rank},
-               {c.width, c.ffn, rank}};
+    shapes_ = {{c.q_width() + 2 * c.kv_width(), c.width, 3 * rank, true, false},
+               {c.width, c.q_width(), rank, false, true},
+               {2 * c.ffn, c.width, 2 * rank, true, false},
+               {c.width, c.ffn, rank, false, true}};
     for (int64_t layer = 0; layer < layers_; ++layer) {
       for (const Shape& s : shapes_) add(tokens, s);
     }
-    head_ = {c.vocab, c.width, 0};
+    head_ = {c.vocab, c.width, 0, false, false};
     head_rows_ = counted;
     head_chunk_ = std::min(counted, (int64_t{4} << 20) / c.vocab);
     add(head_chunk_, head_);
     int64_t widest = 0;
     for (const Shape& s : shapes_) widest = std::max({widest, s.out, s.in});
     out_ = tensor::Buffer<float>(std::max(tokens * widest, head_chunk_ * c.vocab));
+    rounded_ = tensor::Buffer<T>(tokens * widest);
     narrow_ = tensor::Buffer<T>(tokens * 3 * rank);
   }
   void run() {
@@ -60,7 +61,8 @@ class Products {
 
  private:
   struct Shape {
-    int64_t out, in, columns;  // of the low-rank products beside it
+    int64_t out, in, columns;    // of the low-rank products beside it
+    bool rounds_out, rounds_in;  // whether outputs, and gradients of inputs, are of type T
   };
   struct Set {
     tensor::Buffer<T> x, dy, weight, a, b;
@@ -72,19 +74,26 @@ class Products {
                      tensor::Buffer<T>(s.out * s.in), tensor::Buffer<T>(s.columns * s.in),
                      tensor::Buffer<T>(s.out * s.columns), tensor::Buffer<float>(trained)});
   }
-  void multiply(const kernels::MatmulShape& shape, const T* a, const T* b, float* c) {
+  template <class To>
+  void multiply(const kernels::MatmulShape& shape, const T* a, const T* b, To* c) {
     flops_ += 2.0 * static_cast<double>(shape.m * shape.n) * static_cast<double>(shape.k);
     kernels::matmul(shape, a, b, c);
   }
   void forward(int64_t rows, const Shape& s, Set& set) {
-    multiply({.product = Product::nt, .m = rows, .n = s.out, .k = s.in}, set.x.data(),
-             set.weight.data(), out_.data());
+    const kernels::MatmulShape shape{.product = Product::nt, .m = rows, .n = s.out, .k = s.in};
+    if (s.rounds_out) {
+      multiply(shape, set.x.data(), set.weight.data(), rounded_.data());
+    } else {
+      multiply(shape, set.x.data(), set.weight.data(), out_.data());
+    }
   }
   void backward(int64_t rows, const Shape& s, Set& set) {
     const bool lowest = rank_ > 0 && &set == &sets_.front();
-    if (!lowest) {
-      multiply({.product = Product::nn, .m = rows, .n = s.in, .k = s.out}, set.dy.data(),
-               set.weight.data(), out_.data());
+    const kernels::MatmulShape shape{.product = Product::nn, .m = rows, .n = s.in, .k = s.out};
+    if (!lowest && s.rounds_in) {
+      multiply(shape, set.dy.data(), set.weight.data(), rounded_.data());
+    } else if (!lowest) {
+      multiply(shape, set.dy.data(), set.weight.data(), out_.data());
     }
     if (rank_ > 0) return narrow(rows, s, set);
     multiply({.product = Product::tn, .m = s.out, .n = s.in, .k = rows, .accumulate = true},
@@ -108,6 +117,7 @@ class Products {
   Shape head_{};
   std::vector<Set> sets_;
   tensor::Buffer<float> out_;
+  tensor::Buffer<T> rounded_;
   tensor::Buffer<T> narrow_;
   double flops_ = 0;
 };

@@ -73,7 +73,7 @@ class PrefillPass final : public Prefill {
       add_adapters(
           parts, i,
           {Projection::up, normed_.data(), c_.width, gate_up_.data() + c_.ffn, 2 * c_.ffn});
-      kernels::swiglu(kernels::Swiglu<T>{tokens_, c_.ffn, gate_up_.data(), act_.data()});
+      kernels::swiglu(kernels::Swiglu<T, float>{tokens_, c_.ffn, gate_up_.data(), act_.data()});
       multiply(act_.data(), layer.down, c_.width, c_.ffn, delta_.data());
       add_adapters(parts, i, {Projection::down, act_.data(), c_.ffn, delta_.data(), c_.width});
     }

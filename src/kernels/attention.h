@@ -4,8 +4,10 @@
 // A row of `qkv` holds H query heads, then KV key heads, then KV value heads, each of D elements;
 // query head h reads key and value head h / (H / KV).
 // Threads share the (document, kv head) pairs; each result is made by one of them, so their number
-// does not change the bits. Scores are held for a few query rows at a time, never [T, T]
-// (as in Dao et al. 2022, but with whole rows: no running maximum is needed).
+// does not change the bits. Of bf16 the products are of bf16 too where the processor multiplies it:
+// turned queries and keys, probabilities and gradients of scores are rounded on the way. Scores are
+// held for a few query rows at a time, never [T, T] (as in Dao et al. 2022, but with whole rows: no
+// running maximum is needed).
 #pragma once
 #include <cstdint>
 #include <span>
@@ -31,19 +33,19 @@ struct AttentionShape {
 template <class T>
 struct Attention {
   AttentionShape shape;
-  const float* qkv = nullptr;  // [N, row()]
-  T* out = nullptr;            // [N, H * D]
-  float* lse = nullptr;        // [N, H]: log of the summed exponentials, kept for backward
-  std::span<float> scratch;    // attention_scratch() floats a thread
+  const T* qkv = nullptr;    // [N, row()]
+  T* out = nullptr;          // [N, H * D]
+  float* lse = nullptr;      // [N, H]: log of the summed exponentials, kept for backward
+  std::span<float> scratch;  // attention_scratch() floats a thread
 };
 
 template <class T>
 struct AttentionBackward {
   AttentionShape shape;
-  const float* qkv = nullptr;
+  const T* qkv = nullptr;
   const float* lse = nullptr;
-  const float* dout = nullptr;  // [N, H * D]
-  T* dqkv = nullptr;            // [N, row()], written
+  const T* dout = nullptr;  // [N, H * D]
+  T* dqkv = nullptr;        // [N, row()], written
   std::span<float> scratch;
 };
 

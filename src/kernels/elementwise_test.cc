@@ -127,6 +127,31 @@ TEST(SwigluTest, EqualsReferenceOverOddWidths) {
   }
 }
 
+TEST(SwigluTest, Bf16ResultsAreTheRoundedOnes) {
+  GluSetup exact(7, 37);
+  std::vector<Bf16> gate_up(exact.gate_up.size()), dact(exact.dact.size()), act(dact.size());
+  to_bf16(exact.gate_up.data(), gate_up.data(), 7 * 74);
+  to_bf16(exact.dact.data(), dact.data(), 7 * 37);
+  to_float(gate_up.data(), exact.gate_up.data(), 7 * 74);
+  to_float(dact.data(), exact.dact.data(), 7 * 37);
+  const auto equal = [](const std::vector<Bf16>& found, const std::vector<float>& expected) {
+    for (size_t i = 0; i < found.size(); ++i) {
+      ASSERT_EQ(found[i].bits, tensor::to_bf16(expected[i]).bits) << i;
+    }
+  };
+  swiglu({7, 37, exact.gate_up.data(), exact.act.data()});
+  swiglu(Swiglu<Bf16>{7, 37, gate_up.data(), act.data()});
+  equal(act, exact.act);
+  swiglu(Swiglu<Bf16, float>{7, 37, exact.gate_up.data(), act.data()});
+  equal(act, exact.act);
+  swiglu_backward(
+      {7, 37, exact.gate_up.data(), exact.dact.data(), exact.dgate_up.data(), exact.act.data()});
+  swiglu_backward(
+      SwigluBackward<Bf16>{7, 37, gate_up.data(), dact.data(), gate_up.data(), act.data()});
+  equal(act, exact.act);
+  equal(gate_up, exact.dgate_up);
+}
+
 TEST(SwigluTest, GradientByDifferences) {
   GluSetup s(3, 11);
   swiglu_backward({3, 11, s.gate_up.data(), s.dact.data(), s.dgate_up.data(), s.act.data()});

@@ -11,32 +11,34 @@ namespace retort::kernels {
 
 // y[r, c] += bias[c]
 void add_bias(int64_t rows, int64_t width, const float* bias, float* y);
+void add_bias(int64_t rows, int64_t width, const float* bias, Bf16* y);
 // dbias[c] += sum over r of dy[r, c]
 void bias_backward(int64_t rows, int64_t width, const float* dy, float* dbias);
 void bias_backward(int64_t rows, int64_t width, const Bf16* dy, float* dbias);
 
-// Neighbouring heads of each row; x and y point at the first row's first one.
+// Neighbouring heads of each row; x and y point at the first row's first one. T: float or Bf16.
+template <class T>
 struct HeadNorm {
   int64_t rows = 0;
   int64_t stride = 0;  // elements from row to row
   int64_t heads = 0;
   int64_t head_dim = 0;
   float eps = 0;
-  const float* x = nullptr;
+  const T* x = nullptr;
   const float* weight = nullptr;  // [head_dim], of all heads
-  float* y = nullptr;
-  float* rstd = nullptr;  // [rows, heads], kept for backward
+  T* y = nullptr;                 // may be x
+  float* rstd = nullptr;          // [rows, heads], kept for backward
 };
-void head_norm(const HeadNorm& args);
+void head_norm(const HeadNorm<float>& args);
+void head_norm(const HeadNorm<Bf16>& args);
 
-// T: float or Bf16.
 template <class T>
 struct HeadNormBackward {
   int64_t rows = 0;
   int64_t stride = 0;
   int64_t heads = 0;
   int64_t head_dim = 0;
-  const float* x = nullptr;
+  const T* x = nullptr;
   const float* weight = nullptr;
   const float* rstd = nullptr;
   T* dy = nullptr;           // becomes dx

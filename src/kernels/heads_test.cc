@@ -17,13 +17,14 @@ struct Case {
   std::vector<float> x = random_floats(kRows * kStride, 1), weight = random_floats(kHeadDim, 2),
                      dy = random_floats(kRows * kStride, 3), y = x, rstd = random_floats(210, 4),
                      dweight = std::vector<float>(kHeadDim), scratch = std::vector<float>(320);
-  HeadNorm forward() {
+  HeadNorm<float> forward() {
     return {kRows,         kStride,       kHeads,        kHeadDim,   1e-5f,
             x.data() + 10, weight.data(), y.data() + 10, rstd.data()};
   }
+  HeadNormBackward<float> backward(float* gradient) { return backward(gradient, x.data()); }
   template <class T>
-  HeadNormBackward<T> backward(T* gradient) {
-    return {kRows,         kStride,     kHeads,        kHeadDim,       x.data() + 10,
+  HeadNormBackward<T> backward(T* gradient, const T* inputs) {
+    return {kRows,         kStride,     kHeads,        kHeadDim,       inputs + 10,
             weight.data(), rstd.data(), gradient + 10, dweight.data(), scratch.data()};
   }
 };
@@ -84,16 +85,23 @@ TEST(HeadNormTest, WithoutTheWeightsGradientDxIsTheSame) {
   EXPECT_EQ(whole, frozen);
 }
 
-TEST(HeadNormTest, Bf16GradientsAreTheRoundedOnes) {
+TEST(HeadNormTest, Bf16ResultsAreTheRoundedOnes) {
   Case exact, rounded;
-  head_norm(exact.forward());
-  head_norm(rounded.forward());
-  std::vector<Bf16> small(exact.dy.size());
+  std::vector<Bf16> x(exact.x.size()), y(exact.x.size()), small(exact.dy.size());
+  to_bf16(exact.x.data(), x.data(), kRows * kStride);
   to_bf16(exact.dy.data(), small.data(), kRows * kStride);
+  to_float(x.data(), exact.x.data(), kRows * kStride);
   auto dx = exact.dy;
   to_float(small.data(), dx.data(), kRows * kStride);
+  exact.y = exact.x;
+  y = x;
+  head_norm(exact.forward());
+  head_norm(HeadNorm<Bf16>{kRows, kStride, kHeads, kHeadDim, 1e-5f, x.data() + 10,
+                           rounded.weight.data(), y.data() + 10, rounded.rstd.data()});
+  EXPECT_EQ(exact.rstd, rounded.rstd);
+  for (size_t i = 0; i < y.size(); ++i) ASSERT_EQ(y[i].bits, tensor::to_bf16(exact.y[i]).bits) << i;
   head_norm_backward(exact.backward(dx.data()));
-  head_norm_backward(rounded.backward(small.data()));
+  head_norm_backward(rounded.backward(small.data(), x.data()));
   for (size_t i = 0; i < dx.size(); ++i) ASSERT_EQ(small[i].bits, tensor::to_bf16(dx[i]).bits) << i;
   EXPECT_EQ(exact.dweight, rounded.dweight);
 }
@@ -102,13 +110,19 @@ TEST(BiasTest, IsAddedToEveryRowAndItsGradientIsTheirSum) {
   const auto bias = random_floats(67, 1), dy = random_floats(5 * 67, 2);
   auto y = random_floats(5 * 67, 3), dbias = random_floats(67, 4);
   const auto before = y, kept = dbias;
+  std::vector<Bf16> half(y.size());
+  to_bf16(y.data(), half.data(), 5 * 67);
+  const auto half_before = half;
+  add_bias(5, 67, bias.data(), half.data());
   add_bias(5, 67, bias.data(), y.data());
   bias_backward(5, 67, dy.data(), dbias.data());
   for (size_t c = 0; c < 67; ++c) {
     float sum = kept[c];
     for (size_t r = 0; r < 5; ++r) {
-      EXPECT_EQ(y[r * 67 + c], before[r * 67 + c] + bias[c]);
-      sum += dy[r * 67 + c];
+      const size_t at = r * 67 + c;
+      EXPECT_EQ(y[at], before[at] + bias[c]);
+      EXPECT_EQ(half[at].bits, tensor::to_bf16(tensor::to_float(half_before[at]) + bias[c]).bits);
+      sum += dy[at];
     }
     EXPECT_EQ(dbias[c], sum);
   }

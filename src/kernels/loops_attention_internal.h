@@ -38,8 +38,8 @@ RETORT_INLINE int64_t row_width(const AttentionShape& shape) {
 }
 
 // to = turn(x) * scale for the token at `position` of its document.
-RETORT_INLINE void turn(const Pair& pair, int64_t position, const float* x, float scale,
-                        float* to) {
+template <class From, class To>
+RETORT_INLINE void turn(const Pair& pair, int64_t position, const From* x, float scale, To* to) {
   const float* cosines = pair.shape->rope->cos() + position * pair.half;
   const float* sines = pair.shape->rope->sin() + position * pair.half;
   each(pair.half, [&](int64_t i, auto part) {
@@ -72,10 +72,11 @@ RETORT_INLINE void clear(float* p, int64_t count) {
 }
 
 // Keys, turned: [T, width] when `rows` is given, and [D, length] with zeros behind the last token.
-static void pack_keys(const Pair& pair, const float* qkv, float* rows, float* columns) {
+template <class T>
+static void pack_keys(const Pair& pair, const T* qkv, float* rows, float* columns) {
   const AttentionShape& shape = *pair.shape;
   const int64_t stride = row_width(shape);
-  const float* keys = qkv + pair.task.first * stride + (shape.heads + pair.task.kv_head) * pair.dim;
+  const T* keys = qkv + pair.task.first * stride + (shape.heads + pair.task.kv_head) * pair.dim;
   clear(columns, pair.dim * pair.length);
   if (pair.width > pair.dim) clear(rows, pair.task.length * pair.width);
   for (int64_t t = 0; t < pair.task.length; ++t) {
@@ -85,14 +86,16 @@ static void pack_keys(const Pair& pair, const float* qkv, float* rows, float* co
   }
 }
 
-RETORT_INLINE const float* values_of(const Pair& pair, const float* qkv) {
+template <class T>
+RETORT_INLINE const T* values_of(const Pair& pair, const T* qkv) {
   const AttentionShape& shape = *pair.shape;
   return qkv + pair.task.first * row_width(shape) +
          (shape.heads + shape.kv_heads + pair.task.kv_head) * pair.dim;
 }
 
-static void pack_value_rows(const Pair& pair, const float* qkv, float* rows) {
-  const float* values = values_of(pair, qkv);
+template <class T>
+static void pack_value_rows(const Pair& pair, const T* qkv, float* rows) {
+  const T* values = values_of(pair, qkv);
   const int64_t stride = row_width(*pair.shape);
   for (int64_t t = 0; t < pair.task.length; ++t) {
     float* row = rows + t * pair.width;
@@ -102,12 +105,13 @@ static void pack_value_rows(const Pair& pair, const float* qkv, float* rows) {
   }
 }
 
-static void pack_value_columns(const Pair& pair, const float* qkv, float* columns) {
-  const float* values = values_of(pair, qkv);
+template <class T>
+static void pack_value_columns(const Pair& pair, const T* qkv, float* columns) {
+  const T* values = values_of(pair, qkv);
   const int64_t stride = row_width(*pair.shape);
   clear(columns, pair.dim * pair.length);
   for (int64_t t = 0; t < pair.task.length; ++t, values += stride) {
-    for (int64_t d = 0; d < pair.dim; ++d) columns[d * pair.length + t] = values[d];
+    for (int64_t d = 0; d < pair.dim; ++d) columns[d * pair.length + t] = value_of(values[d]);
   }
 }
 
@@ -158,7 +162,7 @@ static void attention_pair(const Attention<T>& args, AttentionTask task, float* 
       const int64_t height = smaller(kRows, task.length - q);
       const int64_t end = q + height;
       for (int64_t i = 0; i < height; ++i) {
-        const float* from = args.qkv + (task.first + q + i) * stride + head * pair.dim;
+        const T* from = args.qkv + (task.first + q + i) * stride + head * pair.dim;
         turn(pair, q + i, from, pair.scale, queries + i * pair.width);
       }
       product(height, end, pair.dim, {queries, pair.width, 1}, key_columns, pair.length,
@@ -241,7 +245,7 @@ static void load_queries(const AttentionBackward<T>& args, const Pair& pair, Que
     const int64_t token = pair.task.first + block.begin + i;
     turn(pair, block.begin + i, args.qkv + token * stride + block.head * pair.dim, pair.scale,
          b.queries + i * pair.width);
-    const float* from = args.dout + (token * args.shape.heads + block.head) * pair.dim;
+    const T* from = args.dout + (token * args.shape.heads + block.head) * pair.dim;
     float* to = b.douts + i * pair.width;
     each(pair.dim, [&](int64_t d, auto part) { store(to + d, load(from + d, part), part); });
   }

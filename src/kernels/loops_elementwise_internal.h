@@ -65,11 +65,11 @@ RETORT_INLINE V sigmoid(V z) {
   return 1.0f / (1.0f + exp(-z));
 }
 
-template <class T>
-static void swiglu_rows(const Swiglu<T>& args, Range rows) {
+template <class T, class From>
+static void swiglu_rows(const Swiglu<T, From>& args, Range rows) {
   for (int64_t row = rows.begin; row < rows.end; ++row) {
-    const float* gate = args.gate_up + row * 2 * args.inner;
-    const float* up = gate + args.inner;
+    const From* gate = args.gate_up + row * 2 * args.inner;
+    const From* up = gate + args.inner;
     T* act = args.act + row * args.inner;
     each(args.inner, [&](int64_t i, auto part) {
       const V z = load(gate + i, part);
@@ -81,9 +81,9 @@ static void swiglu_rows(const Swiglu<T>& args, Range rows) {
 template <class T>
 static void swiglu_backward_rows(const SwigluBackward<T>& args, Range rows) {
   for (int64_t row = rows.begin; row < rows.end; ++row) {
-    const float* gate = args.gate_up + row * 2 * args.inner;
-    const float* up = gate + args.inner;
-    const float* dact = args.dact + row * args.inner;
+    const T* gate = args.gate_up + row * 2 * args.inner;
+    const T* up = gate + args.inner;
+    const T* dact = args.dact + row * args.inner;
     T* dgate = args.dgate_up + row * 2 * args.inner;
     T* dup = dgate + args.inner;
     T* act = args.act + row * args.inner;

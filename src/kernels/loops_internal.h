@@ -57,6 +57,7 @@ struct TypedLoops {
 struct Loops {
   TypedLoops<float> f32;
   TypedLoops<Bf16> bf16;
+  void (*swiglu_rounded)(const Swiglu<Bf16, float>&, Range rows);
   void (*to_bf16)(const float*, Bf16*, Range);
   void (*to_float)(const Bf16*, float*, Range);
   void (*adamw)(const AdamW&, const AdamWState&, Range);
@@ -71,6 +72,7 @@ const Loops& loops();
 const Loops* loops_portable();
 const Loops* loops_avx2();
 const Loops* loops_avx512();
+const Loops* loops_avx512_bf16();
 
 inline const TypedLoops<float>& typed_loops(const float*) {
   return loops().f32;

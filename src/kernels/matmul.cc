@@ -71,9 +71,10 @@ MatmulBackend& backend() {
   return chosen;
 }
 
-bool check_and_fill(const MatmulShape& shape, float* c) {
+template <class T>
+bool check_and_fill(const MatmulShape& shape, T* c) {
   RETORT_CHECK(shape.m >= 0 && shape.n >= 0 && shape.k >= 0, "{} {} {}", shape.m, shape.n, shape.k);
-  if (shape.k == 0 && !shape.accumulate) std::fill_n(c, shape.m * shape.n, 0.0f);
+  if (shape.k == 0 && !shape.accumulate) std::fill_n(c, shape.m * shape.n, T{});
   return shape.m > 0 && shape.n > 0 && shape.k > 0;
 }
 
@@ -102,6 +103,15 @@ void matmul(const MatmulShape& shape, const Bf16* a, const Bf16* b, float* c) {
   if (!check_and_fill(shape, c)) return;
   if (backend() == MatmulBackend::dnnl && have_dnnl_bf16()) return matmul_dnnl(shape, a, b, c);
   matmul_blocked(shape, a, b, c);
+}
+
+void matmul(const MatmulShape& shape, const Bf16* a, const Bf16* b, Bf16* c) {
+  RETORT_CHECK(!shape.accumulate);
+  if (!check_and_fill(shape, c)) return;
+  if (backend() == MatmulBackend::dnnl && have_dnnl_bf16()) return matmul_dnnl(shape, a, b, c);
+  tensor::Buffer<float> sums(shape.m * shape.n);
+  matmul_blocked(shape, a, b, sums.data());
+  to_bf16(sums.data(), c, shape.m * shape.n);
 }
 
 }  // namespace retort::kernels

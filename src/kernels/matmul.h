@@ -2,9 +2,9 @@
 //   nt   C[m,n] = A[m,k] B[n,k]^T    activations times weights [out, in]
 //   nn   C[m,n] = A[m,k] B[k,n]      the gradient of the activations
 //   tn   C[m,n] = A[k,m]^T B[k,n]    the gradient of the weights
-// or C += with `accumulate`. Inputs are fp32, or bf16 whose products are exact in fp32. With the
-// same number of threads the result repeats bit for bit. Each thread keeps a packing buffer
-// of matmul_scratch_bytes().
+// or C += with `accumulate`. Inputs are fp32, or bf16 whose products are exact in fp32; then C may
+// be of bf16 too: sums rounded once, and never added to. With the same number of threads the result
+// repeats bit for bit. Each thread keeps a packing buffer of matmul_scratch_bytes().
 //
 // Which code runs: matmul_backend() says. oneDNN on processors with AVX-512, else the blocked
 // product of this room, which is faster than oneDNN 2.6 on AVX2 (bench/train_step/README.md).
@@ -27,6 +27,7 @@ struct MatmulShape {
 
 void matmul(const MatmulShape& shape, const float* a, const float* b, float* c);
 void matmul(const MatmulShape& shape, const Bf16* a, const Bf16* b, float* c);
+void matmul(const MatmulShape& shape, const Bf16* a, const Bf16* b, Bf16* c);
 
 // The oracle: three loops, summed in double.
 void matmul_reference(const MatmulShape& shape, const float* a, const float* b, float* c);

@@ -13,7 +13,9 @@ namespace retort::kernels {
 namespace {
 
 using Memory = dnnl::memory;
-using Key = std::tuple<Product, int64_t, int64_t, int64_t, bool, Memory::data_type>;
+using Type = Memory::data_type;
+// The types are those of the factors and of the result.
+using Key = std::tuple<Product, int64_t, int64_t, int64_t, bool, Type, Type>;
 
 constexpr size_t kPrimitivesMax = 512;
 
@@ -39,7 +41,7 @@ class Cache {
     return found->second;
   }
 
-  void run(const Key& key, const void* a, const void* b, float* c) {
+  void run(const Key& key, const void* a, const void* b, void* c) {
     Compiled& it = make(key);
     // oneDNN takes no pointers to const, but only reads its sources.
     it.a.set_data_handle(const_cast<void*>(a));
@@ -55,12 +57,12 @@ class Cache {
 
  private:
   Compiled compile(const Key& key) {
-    const auto& [product, m, n, k, accumulate, type] = key;
+    const auto& [product, m, n, k, accumulate, type, result] = key;
     const Memory::dims a_strides = product == Product::tn ? Memory::dims{1, m} : Memory::dims{k, 1};
     const Memory::dims b_strides = product == Product::nt ? Memory::dims{1, k} : Memory::dims{n, 1};
     const Memory::desc a({m, k}, type, a_strides);
     const Memory::desc b({k, n}, type, b_strides);
-    const Memory::desc c({m, n}, Memory::data_type::f32, Memory::dims{n, 1});
+    const Memory::desc c({m, n}, result, Memory::dims{n, 1});
     dnnl::primitive_attr attributes;
     attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
     if (accumulate) {
@@ -92,8 +94,9 @@ bool makes_bf16() {
   try {
     for (const Product product : {Product::nt, Product::nn, Product::tn}) {
       for (const bool accumulate : {false, true}) {
-        cache().make({product, 48, 32, 64, accumulate, Memory::data_type::bf16});
+        cache().make({product, 48, 32, 64, accumulate, Type::bf16, Type::f32});
       }
+      cache().make({product, 48, 32, 64, false, Type::bf16, Type::bf16});
     }
     return true;
   } catch (const dnnl::error&) {
@@ -101,8 +104,11 @@ bool makes_bf16() {
   }
 }
 
-void run(const MatmulShape& s, Memory::data_type type, const void* a, const void* b, float* c) {
-  cache().run({s.product, s.m, s.n, s.k, s.accumulate, type}, a, b, c);
+struct Types {
+  Type factors, result;
+};
+void run(const MatmulShape& s, Types types, const void* a, const void* b, void* c) {
+  cache().run({s.product, s.m, s.n, s.k, s.accumulate, types.factors, types.result}, a, b, c);
 }
 
 }  // namespace
@@ -116,12 +122,17 @@ bool have_dnnl_bf16() {
 }
 
 void matmul_dnnl(const MatmulShape& shape, const float* a, const float* b, float* c) {
-  run(shape, Memory::data_type::f32, a, b, c);
+  run(shape, {Type::f32, Type::f32}, a, b, c);
 }
 
 void matmul_dnnl(const MatmulShape& shape, const Bf16* a, const Bf16* b, float* c) {
   RETORT_CHECK(have_dnnl_bf16());
-  run(shape, Memory::data_type::bf16, a, b, c);
+  run(shape, {Type::bf16, Type::f32}, a, b, c);
+}
+
+void matmul_dnnl(const MatmulShape& shape, const Bf16* a, const Bf16* b, Bf16* c) {
+  RETORT_CHECK(have_dnnl_bf16());
+  run(shape, {Type::bf16, Type::bf16}, a, b, c);
 }
 
 }  // namespace retort::kernels

@@ -7,5 +7,6 @@ namespace retort::kernels {
 
 void matmul_dnnl(const MatmulShape& shape, const float* a, const float* b, float* c);
 void matmul_dnnl(const MatmulShape& shape, const Bf16* a, const Bf16* b, float* c);
+void matmul_dnnl(const MatmulShape& shape, const Bf16* a, const Bf16* b, Bf16* c);
 
 }  // namespace retort::kernels

@@ -18,4 +18,8 @@ void matmul_dnnl(const MatmulShape&, const Bf16*, const Bf16*, float*) {
   RETORT_CHECK(have_dnnl(), "this build has no oneDNN");
 }
 
+void matmul_dnnl(const MatmulShape&, const Bf16*, const Bf16*, Bf16*) {
+  RETORT_CHECK(have_dnnl(), "this build has no oneDNN");
+}
+
 }  // namespace retort::kernels

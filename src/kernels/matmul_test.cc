@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <vector>
 
 #include "base/parallel.h"
@@ -68,6 +69,24 @@ TEST_P(Matmul, Bf16InputsEqualTheReferenceOnThem) {
       matmul(shape, a.data(), b.data(), found.data());
       ASSERT_LT(relative_difference(found, expected), 2e-6)
           << static_cast<int>(product) << " " << shape.m << " " << shape.n << " " << shape.k;
+    }
+  }
+}
+
+// A sum that lies near the middle of two bf16 numbers may become the other one.
+TEST_P(Matmul, Bf16ResultsAreTheSumsRounded) {
+  for (const Product product : {Product::nt, Product::nn, Product::tn}) {
+    for (MatmulShape shape : kShapes) {
+      shape.product = product;
+      const auto a = rounded(random_floats(shape.m * shape.k, 1));
+      const auto b = rounded(random_floats(shape.n * shape.k, 2));
+      std::vector<float> expected(static_cast<size_t>(shape.m * shape.n));
+      std::vector<Bf16> found(expected.size(), Bf16{0x7fc0});
+      matmul_reference(shape, a.data(), b.data(), expected.data());
+      matmul(shape, a.data(), b.data(), found.data());
+      for (size_t i = 0; i < found.size(); ++i) {
+        ASSERT_NEAR(tensor::to_float(found[i]), expected[i], std::abs(expected[i]) / 256 + 1e-4);
+      }
     }
   }
 }

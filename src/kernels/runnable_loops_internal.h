@@ -11,6 +11,7 @@ inline std::vector<const Loops*> runnable_loops() {
   std::vector<const Loops*> all = {loops_portable()};
   if (base::cpu_features().avx2) all.push_back(loops_avx2());
   if (base::cpu_features().avx512) all.push_back(loops_avx512());
+  if (base::cpu_features().avx512_bf16) all.push_back(loops_avx512_bf16());
   return all;
 }
 

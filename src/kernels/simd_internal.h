@@ -69,10 +69,14 @@ RETORT_INLINE V load(const Bf16* p, Part part) {
 }
 
 RETORT_INLINE H narrow(V v) {
+#if defined(__AVX512BF16__)
+  return (H)_mm512_cvtneps_pbh((__m512)v);
+#else
   const U bits = (U)v;
   const U rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
   const U kept = v == v ? rounded : (bits >> 16) | 0x40u;
   return __builtin_convertvector(kept, H);
+#endif
 }
 RETORT_INLINE void store(float* p, V v, Whole = {}) {
   __builtin_memcpy(p, &v, sizeof v);

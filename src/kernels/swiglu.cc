@@ -28,6 +28,11 @@ void swiglu(const Swiglu<float>& args) {
 void swiglu(const Swiglu<Bf16>& args) {
   forward(args);
 }
+void swiglu(const Swiglu<Bf16, float>& args) {
+  base::parallel_for(args.rows, 16, [&](int64_t begin, int64_t end) {
+    loops().swiglu_rounded(args, {begin, end});
+  });
+}
 void swiglu_backward(const SwigluBackward<float>& args) {
   backward(args);
 }

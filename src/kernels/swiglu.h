@@ -9,12 +9,12 @@
 
 namespace retort::kernels {
 
-template <class T>
+template <class T, class From = T>
 struct Swiglu {
   int64_t rows = 0;
-  int64_t inner = 0;               // F
-  const float* gate_up = nullptr;  // [rows, 2F]
-  T* act = nullptr;                // [rows, F]
+  int64_t inner = 0;              // F
+  const From* gate_up = nullptr;  // [rows, 2F]
+  T* act = nullptr;               // [rows, F]
 };
 
 // Makes act again beside the gradients, which is cheaper than keeping it.
@@ -22,14 +22,15 @@ template <class T>
 struct SwigluBackward {
   int64_t rows = 0;
   int64_t inner = 0;
-  const float* gate_up = nullptr;
-  const float* dact = nullptr;  // [rows, F]
-  T* dgate_up = nullptr;        // [rows, 2F]; may be gate_up itself when T is float
-  T* act = nullptr;             // [rows, F]
+  const T* gate_up = nullptr;
+  const T* dact = nullptr;  // [rows, F]
+  T* dgate_up = nullptr;    // [rows, 2F]; may be gate_up itself
+  T* act = nullptr;         // [rows, F]
 };
 
 void swiglu(const Swiglu<float>& args);
 void swiglu(const Swiglu<Bf16>& args);
+void swiglu(const Swiglu<Bf16, float>& args);
 void swiglu_backward(const SwigluBackward<float>& args);
 void swiglu_backward(const SwigluBackward<Bf16>& args);
 

@@ -22,13 +22,13 @@ LayerBuffers<T> lay_out_layer(Arena& arena, const Config& c, int64_t tokens) {
   layer.x_in = arena.take<float>(tokens * c.width);
   layer.rstd_in = arena.take<float>(tokens);
   layer.normed_in = arena.take<T>(tokens * c.width);
-  layer.qkv = arena.take<float>(tokens * c.qkv_width());
+  layer.qkv = arena.take<T>(tokens * c.qkv_width());
   layer.attended = arena.take<T>(tokens * c.q_width());
   layer.lse = arena.take<float>(tokens * c.heads);
   layer.x_mid = arena.take<float>(tokens * c.width);
   layer.rstd_mid = arena.take<float>(tokens);
   layer.normed_mid = arena.take<T>(tokens * c.width);
-  layer.gate_up = arena.take<float>(tokens * 2 * c.ffn);
+  layer.gate_up = arena.take<T>(tokens * 2 * c.ffn);
   return layer;
 }
 
@@ -46,7 +46,7 @@ Buffers<T>::Buffers(Arena& arena, const Config& c, int64_t tokens, Use use) {
   delta = arena.take<float>(tokens * c.width);
   act = arena.take<T>(tokens * c.ffn);
   if (c.qk_norm) {
-    qkv_normed = arena.take<float>(tokens * c.qkv_width());
+    qkv_normed = arena.take<T>(tokens * c.qkv_width());
     rstd_q = arena.take<float>(tokens * c.heads);
     rstd_k = arena.take<float>(tokens * c.kv_heads);
   }
@@ -66,14 +66,13 @@ template <class T>
 void Buffers<T>::lay_out_backward(Arena& arena, const Config& c, int64_t tokens) {
   dresidual = arena.take<float>(tokens * c.width);
   dnormed = arena.take<float>(tokens * c.width);
-  dact = arena.take<float>(tokens * c.ffn);
-  dattended = arena.take<float>(tokens * c.q_width());
+  dact = arena.take<T>(tokens * c.ffn);
+  dattended = arena.take<T>(tokens * c.q_width());
   dqkv = arena.take<T>(tokens * c.qkv_width());
   norm_scratch = arena.take<float>(kernels::rmsnorm_scratch(tokens, std::max(c.width, c.head_dim)));
   dhead_in = arena.take<float>(head_rows * c.width);
   if constexpr (kRounded) {
     dresidual_t = arena.take<T>(tokens * c.width);
-    dgate_up = arena.take<T>(tokens * 2 * c.ffn);
     dlogits = arena.take<T>(head_rows * c.vocab);
   } else {
     dresidual_t = dresidual;

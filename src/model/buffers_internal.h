@@ -33,13 +33,13 @@ struct LayerBuffers {
   float* x_in = nullptr;     // [N, C] residual stream at the block's start
   float* rstd_in = nullptr;  // [N]
   T* normed_in = nullptr;    // [N, C]
-  float* qkv = nullptr;      // [N, (H + 2 KV) D], with biases, before the norm of heads
+  T* qkv = nullptr;          // [N, (H + 2 KV) D], with biases, before the norm of heads
   T* attended = nullptr;     // [N, H D]
   float* lse = nullptr;      // [N, H]
   float* x_mid = nullptr;    // [N, C] residual stream between attention and the inner layer
   float* rstd_mid = nullptr;
-  T* normed_mid = nullptr;   // [N, C]
-  float* gate_up = nullptr;  // [N, 2F]
+  T* normed_mid = nullptr;  // [N, C]
+  T* gate_up = nullptr;     // [N, 2F]
 };
 
 template <class T>
@@ -53,15 +53,14 @@ struct Buffers {
   float* delta = nullptr;     // [N, C] what a half block adds to the residual stream
   T* act = nullptr;           // [N, F]
   // Where heads are normalised, of the block in hand: otherwise null.
-  float* qkv_normed = nullptr;                 // [N, (H + 2 KV) D]
+  T* qkv_normed = nullptr;                     // [N, (H + 2 KV) D]
   float *rstd_q = nullptr, *rstd_k = nullptr;  // [N, H], [N, KV]
 
   float* dresidual = nullptr;  // [N, C] gradient of the residual stream
   T* dresidual_t = nullptr;    // the same for products; itself where T is float
   float* dnormed = nullptr;    // [N, C]
-  float* dact = nullptr;       // [N, F]
-  T* dgate_up = nullptr;       // [N, 2F]; null where T is float: gate_up is overwritten
-  float* dattended = nullptr;  // [N, H D]
+  T* dact = nullptr;           // [N, F]
+  T* dattended = nullptr;      // [N, H D]
   T* dqkv = nullptr;           // [N, (H + 2 KV) D]
   float* norm_scratch = nullptr;
 

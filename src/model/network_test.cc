@@ -229,7 +229,7 @@ TEST_P(Family, ANetworkForInferenceGivesTheSameInLessMemory) {
     EXPECT_EQ(inference.loss(batch).nll_sum, training.loss(batch).nll_sum);
     Config deep = config;
     deep.layers = 30;
-    EXPECT_LT(4 * Network::memory_bytes(deep, 1000, precision, nullptr, Use::inference),
+    EXPECT_LT(3 * Network::memory_bytes(deep, 1000, precision, nullptr, Use::inference),
               Network::memory_bytes(deep, 1000, precision));
   }
 }

@@ -147,13 +147,15 @@ std::span<float> Pass<T>::attention_scratch() const {
 }
 
 template <class T>
-void Pass<T>::linear(const Matrix& m, const T* x, float* y) {
+template <class To>
+void Pass<T>::linear(const Matrix& m, const T* x, To* y) {
   kernels::matmul({.product = Product::nt, .m = tokens_, .n = m.shape.out, .k = m.shape.in}, x,
                   m.weights, y);
 }
 
 template <class T>
-void Pass<T>::input_gradient(const Matrix& m, const T* dy, float* dx) {
+template <class To>
+void Pass<T>::input_gradient(const Matrix& m, const T* dy, To* dx) {
   kernels::matmul({.product = Product::nn, .m = tokens_, .n = m.shape.in, .k = m.shape.out}, dy,
                   m.weights, dx);
 }
@@ -233,18 +235,19 @@ void Pass<T>::forward_block(int64_t index, const float* x) {
 }
 
 template <class T>
-const float* Pass<T>::ready_qkv(int64_t index) {
+const T* Pass<T>::ready_qkv(int64_t index) {
   Buffers<T>& b = buffers_;
-  const float* qkv = b.layers[index].qkv;
+  const T* qkv = b.layers[index].qkv;
   if (!config_.qk_norm) return qkv;
   const LayerOffsets& offsets = offsets_.layers[index];
   const int64_t row = config_.qkv_width(), q_width = config_.q_width();
   const auto eps = static_cast<float>(config_.norm_eps);
-  std::memcpy(b.qkv_normed, qkv, static_cast<size_t>(tokens_ * row) * sizeof(float));
-  kernels::head_norm({tokens_, row, config_.heads, config_.head_dim, eps, qkv,
-                      vector(offsets.q_norm), b.qkv_normed, b.rstd_q});
-  kernels::head_norm({tokens_, row, config_.kv_heads, config_.head_dim, eps, qkv + q_width,
-                      vector(offsets.k_norm), b.qkv_normed + q_width, b.rstd_k});
+  std::memcpy(b.qkv_normed, qkv, static_cast<size_t>(tokens_ * row) * sizeof(T));
+  kernels::head_norm(kernels::HeadNorm<T>{tokens_, row, config_.heads, config_.head_dim, eps, qkv,
+                                          vector(offsets.q_norm), b.qkv_normed, b.rstd_q});
+  kernels::head_norm(kernels::HeadNorm<T>{tokens_, row, config_.kv_heads, config_.head_dim, eps,
+                                          qkv + q_width, vector(offsets.k_norm),
+                                          b.qkv_normed + q_width, b.rstd_k});
   return b.qkv_normed;
 }
 
@@ -255,7 +258,7 @@ void Pass<T>::ready_qkv_backward(int64_t index, float* gradients) {
   const LayerOffsets& offsets = offsets_.layers[index];
   const int64_t row = config_.qkv_width(), q_width = config_.q_width();
   if (config_.qk_norm) {
-    const float* qkv = b.layers[index].qkv;
+    const T* qkv = b.layers[index].qkv;
     kernels::head_norm_backward(kernels::HeadNormBackward<T>{
         tokens_, row, config_.heads, config_.head_dim, qkv, vector(offsets.q_norm), b.rstd_q,
         b.dqkv, vector_gradient(gradients, offsets.q_norm), b.norm_scratch});
@@ -284,12 +287,6 @@ void Pass<T>::backward_block(int64_t index, float* gradients) {
   Buffers<T>& b = buffers_;
   const LayerBuffers<T>& l = b.layers[index];
   const Matrix &down = at(index, kDown), &gate_up = at(index, kGateUp);
-  T* dgate_up = nullptr;
-  if constexpr (Buffers<T>::kRounded) {
-    dgate_up = b.dgate_up;
-  } else {
-    dgate_up = l.gate_up;
-  }
   if (is_lowest(down)) {
     kernels::swiglu(kernels::Swiglu<T>{
         .rows = tokens_, .inner = config_.ffn, .gate_up = l.gate_up, .act = b.act});
@@ -300,12 +297,12 @@ void Pass<T>::backward_block(int64_t index, float* gradients) {
                                                       .inner = config_.ffn,
                                                       .gate_up = l.gate_up,
                                                       .dact = b.dact,
-                                                      .dgate_up = dgate_up,
+                                                      .dgate_up = l.gate_up,
                                                       .act = b.act});
   weight_gradient(down, b.act, b.dresidual_t, gradients);
-  weight_gradient(gate_up, l.normed_mid, dgate_up, gradients);
+  weight_gradient(gate_up, l.normed_mid, l.gate_up, gradients);
   if (is_lowest(gate_up)) return;
-  input_gradient(gate_up, dgate_up, b.dnormed);
+  input_gradient(gate_up, l.gate_up, b.dnormed);
   const LayerOffsets& offsets = offsets_.layers[index];
   norm_backward({l.x_mid, l.rstd_mid, offsets.norm_mid}, gradients);
   backward_attention(index, gradients);

@@ -81,7 +81,7 @@ class Pass final : public Runner {
   void show_end();
   void head_gradients(std::span<const int32_t> rows, float* gradients);
   // Queries, keys and values as attention reads them; made anew for backward, not kept.
-  const float* ready_qkv(int64_t index);
+  const T* ready_qkv(int64_t index);
   void ready_qkv_backward(int64_t index, float* gradients);
   kernels::AttentionShape attention_shape() const;
   std::span<float> attention_scratch() const;
@@ -99,9 +99,11 @@ class Pass final : public Runner {
     const T* weights = nullptr;  // with what an adapter adds
   };
   const Matrix& at(int64_t layer, Fused fused) const { return matrices_[layer][fused]; }
-  void linear(const Matrix& m, const T* x, float* y);
+  template <class To>
+  void linear(const Matrix& m, const T* x, To* y);
   // dx = dy W
-  void input_gradient(const Matrix& m, const T* dy, float* dx);
+  template <class To>
+  void input_gradient(const Matrix& m, const T* dy, To* dx);
   // dW += dy^T x, or what of it the adapter trains.
   void weight_gradient(const Matrix& m, const T* x, const T* dy, float* gradients);
   struct Normed {
