@@ -83,6 +83,28 @@ Html ledger_line(const Run& run) {
       count_text(number(run.permission, "ledger/size").value_or(0)), root);
 }
 
+// From the clause to the weights, and the commands by which anybody sees that it is so.
+Html check_it(const Run& run) {
+  if (text(run.permission, "ledger/root").empty()) return {};
+  const std::string out = text(run.options, "out", run.folder);
+  Html lines = markup("retort ledger verify\n");
+  if (run.stages.count("export") > 0) {
+    lines += markup("retort bom {}/student\nretort sign {}/student --new-key\n", out, out);
+    lines += markup(
+        "retort verify {}/student --key signing-key.pem.pub --log-key ledger/verifier.key\n", out);
+  }
+  return Html{
+             "<h3>How to check it</h3><p>The clause stands in a terms file whose hash is in the "
+             "log; "
+             "each record names it, each shard of records is an entry, so is each verdict above, "
+             "the "
+             "run with all of its shards before its first step, and every model that came of it. "
+             "Whoever is sent the signed model needs two public keys to see that chain: the "
+             "signer's "
+             "and the log's.</p><pre><code>"} +
+         lines + Html{"</code></pre>"};
+}
+
 }  // namespace
 
 bool is_permitted(const std::string& verdict) {
@@ -113,7 +135,8 @@ Html permission_section(const Run& run) {
              : Html{"The terms do not allow this use; nothing was trained on these records.</p>"};
   out += purpose_line(run) + Html{"<div class=\"cards\">"};
   for (const auto& terms : items(run.permission, "terms")) out += terms_card(terms);
-  return out + Html{"</div>"} + checks_table(run) + ledger_line(run) + Html{"</section>"};
+  return out + Html{"</div>"} + checks_table(run) + ledger_line(run) + check_it(run) +
+         Html{"</section>"};
 }
 
 }  // namespace retort::report

@@ -110,7 +110,9 @@ TEST_F(ReportTest, EveryPartIsThere) {
                            "581c003",
                            "model_id = &quot;stories-7m&quot;",
                            "2026-09-21",
-                           "stories.example/ledger"}) {
+                           "stories.example/ledger",
+                           "retort ledger verify",
+                           "/student --key signing-key.pem.pub"}) {
     EXPECT_TRUE(has(page, part)) << part;
   }
   EXPECT_TRUE(has(html(), "{\"x\":450,\"y\":"));
