@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""From the clause to the weights: a run is in the log before it trains, its model is signed with the
-log's proof, and whoever was sent the model can check it with two public keys alone."""
+"""From the clause to the weights: a run is in the log before it trains, its model is signed with
+the log's proof, and whoever was sent the model can check it with two public keys alone."""
 
 import json
 import shutil
