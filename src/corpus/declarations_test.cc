@@ -229,7 +229,7 @@ TEST(DeclarationsTest, BackDated) {
                               "UPDATE entries SET entry = replace(entry, '\"time_ms\":17802', "
                               "'\"time_ms\":17702') WHERE kind = 'declaration'");
   ASSERT_TRUE(edited.ok()) << edited.error().text();
-  EXPECT_TRUE(has(office.refusal(), "does not fit its hash"));
+  EXPECT_TRUE(has(office.refusal(), "does not fit its columns"));
 }
 
 TEST(DeclarationsTest, Blankets) {

@@ -24,6 +24,8 @@ class AdapterTest(harness.Run):
     def run_from_base(self, train):
         """A run whose student starts from the weights of a finished one."""
         weights = (harness.ROOT / "terms/apache-2.0-weights.toml").read_text()
+        # Under a series of its own: an edited copy of a shipped one needs a decider's signature.
+        weights = weights.replace("apache-2.0-weights", "house-licence")
         (self.folder / "weights.toml").write_text(
             weights.replace("retort maintainers", "the tester"))
         text = (self.folder / "run.toml").read_text()

@@ -11,7 +11,7 @@ import served
 from served import MODEL
 
 BEGIN = b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-RESIDENT_GROWTH_MIB = 96
+RESIDENT_GROWTH_MIB = 120
 
 
 @harness.unittest.skipUnless(harness.TEACHER.exists(), "the teacher file is not there")
