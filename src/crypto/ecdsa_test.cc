@@ -72,7 +72,8 @@ TEST(EcdsaTest, KeysSurvivePemAndOthersAreRefused) {
 class OpensslTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    folder_ = ::testing::TempDir() + "retort_crypto_openssl";
+    folder_ = ::testing::TempDir() + "retort_crypto_" +
+              ::testing::UnitTest::GetInstance()->current_test_info()->name();
     ASSERT_TRUE(base::remove_all(folder_).ok());
     ASSERT_TRUE(base::make_directories(folder_).ok());
   }
