@@ -246,6 +246,27 @@ TEST(LedgerTest, TwoProcessesAppendAtOnce) {
   EXPECT_EQ(*(*Ledger::open(folder))->verify(), 30) << "ten names once, ten entries each";
 }
 
+TEST(LedgerTest, IsReadAndVerifiedWhileAnotherProcessAppends) {
+  const std::string folder = scratch("beside");
+  filled(folder, 1);
+  const pid_t pid = ::fork();
+  if (pid == 0) {
+    auto ledger = *Ledger::open(folder);
+    bool good = true;
+    for (int i = 0; i < 150; ++i) good = good && ledger->append("own", "", body(i)).ok();
+    ::_exit(good ? 0 : 1);
+  }
+  int status = 0;
+  while (::waitpid(pid, &status, WNOHANG) == 0) {
+    const auto opened = Ledger::open(folder);
+    ASSERT_TRUE(opened.ok()) << opened.error().text();
+    const auto verified = (*opened)->verify();
+    ASSERT_TRUE(verified.ok()) << verified.error().text();
+  }
+  EXPECT_EQ(status, 0);
+  EXPECT_EQ(*(*Ledger::open(folder))->verify(), 151);
+}
+
 TEST(LedgerTest, IsFoundUpwards) {
   const std::string folder = scratch("find");
   const std::string deep = base::join(base::parent(folder), "a/b/c");

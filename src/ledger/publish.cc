@@ -60,9 +60,16 @@ Result<void> Ledger::Impl::publish() {
 Result<void> Ledger::Impl::mend_published() {
   RETORT_TRY(const auto has, size());
   if (has == 0) return {};
-  RETORT_TRY(const auto had, published(has));
+  auto had = published(has);
+  if (!had) {
+    // Another process may have published more between the two looks: under its lock none does.
+    RETORT_TRY(auto lock, database->begin());
+    RETORT_TRY(const auto now_has, size());
+    had = published(now_has);
+    if (!had) return had.error();
+  }
   RETORT_TRY(const bool whole, tiles->tail_is_whole(has));
-  if (had < has) RETORT_TRY_VOID(publish());
+  if (*had < has) RETORT_TRY_VOID(publish());
   if (whole) return {};
   // Power was lost before the partial tiles were on disk, or somebody took tiles away.
   RETORT_TRY(auto lock, database->begin());

@@ -65,6 +65,8 @@ int64_t whole_subtrees(int64_t size) {
 
 Result<int64_t> Ledger::verify() {
   RETORT_TRY_VOID(impl_->database->check_integrity());
+  // Entries, hashes and the published checkpoint are of one moment: nobody appends meanwhile.
+  RETORT_TRY(auto lock, impl_->database->begin());
   RETORT_TRY(auto rows,
              impl_->database->prepare(
                  "SELECT e.idx, e.kind, coalesce(e.name, ''), e.time_ms, e.entry, c.note "
