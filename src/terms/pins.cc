@@ -1,5 +1,5 @@
 // The readings that are shipped, by id, and the doors that they restrict. When a file was changed
-// on purpose, `retort terms lint --pins terms/*.toml` prints the new table.
+// on purpose, the test ShippedReadingsAreThePinnedOnes prints the new table.
 #include "terms/terms.h"
 
 namespace retort::terms {

@@ -162,9 +162,8 @@ TEST(TermsTest, ShippedReadingsAreThePinnedOnes) {
   }
   std::string pinned;
   for (const Pin& pin : pinned_readings()) pinned += line_of(pin) + "\n";
-  EXPECT_EQ(shipped, pinned)
-      << "a shipped reading was changed; if that was meant, put the output of "
-         "retort terms lint --pins terms/*.toml into pins.cc";
+  EXPECT_EQ(shipped, pinned) << "a shipped reading was changed; if that was meant, the first of "
+                                "the two belongs into pins.cc";
 }
 
 }  // namespace
