@@ -1,0 +1,150 @@
+#include "detect/calibration.h"
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+
+namespace retort::detect {
+namespace {
+
+// Scores in falling order; the level of a tail is the lowest score that so few reach.
+Levels levels_of(std::vector<float> scores) {
+  std::sort(scores.begin(), scores.end(), std::greater<>());
+  Levels out{};
+  for (size_t i = 0; i < kTails.size(); ++i) {
+    const auto rank = static_cast<size_t>(kTails[i] * static_cast<double>(scores.size()));
+    out[i] = scores[std::min(rank, scores.size() - 1)];
+  }
+  return out;
+}
+
+ClassCalibration class_of(const std::vector<Wealth>& lives, double bet) {
+  ClassCalibration out;
+  out.periods = static_cast<int64_t>(lives.size());
+  std::vector<float> scores;
+  for (const Wealth& one : lives) scores.push_back(one.total);
+  const double most = bet * *std::max_element(scores.begin(), scores.end());
+  double sum = 0;
+  for (const float one : scores) sum += std::exp(bet * one - most);
+  out.log_total = most + std::log(sum);
+  out.total = levels_of(scores);
+  for (size_t family = 0; family < kFamilies; ++family) {
+    for (size_t i = 0; i < lives.size(); ++i) scores[i] = lives[i].families[family];
+    out.families[family] = levels_of(scores);
+  }
+  return out;
+}
+
+json::Value levels_json(const Levels& levels) {
+  json::Value out = json::Value::array();
+  for (const float one : levels) out.push(static_cast<double>(one));
+  return out;
+}
+
+Error bad(std::string_view what, std::string_view where) {
+  return base::bad_input(std::string(what), std::string(where),
+                         "make the calibration anew from honest accounts");
+}
+
+Result<Levels> levels_from(const json::Value* value, std::string_view where) {
+  if (value == nullptr || !value->is_array() || value->as_array().size() != kTails.size()) {
+    return bad("a calibration lacks its levels", where);
+  }
+  Levels out{};
+  for (size_t i = 0; i < out.size(); ++i) {
+    const json::Value& one = value->as_array()[i];
+    if (!one.is_number() || !std::isfinite(one.as_number()))
+      return bad("a level is no number", where);
+    out[i] = static_cast<float>(one.as_number());
+    if (i > 0 && out[i] < out[i - 1]) return bad("levels must rise", where);
+  }
+  return out;
+}
+
+Result<ClassCalibration> class_from(const json::Value& value, std::string_view where) {
+  ClassCalibration out;
+  RETORT_TRY(out.periods, value.int_at("periods"));
+  RETORT_TRY(out.log_total, value.number_at("log_total"));
+  if (out.periods < 1 || !std::isfinite(out.log_total)) return bad("a class has no periods", where);
+  RETORT_TRY(out.total, levels_from(value.find("total"), where));
+  const json::Value* families = value.find("families");
+  for (size_t i = 0; i < kFamilies; ++i) {
+    const auto family = name(static_cast<Family>(i));
+    RETORT_TRY(out.families[i],
+               levels_from(families != nullptr ? families->find(family) : nullptr, family));
+  }
+  return out;
+}
+
+}  // namespace
+
+void Wealth::raise(const Wealth& other) {
+  total = std::max(total, other.total);
+  for (size_t i = 0; i < kFamilies; ++i) families[i] = std::max(families[i], other.families[i]);
+}
+
+const ClassCalibration* Calibration::find(std::string_view purpose) const {
+  auto found = classes.find(purpose);
+  if (found == classes.end()) found = classes.find("");
+  return found == classes.end() ? nullptr : &found->second;
+}
+
+double e_value(const Calibration& calibration, const ClassCalibration& of, float total) {
+  if (of.periods == 0) return 0;
+  const double over = of.log_total - calibration.bet * total;  // log of the others' sum by own
+  return static_cast<double>(of.periods + 1) / (1 + std::exp(over));
+}
+
+double p_value(const Levels& levels, int64_t periods, float score) {
+  const auto n = static_cast<double>(periods);
+  double reached = n;  // how many honest periods may have come as high
+  for (size_t i = 0; i < levels.size() && score > levels[i]; ++i) {
+    reached = std::floor(kTails[i] * n);  // no more lie above a level than the ranks before it
+  }
+  return std::min(1.0, (1 + reached) / (n + 1));
+}
+
+void CalibrationBuilder::add(std::string_view purpose, const Wealth& wealth) {
+  lives_[""].push_back(wealth);
+  if (!purpose.empty()) lives_[std::string(purpose)].push_back(wealth);
+}
+
+Calibration CalibrationBuilder::finish() const {
+  Calibration out;
+  out.bet = bet_;
+  for (const auto& [purpose, lives] : lives_) out.classes[purpose] = class_of(lives, bet_);
+  return out;
+}
+
+json::Value to_json(const Calibration& calibration) {
+  json::Value classes = json::Value::object();
+  for (const auto& [purpose, one] : calibration.classes) {
+    json::Value families = json::Value::object();
+    for (size_t i = 0; i < kFamilies; ++i) {
+      families.set(std::string(name(static_cast<Family>(i))), levels_json(one.families[i]));
+    }
+    classes.set(purpose, json::Value::object({{"periods", one.periods},
+                                              {"log_total", one.log_total},
+                                              {"total", levels_json(one.total)},
+                                              {"families", std::move(families)}}));
+  }
+  return json::Value::object({{"schema", "retort.detect.calibration/1"},
+                              {"bet", calibration.bet},
+                              {"classes", std::move(classes)}});
+}
+
+Result<Calibration> calibration_from_json(const json::Value& value) {
+  RETORT_TRY(const std::string schema, value.string_at("schema"));
+  if (schema != "retort.detect.calibration/1") return bad("this is no calibration", schema);
+  Calibration out;
+  RETORT_TRY(out.bet, value.number_at("bet"));
+  if (!(out.bet > 0)) return bad("the size of bets must be above zero", "bet");
+  const json::Value* classes = value.find("classes");
+  if (classes == nullptr || !classes->is_object()) return bad("there are no classes", "classes");
+  for (const auto& [purpose, one] : classes->as_object()) {
+    RETORT_TRY(out.classes[purpose], class_from(one, purpose));
+  }
+  return out;
+}
+
+}  // namespace retort::detect

@@ -1,0 +1,89 @@
+// From scores to error bounds: what honest accounts of the same declared purpose scored.
+//
+// The unit that is exchangeable is an account's whole period, not a request or a window: an honest
+// nightly job looks in every window as it looked in the last, so products of p-values of windows
+// would grow without bound for it. Let W_t be the most that a score (log-wealth of bets on
+// "harvest", model.h) has been until t in an account's period, W_1 ... W_n what honest accounts'
+// whole periods came to, and b the bets' size. Then
+//
+//   e_t = (n + 1) exp(b W_t) / (exp(b W_t) + exp(b W_1) + ... + exp(b W_n))
+//
+// never falls, and at the period's end it is the soft-rank e-value of exchangeable variables, whose
+// mean is at most 1 (Wang and Ramdas 2022, "False discovery rate control with e-values"; Koning
+// 2023, arXiv 2310.01153). So E[e_tau] <= 1 at any stopping time tau: e_t is an e-process (Ramdas,
+// Ruf, Larsson, Koolen 2020, arXiv 2009.03167). Periods add up with weights
+// 1/2, 1/6, 1/12 ... = 1/(m (m + 1)), which sum to 1:
+//
+//   E_t = sum over closed periods m of w_m e_m + w_now e_t,    P(E_t >= 1/alpha ever) <= alpha
+//
+// by Markov's inequality for a process that never falls (Ville's for e-processes). What it takes:
+// the accounts in the calibration were honest, chosen from the same population as those judged, and
+// not used to learn the model. n + 1 bounds e_t: alpha = 0.001 in a first period needs n > 2,000.
+#pragma once
+#include <array>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "detect/feature.h"
+#include "json/value.h"
+
+namespace retort::detect {
+
+// Natural logarithms of what the bets came to at their best moment in a period.
+struct Wealth {
+  float total = -20;
+  std::array<float, kFamilies> families{-20, -20, -20, -20, -20, -20, -20, -20};
+  void raise(const Wealth& other);
+};
+
+// Scores of which a given share of honest periods reached more, for p-values.
+constexpr std::array kTails = {0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001, 0.0};
+using Levels = std::array<float, kTails.size()>;
+
+// Of one declared purpose.
+struct ClassCalibration {
+  int64_t periods = 0;   // n
+  double log_total = 0;  // log(exp(b W_1) + ... + exp(b W_n))
+  Levels total{};
+  std::array<Levels, kFamilies> families{};
+};
+
+struct Calibration {
+  double bet = 1.0;  // b
+  std::map<std::string, ClassCalibration, std::less<>> classes;
+
+  // The class of a purpose; of "", which holds all classes together, for a purpose unknown here.
+  const ClassCalibration* find(std::string_view purpose) const;
+};
+
+// n + 1 at most; 0 for a class without periods.
+double e_value(const Calibration& calibration, const ClassCalibration& of, float total);
+// (1 + number of honest periods as high or higher) / (n + 1), rounded up to the next of kTails.
+double p_value(const Levels& levels, int64_t periods, float score);
+
+constexpr double period_weight(uint32_t period) {
+  const double m = period + 1.0;
+  return 1 / (m * (m + 1));
+}
+
+class CalibrationBuilder {
+ public:
+  explicit CalibrationBuilder(double bet) : bet_(bet) {}
+  // Of an honest account's whole period. Counts for its class and for "".
+  void add(std::string_view purpose, const Wealth& wealth);
+  Calibration finish() const;
+
+ private:
+  double bet_;
+  std::map<std::string, std::vector<Wealth>, std::less<>> lives_;
+};
+
+const Calibration& built_in_calibration();
+json::Value to_json(const Calibration& calibration);
+Result<Calibration> calibration_from_json(const json::Value& value);
+
+}  // namespace retort::detect

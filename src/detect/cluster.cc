@@ -1,0 +1,161 @@
+#include "detect/cluster.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/random.h"
+
+namespace retort::detect {
+namespace {
+
+constexpr size_t kPools = 4096, kWays = 8, kMet = 65'536;
+constexpr int64_t kTogetherMs = 5'000;
+constexpr uint32_t kFirstCheck = 16;
+
+struct Key {
+  uint64_t key = 0;
+  Bond bond = Bond::beginning;
+};
+
+std::array<Key, kBonds> keys_of(const Pooled& request, uint64_t salt) {
+  const Prompt& prompt = request.counted->prompt;
+  const auto key = [salt](Bond bond, uint64_t value) {
+    if (value == 0) return Key{0, bond};
+    const uint64_t hash = base::mix64(value ^ base::mix64(salt + static_cast<uint64_t>(bond) + 1));
+    return Key{hash | 1, bond};
+  };
+  return {key(Bond::beginning, prompt.prefix), key(Bond::ending, prompt.suffix),
+          key(Bond::network, request.seen->address_cell),
+          key(Bond::payer, request.seen->payment_cell)};
+}
+
+void add_to(Pool& pool, const Pooled& request, uint32_t account, uint64_t requests) {
+  const Prompt& prompt = request.counted->prompt;
+  Entry entry = request.counted->entry;
+  entry.prompt = &prompt;
+  const bool other = pool.stream.count > 0 && account != pool.last_account;
+  if (other) {
+    const int64_t gap = request.seen->time_ms - pool.stream.last_ms;
+    ++pool.turns;
+    pool.together += gap <= kTogetherMs ? 1 : 0;
+    const double span = static_cast<double>(pool.stream.last_ms - pool.stream.first_ms);
+    const double mean_gap = (span + 60'000) / pool.stream.count;
+    pool.expected += static_cast<float>(1 - std::exp(-kTogetherMs / mean_gap));
+  }
+  pool.last_account = account;
+  pool.one_shots += request.one_shot;
+  pool.reuse += request.reuse;
+  pool.met_at = requests;
+  pool.stream.add(entry);
+  pool.accounts.add(base::mix64(account));
+  pool.asked.add(base::mix64(prompt.exact ^ base::mix64(account)));
+  pool.addresses.add(base::mix64(request.seen->address_cell));
+  pool.payments.add(base::mix64(request.seen->payment_cell));
+}
+
+void judge_pool(Pool& pool, const Judge& judge) {
+  if (pool.stream.count < std::max(kFirstCheck, pool.stream.check_at)) return;
+  if (pool.accounts.estimate() < Clusters::kClusterAccounts) return;
+  pool.stream.check_at = pool.stream.count + 1 + pool.stream.count / 12;
+  const Features values = pool.features();
+  Wealth now;
+  now.total = score(judge, judge.total, values);
+  for (size_t i = 0; i < kFamilies; ++i) now.families[i] = score(judge, judge.families[i], values);
+  if (now.total > pool.wealth.total) pool.best = values;
+  pool.wealth.raise(now);
+}
+
+}  // namespace
+
+std::string_view name(Bond bond) {
+  constexpr std::array<std::string_view, kBonds> kNames = {"cluster:beginning", "cluster:ending",
+                                                           "cluster:network", "cluster:payer"};
+  return kNames[static_cast<size_t>(bond)];
+}
+
+std::string_view words(Bond bond) {
+  constexpr std::array<std::string_view, kBonds> kWords = {"prompts that begin with the same words",
+                                                           "prompts that end with the same words",
+                                                           "the same network", "the same payer"};
+  return kWords[static_cast<size_t>(bond)];
+}
+
+Features Pool::features() const {
+  Features out = stream.features();
+  const double n = stream.count, weight = n / (n + 24);
+  const double who = std::max(1.0, accounts.estimate());
+  const double asks = std::max(1.0, asked.estimate());
+  at(out, Feature::accounts) = static_cast<float>(std::log2(1 + who) / 10);
+  at(out, Feature::overlap) =
+      static_cast<float>(weight * std::clamp(1 - stream.prompts.estimate() / asks, 0.0, 1.0));
+  const auto few = [&](const Distinct& cells) {
+    return static_cast<float>(std::clamp(1 - cells.estimate() / who, 0.0, 1.0));
+  };
+  at(out, Feature::few_addresses) = few(addresses);
+  at(out, Feature::few_payments) = few(payments);
+  at(out, Feature::taking_turns) = static_cast<float>(weight * turns / n);
+  at(out, Feature::together) =
+      static_cast<float>(weight * std::clamp((together - double{expected}) / n, -1.0, 1.0));
+  // Of a pool it is not known which of its requests were followed, but what its accounts are like.
+  at(out, Feature::one_shot) = static_cast<float>(one_shots / n);
+  at(out, Feature::reuse) = static_cast<float>(reuse / n);
+  return out;
+}
+
+Clusters::Clusters(uint64_t salt) : salt_(salt), pools_(kPools), met_(kMet) {}
+
+size_t Clusters::bytes() {
+  return kPools * sizeof(Pool) + kMet * sizeof(Met);
+}
+
+const Pool* Clusters::find(uint64_t key) const {
+  const size_t set = key / 2 % (kPools / kWays) * kWays;
+  for (size_t i = set; i < set + kWays; ++i) {
+    if (pools_[i].key == key) return &pools_[i];
+  }
+  return nullptr;
+}
+
+Pool* Clusters::place(uint64_t key, Bond bond, uint32_t account) {
+  if (const Pool* found = find(key)) return const_cast<Pool*>(found);
+  Met& met = met_[key / 2 % kMet];
+  if (met.key != key) {
+    met = {key, account};
+    return nullptr;
+  }
+  if (met.account == account) return nullptr;
+  // Two accounts have it. The pool that least is known of, for longest, makes room.
+  const size_t set = key / 2 % (kPools / kWays) * kWays;
+  const auto worth = [this](const Pool& pool) {
+    const auto away = static_cast<double>(requests_ - pool.met_at);
+    return pool.key == 0 ? -1.0 : pool.stream.count * pool.accounts.estimate() / (1000.0 + away);
+  };
+  Pool* least = &pools_[set];
+  for (size_t i = set + 1; i < set + kWays; ++i) {
+    if (worth(pools_[i]) < worth(*least)) least = &pools_[i];
+  }
+  *least = Pool{};
+  least->key = key;
+  least->bond = bond;
+  least->accounts.add(base::mix64(met.account));
+  if (bond == Bond::beginning) least->stream.prefix = static_cast<uint32_t>(key) | 1U;
+  if (bond == Bond::ending) least->stream.suffix = static_cast<uint32_t>(key) | 1U;
+  return least;
+}
+
+std::vector<const Pool*> Clusters::add(const Pooled& request, const Judge& judge) {
+  ++requests_;
+  std::vector<const Pool*> out;
+  const auto account = static_cast<uint32_t>(hash_text(request.seen->subject.account, salt_)) | 1U;
+  for (const Key& key : keys_of(request, salt_)) {
+    if (key.key == 0) continue;
+    Pool* pool = place(key.key, key.bond, account);
+    if (pool == nullptr) continue;
+    add_to(*pool, request, account, requests_);
+    judge_pool(*pool, judge);
+    out.push_back(pool);
+  }
+  return out;
+}
+
+}  // namespace retort::detect

@@ -1,0 +1,82 @@
+// Requests of several accounts as one stream: what a list looks like that is shared out so that no
+// account asks much of it. Streams are pooled by what accounts have in common (the beginning or the
+// end of a template, a network, a payer) once two accounts have it, and are judged like an
+// account's own. Accounts suspended meanwhile leave their stream behind: whoever takes over the
+// list joins it.
+//
+// Memory: 4,096 pools of at most 1 KiB and a table of 65,536 keys met once (12 bytes each): under
+// 5 MiB however many accounts there are. Not thread-safe.
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "detect/calibration.h"
+#include "detect/model.h"
+#include "detect/state.h"
+
+namespace retort::detect {
+
+enum class Bond : uint8_t { beginning, ending, network, payer };
+constexpr size_t kBonds = 4;
+std::string_view name(Bond bond);   // as a class of a calibration: "cluster:beginning" ...
+std::string_view words(Bond bond);  // for the customer
+
+struct Pool {
+  uint64_t key = 0;  // 0: free
+  Bond bond = Bond::beginning;
+  uint32_t last_account = 0;
+  uint32_t turns = 0;     // requests that came after another account's
+  uint32_t together = 0;  // within kTogetherMs of one
+  float expected = 0;     // of those, had the accounts nothing to do with each other
+  float one_shots = 0;    // sum of the accounts' shares of single questions
+  float reuse = 0;        // ... of their shares of dialogs that go on
+  uint64_t met_at = 0;
+  Stream stream;
+  Distinct accounts, asked, addresses, payments;  // asked: pairs of account and prompt
+  Wealth wealth;
+  Features best{};
+
+  Features features() const;
+};
+static_assert(sizeof(Pool) <= 1024);
+
+// A request as it is pooled, and what its account is like so far.
+struct Pooled {
+  const Observation* seen = nullptr;
+  const Counted* counted = nullptr;
+  float one_shot = 0;  // of the account's stream
+  float reuse = 0;     // the share of the account's requests that go on with a dialog
+};
+
+class Clusters {
+ public:
+  explicit Clusters(uint64_t salt);
+  // The pools that the request went into, each judged by `judge` where its turn has come.
+  std::vector<const Pool*> add(const Pooled& request, const Judge& judge);
+  const Pool* find(uint64_t key) const;
+  // For calibration: use(pool) of every pool with at least kClusterAccounts accounts.
+  template <class Use>
+  void each(Use use) const {
+    for (const Pool& pool : pools_) {
+      if (pool.key != 0 && pool.accounts.estimate() >= kClusterAccounts) use(pool);
+    }
+  }
+  static constexpr double kClusterAccounts = 2.5;
+  static size_t bytes();
+
+ private:
+  struct Met {
+    uint64_t key = 0;
+    uint32_t account = 0;
+  };
+  Pool* place(uint64_t key, Bond bond, uint32_t account);
+  uint64_t salt_;
+  uint64_t requests_ = 0;
+  std::vector<Pool> pools_;
+  std::vector<Met> met_;
+};
+
+}  // namespace retort::detect

@@ -1,0 +1,221 @@
+#include "detect/detector.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace retort::detect {
+namespace {
+
+constexpr uint32_t kFirstCheck = 12;
+
+double share(double part, double of, double usual) {
+  constexpr double kPrior = 6;
+  return (part + usual * kPrior) / (of + kPrior);
+}
+
+std::array<double, kFamilies> family_p_values(const ClassCalibration& of, const Wealth& wealth) {
+  std::array<double, kFamilies> out{};
+  for (size_t i = 0; i < kFamilies; ++i) {
+    out[i] = p_value(of.families[i], of.periods, wealth.families[i]);
+  }
+  return out;
+}
+
+}  // namespace
+
+// Evidence from one side: the account's own streams, or a cluster it belongs to.
+struct Detector::Verdict {
+  const ClassCalibration* honest = nullptr;
+  std::string_view compared_with;
+  double e_value = 0, p_value = 1;
+  std::array<double, kFamilies> family_p{};
+  const Judge* judge = nullptr;
+  const Features* best = nullptr;
+  const Stream* stream = nullptr;
+  const Pool* pool = nullptr;
+  Step step = Step::watch;
+  double threshold = 0;
+};
+
+Detector::Detector(Options options) : options_(std::move(options)), clusters_(options_.salt) {}
+
+std::optional<Finding> Detector::observe(const Observation& seen) {
+  auto& held = accounts_[std::string(seen.subject.account)];
+  if (!held) held = std::make_unique<AccountState>();
+  AccountState& state = *held;
+  if (state.requests > 0) {
+    const int64_t period = std::max<int64_t>(0, seen.time_ms - state.first_ms) / kPeriodMs;
+    if (period > state.period) {
+      if (const auto* of = options_.calibration.find(seen.subject.purpose)) {
+        state.evidence_past +=
+            period_weight(state.period) * e_value(options_.calibration, *of, state.wealth.total);
+      }
+      begin_period(state, static_cast<uint32_t>(period));
+    }
+  }
+  const Counted counted = count(state, seen, options_.salt);
+  last_stream_ = counted.stream;
+  judge_streams(state, seen, counted.stream);
+  std::vector<const Pool*> pools;
+  // What somebody may do is no evidence against others, and dialogs that go on are no list.
+  if (counted.stream != kDialogs && seen.subject.licence == Licence::none) {
+    const Stream& stream = state.streams[counted.stream];
+    const auto requests = static_cast<double>(state.requests);
+    const Pooled pooled{
+        &seen, &counted,
+        static_cast<float>(share(stream.one_shots, stream.one_shots + stream.followed, 0.6)),
+        static_cast<float>(share(state.streams[kDialogs].count, requests, 0.2))};
+    pools = clusters_.add(pooled, options_.model.cluster);
+  }
+  return decide(state, seen, pools);
+}
+
+void Detector::judge_streams(AccountState& state, const Observation& seen, size_t index) {
+  Stream& stream = state.streams[index];
+  if (stream.count < std::max(kFirstCheck, stream.check_at)) return;
+  stream.check_at = stream.count + 1 + stream.count / 12;
+  const Features values = stream.features();
+  const Judge& judge = options_.model.account;
+  Wealth now;
+  now.total = score(judge, judge.total, values);
+  for (size_t i = 0; i < kFamilies; ++i) now.families[i] = score(judge, judge.families[i], values);
+  if (now.total > state.wealth.total) {
+    state.best = values;
+    if (state.best_stream != index) state.examples = {};
+    state.best_stream = static_cast<uint8_t>(index);
+  }
+  state.wealth.raise(now);
+  if (state.best_stream != index) return;
+  auto& example = state.examples[stream.count % state.examples.size()];
+  example = {};
+  const size_t size = std::min(seen.request.size(), example.size());
+  std::memcpy(example.data(), seen.request.data(), size);
+}
+
+Detector::Verdict Detector::own_verdict(const AccountState& state, const Observation& seen) const {
+  Verdict out;
+  const auto found = options_.calibration.classes.find(seen.subject.purpose);
+  out.compared_with = found == options_.calibration.classes.end() ? "" : found->first;
+  out.honest = options_.calibration.find(seen.subject.purpose);
+  if (out.honest == nullptr) return out;
+  out.e_value =
+      state.evidence_past +
+      period_weight(state.period) * e_value(options_.calibration, *out.honest, state.wealth.total);
+  out.p_value = p_value(out.honest->total, out.honest->periods, state.wealth.total);
+  out.family_p = family_p_values(*out.honest, state.wealth);
+  out.judge = &options_.model.account;
+  out.best = &state.best;
+  out.stream = &state.streams[state.best_stream];
+  out.step = step_of(out, options_.policy.suspend_alpha);
+  return out;
+}
+
+Detector::Verdict Detector::cluster_verdict(const AccountState& state, const Observation& seen,
+                                            const Pool& pool) const {
+  Verdict out;
+  const auto found = options_.calibration.classes.find(name(pool.bond));
+  if (found == options_.calibration.classes.end()) return out;
+  // A member asks what the cluster asks, more than once or twice.
+  const Stream& own = state.streams[last_stream_];
+  if (own.count < options_.policy.members_requests) return out;
+  const auto* honest = options_.calibration.find(seen.subject.purpose);
+  if (honest == nullptr) return out;
+  out.honest = &found->second;
+  out.compared_with = found->first;
+  out.e_value = period_weight(0) * e_value(options_.calibration, found->second, pool.wealth.total);
+  out.p_value = p_value(found->second.total, found->second.periods, pool.wealth.total);
+  out.family_p = family_p_values(found->second, pool.wealth);
+  out.judge = &options_.model.cluster;
+  out.best = &pool.best;
+  out.stream = &pool.stream;
+  out.pool = &pool;
+  out.step = step_of(out, options_.policy.cluster_alpha);
+  return out;
+}
+
+Step Detector::step_of(const Verdict& verdict, double suspend_alpha) const {
+  const auto reaches = [&](double alpha) { return verdict.e_value * alpha >= 1; };
+  const auto counts = std::count_if(verdict.family_p.begin(), verdict.family_p.end(),
+                                    [&](double p) { return p <= options_.policy.family_p; });
+  if (reaches(suspend_alpha) && counts >= options_.policy.families) return Step::suspend;
+  if (reaches(options_.policy.throttle_alpha)) return Step::throttle;
+  if (reaches(options_.policy.warn_alpha)) return Step::warn;
+  return Step::watch;
+}
+
+std::optional<Finding> Detector::decide(AccountState& state, const Observation& seen,
+                                        const std::vector<const Pool*>& pools) {
+  Verdict worst = own_verdict(state, seen);
+  for (const Pool* pool : pools) {
+    Verdict one = cluster_verdict(state, seen, *pool);
+    if (one.step > worst.step) worst = one;
+  }
+  if (worst.step <= state.step) return {};
+  state.step = worst.step;
+  state.best_pool = worst.pool != nullptr ? worst.pool->key : 0;
+  const auto& policy = options_.policy;
+  const double alpha = worst.step == Step::warn       ? policy.warn_alpha
+                       : worst.step == Step::throttle ? policy.throttle_alpha
+                       : worst.pool != nullptr        ? policy.cluster_alpha
+                                                      : policy.suspend_alpha;
+  worst.threshold = 1 / alpha;
+  Evidence evidence = this->evidence(state, seen, worst);
+  if (seen.subject.licence != Licence::none) return Report{std::move(evidence)};
+  return Charge{worst.step, std::move(evidence)};
+}
+
+Evidence Detector::evidence(const AccountState& state, const Observation& seen,
+                            const Verdict& verdict) const {
+  Evidence out;
+  out.account = seen.subject.account;
+  out.key = seen.subject.key;
+  out.purpose = seen.subject.purpose;
+  out.compared_with = verdict.compared_with;
+  out.honest_periods = verdict.honest->periods;
+  out.time_ms = seen.time_ms;
+  out.e_value = verdict.e_value;
+  out.threshold = verdict.threshold;
+  out.p_value = verdict.p_value;
+  for (size_t i = 0; i < kFamilies; ++i) {
+    const double p = verdict.family_p[i];
+    out.families.push_back({static_cast<Family>(i), p, p <= options_.policy.family_p});
+  }
+  out.measures = heaviest(*verdict.judge, *verdict.best, 6);
+  out.requests = verdict.stream->count;
+  out.answer_tokens = static_cast<int64_t>(verdict.stream->tokens_out);
+  for (const auto& example : state.examples) {
+    const std::string_view id(example.data(), strnlen(example.data(), example.size()));
+    if (!id.empty()) out.examples.emplace_back(id);
+  }
+  if (verdict.pool != nullptr) {
+    out.cluster = ClusterEvidence{verdict.pool->key, verdict.pool->bond,
+                                  static_cast<int64_t>(verdict.pool->accounts.estimate() + 0.5),
+                                  verdict.pool->stream.count};
+    out.examples.emplace_back(seen.request);
+  }
+  out.clause = options_.policy.clause;
+  out.clause_text = options_.policy.clause_text;
+  return out;
+}
+
+std::string Detector::save(std::string_view account) const {
+  const AccountState* held = state(account);
+  return held == nullptr ? std::string() : detect::save(*held);
+}
+
+Result<void> Detector::restore(std::string_view account, std::string_view bytes) {
+  RETORT_TRY(const AccountState state, detect::restore(bytes));
+  accounts_[std::string(account)] = std::make_unique<AccountState>(state);
+  return {};
+}
+
+void Detector::forget(std::string_view account) {
+  accounts_.erase(std::string(account));
+}
+
+const AccountState* Detector::state(std::string_view account) const {
+  const auto found = accounts_.find(std::string(account));
+  return found == accounts_.end() ? nullptr : found->second.get();
+}
+
+}  // namespace retort::detect

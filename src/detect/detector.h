@@ -1,0 +1,68 @@
+// Watches answered requests for signs that answers are gathered to train a model, and says so with
+// its evidence (finding.h). Pure: no clock, no files; whoever calls gives the time and keeps the
+// bytes.
+//
+//   Detector detector({.salt = ..., .policy = ...});
+//   if (auto finding = detector.observe(seen)) { ... }
+//
+// A finding comes when an account's step rises, not with every request. Memory: one AccountState
+// (4 KiB) an account and the clusters' fixed tables. Not thread-safe: one lock, or one detector a
+// shard of accounts (clusters are then found within a shard).
+#pragma once
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+#include "detect/calibration.h"
+#include "detect/cluster.h"
+#include "detect/finding.h"
+#include "detect/model.h"
+#include "detect/observation.h"
+#include "detect/state.h"
+
+namespace retort::detect {
+
+class Detector {
+ public:
+  struct Options {
+    uint64_t salt = 0;  // secret and kept: other salts make states of no use
+    Policy policy{};
+    Model model = built_in_model();
+    Calibration calibration = built_in_calibration();
+  };
+  explicit Detector(Options options);
+
+  std::optional<Finding> observe(const Observation& seen);
+
+  // What is kept of an account, as bytes to store; "" for one not seen. restore() takes them back.
+  std::string save(std::string_view account) const;
+  Result<void> restore(std::string_view account, std::string_view bytes);
+  // After a reinstatement: nothing that was seen before counts any more.
+  void forget(std::string_view account);
+
+  // For benchmarks and calibration.
+  const AccountState* state(std::string_view account) const;
+  const Clusters& clusters() const { return clusters_; }
+  size_t last_stream() const { return last_stream_; }
+
+ private:
+  struct Verdict;
+  void judge_streams(AccountState& state, const Observation& seen, size_t stream);
+  std::optional<Finding> decide(AccountState& state, const Observation& seen,
+                                const std::vector<const Pool*>& pools);
+  Verdict own_verdict(const AccountState& state, const Observation& seen) const;
+  Verdict cluster_verdict(const AccountState& state, const Observation& seen,
+                          const Pool& pool) const;
+  Step step_of(const Verdict& verdict, double suspend_alpha) const;
+  Evidence evidence(const AccountState& state, const Observation& seen,
+                    const Verdict& verdict) const;
+
+  Options options_;
+  Clusters clusters_;
+  std::unordered_map<std::string, std::unique_ptr<AccountState>> accounts_;
+  size_t last_stream_ = 0;
+};
+
+}  // namespace retort::detect

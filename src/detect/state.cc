@@ -1,0 +1,222 @@
+#include "detect/state.h"
+
+#include <algorithm>
+#include <cstring>
+#include <type_traits>
+
+#include "base/random.h"
+
+namespace retort::detect {
+namespace {
+
+static_assert(std::is_trivially_copyable_v<AccountState>);
+constexpr std::string_view kMagic = "rtdetec1";
+
+const Turn* last_of(const Observation& seen, Speaker speaker) {
+  for (auto turn = seen.turns.rbegin(); turn != seen.turns.rend(); ++turn) {
+    if (turn->speaker == speaker) return &*turn;
+  }
+  return nullptr;
+}
+
+const Turn* first_of(const Observation& seen, Speaker speaker) {
+  for (const Turn& turn : seen.turns) {
+    if (turn.speaker == speaker) return &turn;
+  }
+  return nullptr;
+}
+
+template <size_t N>
+bool holds(const std::array<uint32_t, N>& list, uint32_t value) {
+  return std::find(list.begin(), list.end(), value) != list.end();
+}
+
+uint32_t small_hash(std::string_view text, uint64_t salt) {
+  return static_cast<uint32_t>(hash_text(text, salt)) | 1U;
+}
+
+uint16_t setting_of(const Sampling& sampling) {
+  uint64_t hash = base::mix64(static_cast<uint64_t>(sampling.answers));
+  hash = base::mix64(hash ^ static_cast<uint64_t>(sampling.max_tokens));
+  hash = base::mix64(hash ^ static_cast<uint64_t>(sampling.temperature * 1000));
+  return static_cast<uint16_t>(hash ^ (sampling.logprobs ? 1 : 0) ^ (sampling.tools ? 2 : 0));
+}
+
+// A text's passages: runs of 32 bytes at every 64th byte cut at white space would move with what
+// stands before them; so a run is taken where its own hash says so, and is found wherever it
+// stands.
+constexpr size_t kRun = 24;
+template <class Use>
+void each_passage(std::string_view text, uint64_t salt, Use use) {
+  constexpr size_t kReadBytes = 3072;
+  constexpr uint64_t kBase = 0x9e3779b97f4a7c15ULL;
+  const std::string_view part = text.substr(0, kReadBytes);
+  if (part.size() < kRun) return;
+  uint64_t power = 1, hash = 0;
+  for (size_t i = 0; i + 1 < kRun; ++i) power *= kBase;
+  for (size_t i = 0; i < part.size(); ++i) {
+    if (i >= kRun) hash -= power * (static_cast<unsigned char>(part[i - kRun]) + 1ULL);
+    hash = hash * kBase + (static_cast<unsigned char>(part[i]) + 1ULL);
+    if (i + 1 >= kRun && (hash >> 58) == 0) use(static_cast<uint32_t>((hash ^ salt) >> 20) | 1U);
+  }
+}
+
+// What makes room for another template: one that hardly began, or that is no longer asked.
+constexpr uint32_t kFewRequests = 8, kLongAgo = 512;
+Stream* least_of(AccountState& state) {
+  const auto rank = [&state](const Stream& stream) {
+    const auto away = static_cast<uint32_t>(state.requests) - stream.met_at;
+    return away >= kLongAgo ? 0 : stream.count;
+  };
+  return std::min_element(state.streams.data(), state.streams.data() + kTemplates,
+                          [&](const Stream& a, const Stream& b) { return rank(a) < rank(b); });
+}
+
+// A stream that this prompt's template has, made on the second meeting; kOpeners for none.
+size_t template_of(AccountState& state, const Prompt& prompt) {
+  if (prompt.prefix == 0) return kOpeners;
+  const auto requests = static_cast<uint32_t>(state.requests);
+  for (size_t i = 0; i < kTemplates; ++i) {
+    const Stream& stream = state.streams[i];
+    if (stream.is_template() && ((stream.prefix != 0 && stream.prefix == prompt.prefix) ||
+                                 (stream.suffix != 0 && stream.suffix == prompt.suffix))) {
+      return i;
+    }
+  }
+  for (auto& candidate : state.candidates) {
+    const bool front = candidate[0] == prompt.prefix, back = candidate[1] == prompt.suffix;
+    if (!front && !back) continue;
+    const auto least = least_of(state);
+    if (least->count > kFewRequests && requests - least->met_at < kLongAgo) return kOpeners;
+    *least = Stream{};
+    least->prefix = front ? prompt.prefix : 0;
+    least->suffix = back ? prompt.suffix : 0;
+    candidate = {};
+    return static_cast<size_t>(least - state.streams.data());
+  }
+  auto& place = state.candidates[state.requests % state.candidates.size()];
+  place = {prompt.prefix, prompt.suffix};
+  return kOpeners;
+}
+
+// The dialog that an earlier request began goes on: that request was no single question.
+void note_followed(AccountState& state, uint32_t opener) {
+  for (size_t i = 0; i < state.open.size(); ++i) {
+    if (state.open[i] != opener) continue;
+    ++state.streams[state.open_stream[i]].followed;
+    state.open[i] = 0;
+    return;
+  }
+}
+
+void note_opened(AccountState& state, uint32_t opener, size_t stream) {
+  const size_t place = state.requests % state.open.size();
+  if (state.open[place] != 0) ++state.streams[state.open_stream[place]].one_shots;
+  state.open[place] = opener;
+  state.open_stream[place] = static_cast<uint8_t>(stream);
+}
+
+// Whether an answer given here came back: as a turn of the dialog, or quoted in the prompt.
+void note_history(const AccountState& state, const Observation& seen, uint64_t salt,
+                  std::string_view prompt, Entry& entry) {
+  if (const Turn* answer = last_of(seen, Speaker::assistant)) {
+    entry.multi_turn = true;
+    entry.reused = holds(state.answers, small_hash(answer->text, salt));
+    entry.foreign = !entry.reused && !answer->text.empty();
+  }
+  if (entry.reused) return;
+  int known = 0;
+  each_passage(prompt, salt, [&](uint32_t hash) { known += holds(state.passages, hash) ? 1 : 0; });
+  entry.reused = known >= 2;
+}
+
+void keep_answer(AccountState& state, std::string_view answer, uint64_t salt) {
+  if (answer.empty()) return;
+  state.answers[state.requests % state.answers.size()] = small_hash(answer, salt);
+  size_t kept = 0;
+  each_passage(answer, salt, [&](uint32_t hash) {
+    if (kept < 4) state.passages[(state.requests * 4 + kept++) % state.passages.size()] = hash;
+  });
+}
+
+}  // namespace
+
+Counted count(AccountState& state, const Observation& seen, uint64_t salt) {
+  if (state.requests == 0) state.first_ms = seen.time_ms;
+  Counted out;
+  const Turn* user = last_of(seen, Speaker::user);
+  const std::string_view prompt = user != nullptr ? user->text : std::string_view{};
+  out.prompt = analyse(prompt, salt);
+  Entry& entry = out.entry;
+  entry.time_ms = seen.time_ms;
+  entry.input_tokens = seen.input_tokens;
+  entry.output_tokens = seen.output_tokens;
+  entry.max_tokens = seen.sampling.max_tokens;
+  entry.setting = setting_of(seen.sampling);
+  entry.logprobs = seen.sampling.logprobs;
+  entry.many = seen.sampling.answers > 1;
+  entry.warm = seen.sampling.temperature > 0;
+  note_history(state, seen, salt, prompt, entry);
+  // A history that was never given here is no dialog: its prompt is judged like a first one.
+  const bool dialog = entry.multi_turn && entry.reused;
+  out.stream = dialog ? kDialogs : template_of(state, out.prompt);
+  Stream& stream = state.streams[out.stream];
+  Entry counted = entry;
+  counted.prompt = &out.prompt;
+  stream.add(counted);
+  stream.met_at = static_cast<uint32_t>(state.requests);
+  const Turn* first = first_of(seen, Speaker::user);
+  const uint32_t opener = first != nullptr ? small_hash(first->text, salt) : 0;
+  if (entry.multi_turn) {
+    note_followed(state, opener);
+  } else {
+    note_opened(state, opener, out.stream);
+  }
+  keep_answer(state, seen.answer, salt);
+  ++state.requests;
+  return out;
+}
+
+void begin_period(AccountState& state, uint32_t period) {
+  AccountState next;
+  next.period = period;
+  next.step = state.step;
+  next.first_ms = state.first_ms;
+  next.requests = state.requests;
+  next.evidence_past = state.evidence_past;
+  next.best_pool = state.best_pool;
+  state = next;
+}
+
+std::string save(const AccountState& state) {
+  std::string out(kMagic);
+  out.append(reinterpret_cast<const char*>(&state), sizeof(state));
+  const uint64_t sum = hash_text(out, sizeof(state));
+  out.append(reinterpret_cast<const char*>(&sum), sizeof(sum));
+  return out;
+}
+
+Result<AccountState> restore(std::string_view bytes) {
+  const auto refuse = [](std::string what) {
+    return base::bad_input(std::move(what), "state of detection",
+                           "leave it out: the account is then watched from the beginning");
+  };
+  constexpr size_t kSize = kMagic.size() + sizeof(AccountState) + sizeof(uint64_t);
+  if (bytes.size() != kSize || !bytes.starts_with(kMagic)) {
+    return refuse("the bytes are of another version of this state");
+  }
+  const std::string_view body = bytes.substr(0, kSize - sizeof(uint64_t));
+  uint64_t sum = 0;
+  std::memcpy(&sum, bytes.data() + body.size(), sizeof(sum));
+  if (sum != hash_text(body, sizeof(AccountState))) return refuse("the bytes are damaged");
+  AccountState state;
+  std::memcpy(&state, body.data() + kMagic.size(), sizeof(state));
+  // A checksum is no proof of origin: what indexes memory is checked as well.
+  const bool whole = state.best_stream < kStreams && state.step <= Step::suspend &&
+                     std::all_of(state.open_stream.begin(), state.open_stream.end(),
+                                 [](uint8_t one) { return one < kStreams; });
+  if (!whole) return refuse("the bytes hold a value that no state has");
+  return state;
+}
+
+}  // namespace retort::detect
