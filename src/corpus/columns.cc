@@ -91,17 +91,15 @@ Result<uint32_t> CodeBook::terms_code(const std::vector<terms::Reference>& refer
   return found;
 }
 
-Result<uint32_t> CodeBook::door_code(const Record& record, bool add) {
-  if (last_door_code_ && record.door == last_door_ && record.model == last_model_) {
-    return *last_door_code_;
-  }
-  const json::Value body = json::Value::object({{"provider", record.door.provider},
-                                                {"endpoint", record.door.endpoint},
-                                                {"plan", record.door.plan},
-                                                {"model", record.model}});
+Result<uint32_t> CodeBook::door_code(const Door& door, const std::string& model, bool add) {
+  if (last_door_code_ && door == last_door_ && model == last_model_) return *last_door_code_;
+  const json::Value body = json::Value::object({{"provider", door.provider},
+                                                {"endpoint", door.endpoint},
+                                                {"plan", door.plan},
+                                                {"model", model}});
   RETORT_TRY(const auto found, code("door", body, add));
-  last_door_ = record.door;
-  last_model_ = record.model;
+  last_door_ = door;
+  last_model_ = model;
   last_door_code_ = found;
   return found;
 }
@@ -109,15 +107,28 @@ Result<uint32_t> CodeBook::door_code(const Record& record, bool add) {
 Result<LeafCodes> CodeBook::make(const Record& record) {
   LeafCodes codes;
   RETORT_TRY(codes.terms_set, terms_code(record.terms, true));
-  RETORT_TRY(codes.door, door_code(record, true));
+  RETORT_TRY(codes.door, door_code(record.door, record.model, true));
   return codes;
 }
 
 Result<LeafCodes> CodeBook::find(const Record& record) {
   LeafCodes codes;
   RETORT_TRY(codes.terms_set, terms_code(record.terms, false));
-  RETORT_TRY(codes.door, door_code(record, false));
+  RETORT_TRY(codes.door, door_code(record.door, record.model, false));
   return codes;
+}
+
+Result<std::vector<int64_t>> CodeBook::doors_of(const Record& record) {
+  std::vector<int64_t> out;
+  if (record.origins.empty()) {
+    RETORT_TRY(const int64_t door, door_code(record.door, record.model, /*add=*/true));
+    out.push_back(door);
+  }
+  for (const auto& origin : record.origins) {
+    RETORT_TRY(const int64_t door, door_code(origin.door, origin.model, /*add=*/true));
+    out.push_back(door);
+  }
+  return out;
 }
 
 crypto::Digest leaf_of(const Record& record, const LeafCodes& codes) {
@@ -148,6 +159,11 @@ Result<ShardIndex> ShardIndex::load(ledger::Ledger& ledger) {
     RETORT_TRY(one.records, entry.body.int_at("records"));
     RETORT_TRY(one.source, entry.body.string_at("source", ""));
     RETORT_TRY(one.batch, entry.body.string_at("batch", ""));
+    const auto* sets = entry.body.find("terms_sets");
+    if (sets != nullptr && sets->is_array() && !sets->as_array().empty() &&
+        sets->as_array().front().is_int()) {
+      one.terms_set = sets->as_array().front().as_int();
+    }
     const std::string name = one.digest.substr(0, kNameDigits);
     if (!one.batch.empty()) index.batches_[one.batch] = name;
     index.by_name_[name] = std::move(one);

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <map>
+#include <set>
 
 #include "base/check.h"
 #include "base/files.h"
@@ -40,6 +41,52 @@ std::string logprobs_of(std::span<const Record> records, std::span<const KeptLog
   return writer.finish();
 }
 
+// What trace needs to know of a shard without reading it, as numbers of entries.
+struct Sources {
+  std::set<int64_t> doors;
+  std::set<int64_t> parents;  // shards
+  bool complete = true;       // else `parents` are not all of them
+};
+
+// More would not fit into an entry beside the rest; a shard that names none counts as made from any
+// earlier one, until the records themselves are looked at.
+constexpr size_t kMostParents = 6'000;
+
+class SourcesOf {
+ public:
+  SourcesOf(ledger::Ledger& ledger, CodeBook& book) : ledger_(ledger), book_(book) {}
+
+  Result<void> add(const Record& record) {
+    RETORT_TRY(const auto doors, book_.doors_of(record));
+    found_.doors.insert(doors.begin(), doors.end());
+    for (const auto& parent : record.parents) {
+      if (!asked_.insert(parent.shard).second) continue;
+      const auto entry = ledger_.find("shard", parent.shard);
+      if (!entry && entry.error().code != ErrorCode::not_found) return entry.error();
+      found_.complete = found_.complete && entry.ok();
+      if (entry) found_.parents.insert(entry->index);
+    }
+    return {};
+  }
+
+  Sources take() {
+    found_.complete = found_.complete && found_.parents.size() <= kMostParents;
+    return std::move(found_);
+  }
+
+ private:
+  ledger::Ledger& ledger_;
+  CodeBook& book_;
+  std::set<std::string> asked_;  // digests
+  Sources found_;
+};
+
+json::Value numbers(const std::set<int64_t>& entries) {
+  json::Value out = json::Value::array();
+  for (const int64_t entry : entries) out.push(entry);
+  return out;
+}
+
 json::Value entry_body(std::span<const Record> records, std::span<const crypto::Digest> leaves,
                        const LeafCodes& codes, const Beside& beside, const ShardFacts& facts) {
   int64_t first_ms = records[0].captured_ms;
@@ -70,10 +117,12 @@ Result<WrittenShard> write_shard(std::span<const Record> records, ledger::Ledger
   RETORT_CHECK(!records.empty());
   std::vector<crypto::Digest> leaves;
   LeafCodes codes;
+  SourcesOf sources_of(ledger, book);
   const std::string unnamed = base::join(options.folder, std::string("new") + kPendingSuffix);
   RETORT_TRY(auto writer, ZstdWriter::create(unnamed, options.compression));
   for (const auto& record : records) {
     RETORT_TRY(codes, book.make(record));
+    RETORT_TRY_VOID(sources_of.add(record));
     leaves.push_back(leaf_of(record, codes));
     RETORT_TRY_VOID(writer.write(json::dump(to_json(record)) + "\n"));
   }
@@ -86,8 +135,11 @@ Result<WrittenShard> write_shard(std::span<const Record> records, ledger::Ledger
   }
   RETORT_TRY_VOID(rename_file(unnamed, path + kPendingSuffix));
   RETORT_TRY_VOID(base::sync_directory(options.folder));
-  RETORT_TRY_VOID(
-      ledger.append("shard", digest, entry_body(records, leaves, codes, beside, facts)));
+  json::Value body = entry_body(records, leaves, codes, beside, facts);
+  const Sources sources = sources_of.take();
+  body.set("doors", numbers(sources.doors));
+  if (sources.complete) body.set("parents", numbers(sources.parents));
+  RETORT_TRY_VOID(ledger.append("shard", digest, std::move(body)));
   RETORT_TRY_VOID(rename_file(path + kPendingSuffix, path));
   RETORT_TRY_VOID(base::sync_directory(options.folder));
   return WrittenShard{path, digest};

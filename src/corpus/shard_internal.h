@@ -40,10 +40,12 @@ class CodeBook {
   Result<LeafCodes> make(const Record& record);
   // The same without writing; not_found for terms or a door that the log does not know.
   Result<LeafCodes> find(const Record& record);
+  // The doors of all that the record was made from, added to the log where they are new.
+  Result<std::vector<int64_t>> doors_of(const Record& record);
 
  private:
   Result<uint32_t> terms_code(const std::vector<terms::Reference>& references, bool add);
-  Result<uint32_t> door_code(const Record& record, bool add);
+  Result<uint32_t> door_code(const Door& door, const std::string& model, bool add);
   Result<uint32_t> code(const std::string& kind, const json::Value& body, bool add);
 
   ledger::Ledger& ledger_;
@@ -69,7 +71,8 @@ struct ShardEntry {
   std::string source;    // "collect", "import", "curate" ...
   std::string batch;     // the gathering's mark, "" for others
   int64_t records = 0;
-  int64_t leaf = -1;    // index in the log
+  int64_t terms_set = 0;  // entry
+  int64_t leaf = -1;      // index in the log
   int64_t time_ms = 0;  // when it was logged
 };
 class ShardIndex {
@@ -78,6 +81,7 @@ class ShardIndex {
   const ShardEntry* by_digest(const std::string& digest) const;
   const ShardEntry* by_name(const std::string& name) const;  // the first 16 digits
   const ShardEntry* by_batch(const std::string& batch) const;
+  const std::map<std::string, ShardEntry>& all() const { return by_name_; }
 
  private:
   std::map<std::string, ShardEntry> by_name_;

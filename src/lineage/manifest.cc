@@ -99,20 +99,37 @@ Result<WeightsUsed> weights_used(const Weights& weights) {
   return out;
 }
 
+// The entries of the declarations of these ids; the same one may have been signed twice.
+Result<std::vector<int64_t>> declaration_entries(ledger::Ledger& ledger,
+                                                 const std::set<std::string>& ids) {
+  std::vector<int64_t> out;
+  if (ids.empty()) return out;
+  RETORT_TRY_VOID(ledger.for_each("declaration", [&](const ledger::Entry& entry) -> Result<void> {
+    RETORT_TRY(const auto id, entry.body.string_at("id"));
+    if (ids.contains(id)) out.push_back(entry.index);
+    return {};
+  }));
+  return out;
+}
+
 // What the verdicts say that this program has no other way to know.
 Result<void> read_verdicts(ledger::Ledger& ledger, RunManifest& run) {
-  std::set<int64_t> declarations;
+  std::set<std::string> declared;
   for (const int64_t index : run.verdicts) {
     RETORT_TRY(const auto verdict, ledger.entry(index));
-    RETORT_TRY(const auto named, integers_at(verdict.body, "declarations"));
-    declarations.insert(named.begin(), named.end());
+    RETORT_TRY_VOID(
+        for_each_of(verdict.body, "declarations", [&](const json::Value& item) -> Result<void> {
+          RETORT_TRY(auto id, item.string_at("id"));
+          declared.insert(std::move(id));
+          return {};
+        }));
     if (index != run.verdicts.front()) continue;
     const auto* purpose = verdict.body.find("purpose");
     if (purpose == nullptr) return base::bad_input("a verdict names no purpose", "", "");
     run.purpose = *purpose;
     RETORT_TRY(run.model_id, purpose->string_at("model_id"));
   }
-  run.declarations.assign(declarations.begin(), declarations.end());
+  RETORT_TRY(run.declarations, declaration_entries(ledger, declared));
   return {};
 }
 
