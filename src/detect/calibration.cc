@@ -1,19 +1,26 @@
 #include "detect/calibration.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <functional>
 
 namespace retort::detect {
 namespace {
 
-// Scores in falling order; the level of a tail is the lowest score that so few reach.
+// How many of n honest periods may lie above the level of a tail, so that the p-value of a score
+// beyond it, one more in n + 1, is at most that tail.
+double rank_of(double tail, double n) {
+  return std::max(0.0, std::floor(tail * (n + 1)) - 1);
+}
+
 Levels levels_of(std::vector<float> scores) {
   std::sort(scores.begin(), scores.end(), std::greater<>());
   Levels out{};
   for (size_t i = 0; i < kTails.size(); ++i) {
-    const auto rank = static_cast<size_t>(kTails[i] * static_cast<double>(scores.size()));
-    out[i] = scores[std::min(rank, scores.size() - 1)];
+    out[i] = scores[static_cast<size_t>(rank_of(kTails[i], static_cast<double>(scores.size())))];
   }
   return out;
 }
@@ -37,7 +44,9 @@ ClassCalibration class_of(const std::vector<Wealth>& lives, double bet) {
 
 json::Value levels_json(const Levels& levels) {
   json::Value out = json::Value::array();
-  for (const float one : levels) out.push(static_cast<double>(one));
+  for (const float one : levels) {
+    out.push(std::strtod(fmt::format("{}", one).c_str(), nullptr));
+  }
   return out;
 }
 
@@ -83,6 +92,15 @@ void Wealth::raise(const Wealth& other) {
   for (size_t i = 0; i < kFamilies; ++i) families[i] = std::max(families[i], other.families[i]);
 }
 
+Wealth wealth_of(const Judge& judge, const Features& values) {
+  Wealth out;
+  out.total = total_score(judge, values);
+  for (size_t i = 0; i < kFamilies; ++i) {
+    out.families[i] = family_score(judge, static_cast<Family>(i), values);
+  }
+  return out;
+}
+
 const ClassCalibration* Calibration::find(std::string_view purpose) const {
   auto found = classes.find(purpose);
   if (found == classes.end()) found = classes.find("");
@@ -99,7 +117,7 @@ double p_value(const Levels& levels, int64_t periods, float score) {
   const auto n = static_cast<double>(periods);
   double reached = n;  // how many honest periods may have come as high
   for (size_t i = 0; i < levels.size() && score > levels[i]; ++i) {
-    reached = std::floor(kTails[i] * n);  // no more lie above a level than the ranks before it
+    reached = rank_of(kTails[i], n);
   }
   return std::min(1.0, (1 + reached) / (n + 1));
 }
@@ -107,6 +125,10 @@ double p_value(const Levels& levels, int64_t periods, float score) {
 void CalibrationBuilder::add(std::string_view purpose, const Wealth& wealth) {
   lives_[""].push_back(wealth);
   if (!purpose.empty()) lives_[std::string(purpose)].push_back(wealth);
+}
+
+void CalibrationBuilder::add_cluster(std::string_view bond, const Wealth& wealth) {
+  lives_[std::string(bond)].push_back(wealth);
 }
 
 Calibration CalibrationBuilder::finish() const {

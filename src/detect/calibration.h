@@ -29,6 +29,7 @@
 
 #include "base/result.h"
 #include "detect/feature.h"
+#include "detect/model.h"
 #include "json/value.h"
 
 namespace retort::detect {
@@ -39,8 +40,9 @@ struct Wealth {
   std::array<float, kFamilies> families{-20, -20, -20, -20, -20, -20, -20, -20};
   void raise(const Wealth& other);
 };
+Wealth wealth_of(const Judge& judge, const Features& values);
 
-// Scores of which a given share of honest periods reached more, for p-values.
+// Scores beyond which the p-value is at most a given tail.
 constexpr std::array kTails = {0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001, 0.0};
 using Levels = std::array<float, kTails.size()>;
 
@@ -75,6 +77,8 @@ class CalibrationBuilder {
   explicit CalibrationBuilder(double bet) : bet_(bet) {}
   // Of an honest account's whole period. Counts for its class and for "".
   void add(std::string_view purpose, const Wealth& wealth);
+  // Of a cluster of honest accounts, for the class of what binds it alone.
+  void add_cluster(std::string_view bond, const Wealth& wealth);
   Calibration finish() const;
 
  private:

@@ -10,7 +10,7 @@ namespace {
 
 constexpr size_t kPools = 4096, kWays = 8, kMet = 65'536;
 constexpr int64_t kTogetherMs = 5'000;
-constexpr uint32_t kFirstCheck = 16;
+constexpr uint32_t kFirstCheck = 12;
 
 struct Key {
   uint64_t key = 0;
@@ -24,7 +24,12 @@ std::array<Key, kBonds> keys_of(const Pooled& request, uint64_t salt) {
     const uint64_t hash = base::mix64(value ^ base::mix64(salt + static_cast<uint64_t>(bond) + 1));
     return Key{hash | 1, bond};
   };
-  return {key(Bond::beginning, prompt.prefix), key(Bond::ending, prompt.suffix),
+  // One client makes all of a campaign's requests: its options tell it from others' templates.
+  const auto with_setting = [&](uint32_t edge) {
+    return edge == 0 ? 0 : static_cast<uint64_t>(edge) << 16 | request.counted->entry.setting;
+  };
+  return {key(Bond::beginning, with_setting(prompt.prefix)),
+          key(Bond::ending, with_setting(prompt.suffix)),
           key(Bond::network, request.seen->address_cell),
           key(Bond::payer, request.seen->payment_cell)};
 }
@@ -56,21 +61,36 @@ void add_to(Pool& pool, const Pooled& request, uint32_t account, uint64_t reques
 void judge_pool(Pool& pool, const Judge& judge) {
   if (pool.stream.count < std::max(kFirstCheck, pool.stream.check_at)) return;
   if (pool.accounts.estimate() < Clusters::kClusterAccounts) return;
-  pool.stream.check_at = pool.stream.count + 1 + pool.stream.count / 12;
+  pool.stream.check_at = pool.stream.count + 1 + pool.stream.count / 8;
   const Features values = pool.features();
-  Wealth now;
-  now.total = score(judge, judge.total, values);
-  for (size_t i = 0; i < kFamilies; ++i) now.families[i] = score(judge, judge.families[i], values);
+  const Wealth now = wealth_of(judge, values);
   if (now.total > pool.wealth.total) pool.best = values;
   pool.wealth.raise(now);
+}
+
+void begin_period(Pool& pool, uint32_t period, const Calibration& calibration) {
+  Pool next;
+  next.key = pool.key;
+  next.bond = pool.bond;
+  next.period = period;
+  next.first_ms = pool.first_ms;
+  next.evidence_past = pool.evidence(calibration);
+  next.stream.prefix = pool.stream.prefix;
+  next.stream.suffix = pool.stream.suffix;
+  pool = next;
 }
 
 }  // namespace
 
 std::string_view name(Bond bond) {
-  constexpr std::array<std::string_view, kBonds> kNames = {"cluster:beginning", "cluster:ending",
-                                                           "cluster:network", "cluster:payer"};
+  constexpr std::array<std::string_view, kBonds> kNames = {"beginning", "ending", "network",
+                                                           "payer"};
   return kNames[static_cast<size_t>(bond)];
+}
+
+std::string_view class_of(Bond bond) {
+  return bond == Bond::beginning || bond == Bond::ending ? "cluster:template"
+                                                         : "cluster:infrastructure";
 }
 
 std::string_view words(Bond bond) {
@@ -100,6 +120,12 @@ Features Pool::features() const {
   at(out, Feature::one_shot) = static_cast<float>(one_shots / n);
   at(out, Feature::reuse) = static_cast<float>(reuse / n);
   return out;
+}
+
+double Pool::evidence(const Calibration& calibration) const {
+  const auto honest = calibration.classes.find(class_of(bond));
+  if (honest == calibration.classes.end()) return 0;
+  return evidence_past + period_weight(period) * e_value(calibration, honest->second, wealth.total);
 }
 
 Clusters::Clusters(uint64_t salt) : salt_(salt), pools_(kPools), met_(kMet) {}
@@ -143,7 +169,8 @@ Pool* Clusters::place(uint64_t key, Bond bond, uint32_t account) {
   return least;
 }
 
-std::vector<const Pool*> Clusters::add(const Pooled& request, const Judge& judge) {
+std::vector<const Pool*> Clusters::add(const Pooled& request, const Judge& judge,
+                                       const Calibration& calibration) {
   ++requests_;
   std::vector<const Pool*> out;
   const auto account = static_cast<uint32_t>(hash_text(request.seen->subject.account, salt_)) | 1U;
@@ -151,6 +178,12 @@ std::vector<const Pool*> Clusters::add(const Pooled& request, const Judge& judge
     if (key.key == 0) continue;
     Pool* pool = place(key.key, key.bond, account);
     if (pool == nullptr) continue;
+    const int64_t age = std::max<int64_t>(0, request.seen->time_ms - pool->first_ms);
+    if (pool->stream.count == 0 && pool->period == 0) {
+      pool->first_ms = request.seen->time_ms;
+    } else if (const auto period = static_cast<uint32_t>(age / kPeriodMs); period > pool->period) {
+      begin_period(*pool, period, calibration);
+    }
     add_to(*pool, request, account, requests_);
     judge_pool(*pool, judge);
     out.push_back(pool);

@@ -1,8 +1,8 @@
 // Requests of several accounts as one stream: what a list looks like that is shared out so that no
 // account asks much of it. Streams are pooled by what accounts have in common (the beginning or the
-// end of a template, a network, a payer) once two accounts have it, and are judged like an
-// account's own. Accounts suspended meanwhile leave their stream behind: whoever takes over the
-// list joins it.
+// end of a template together with the options of the requests, a network, a payer) once two
+// accounts have it, and are judged like an account's own, by periods of 30 days. Accounts suspended
+// meanwhile leave their stream behind: whoever takes over the list joins it.
 //
 // Memory: 4,096 pools of at most 1 KiB and a table of 65,536 keys met once (12 bytes each): under
 // 5 MiB however many accounts there are. Not thread-safe.
@@ -21,8 +21,9 @@ namespace retort::detect {
 
 enum class Bond : uint8_t { beginning, ending, network, payer };
 constexpr size_t kBonds = 4;
-std::string_view name(Bond bond);   // as a class of a calibration: "cluster:beginning" ...
-std::string_view words(Bond bond);  // for the customer
+std::string_view name(Bond bond);
+std::string_view words(Bond bond);     // for the customer
+std::string_view class_of(Bond bond);  // of the calibration that honest clusters are in
 
 struct Pool {
   uint64_t key = 0;  // 0: free
@@ -34,12 +35,16 @@ struct Pool {
   float one_shots = 0;    // sum of the accounts' shares of single questions
   float reuse = 0;        // ... of their shares of dialogs that go on
   uint64_t met_at = 0;
+  uint32_t period = 0;
+  int64_t first_ms = 0;
+  double evidence_past = 0;  // of closed periods, weighted
   Stream stream;
   Distinct accounts, asked, addresses, payments;  // asked: pairs of account and prompt
   Wealth wealth;
   Features best{};
 
   Features features() const;
+  double evidence(const Calibration& calibration) const;
 };
 static_assert(sizeof(Pool) <= 1024);
 
@@ -55,7 +60,8 @@ class Clusters {
  public:
   explicit Clusters(uint64_t salt);
   // The pools that the request went into, each judged by `judge` where its turn has come.
-  std::vector<const Pool*> add(const Pooled& request, const Judge& judge);
+  std::vector<const Pool*> add(const Pooled& request, const Judge& judge,
+                               const Calibration& calibration);
   const Pool* find(uint64_t key) const;
   // For calibration: use(pool) of every pool with at least kClusterAccounts accounts.
   template <class Use>

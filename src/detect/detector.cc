@@ -6,7 +6,7 @@
 namespace retort::detect {
 namespace {
 
-constexpr uint32_t kFirstCheck = 12;
+constexpr uint32_t kFirstCheck = 6;
 
 double share(double part, double of, double usual) {
   constexpr double kPrior = 6;
@@ -56,7 +56,7 @@ std::optional<Finding> Detector::observe(const Observation& seen) {
   const Counted counted = count(state, seen, options_.salt);
   last_stream_ = counted.stream;
   judge_streams(state, seen, counted.stream);
-  std::vector<const Pool*> pools;
+  last_pools_.clear();
   // What somebody may do is no evidence against others, and dialogs that go on are no list.
   if (counted.stream != kDialogs && seen.subject.licence == Licence::none) {
     const Stream& stream = state.streams[counted.stream];
@@ -65,20 +65,18 @@ std::optional<Finding> Detector::observe(const Observation& seen) {
         &seen, &counted,
         static_cast<float>(share(stream.one_shots, stream.one_shots + stream.followed, 0.6)),
         static_cast<float>(share(state.streams[kDialogs].count, requests, 0.2))};
-    pools = clusters_.add(pooled, options_.model.cluster);
+    last_pools_ = clusters_.add(pooled, options_.model.cluster, options_.calibration);
   }
-  return decide(state, seen, pools);
+  return decide(state, seen, last_pools_);
 }
 
 void Detector::judge_streams(AccountState& state, const Observation& seen, size_t index) {
   Stream& stream = state.streams[index];
   if (stream.count < std::max(kFirstCheck, stream.check_at)) return;
-  stream.check_at = stream.count + 1 + stream.count / 12;
+  stream.check_at = stream.count + 1 + stream.count / 8;
   const Features values = stream.features();
   const Judge& judge = options_.model.account;
-  Wealth now;
-  now.total = score(judge, judge.total, values);
-  for (size_t i = 0; i < kFamilies; ++i) now.families[i] = score(judge, judge.families[i], values);
+  const Wealth now = wealth_of(judge, values);
   if (now.total > state.wealth.total) {
     state.best = values;
     if (state.best_stream != index) state.examples = {};
@@ -95,7 +93,7 @@ void Detector::judge_streams(AccountState& state, const Observation& seen, size_
 Detector::Verdict Detector::own_verdict(const AccountState& state, const Observation& seen) const {
   Verdict out;
   const auto found = options_.calibration.classes.find(seen.subject.purpose);
-  out.compared_with = found == options_.calibration.classes.end() ? "" : found->first;
+  if (found != options_.calibration.classes.end()) out.compared_with = found->first;
   out.honest = options_.calibration.find(seen.subject.purpose);
   if (out.honest == nullptr) return out;
   out.e_value =
@@ -113,23 +111,28 @@ Detector::Verdict Detector::own_verdict(const AccountState& state, const Observa
 Detector::Verdict Detector::cluster_verdict(const AccountState& state, const Observation& seen,
                                             const Pool& pool) const {
   Verdict out;
-  const auto found = options_.calibration.classes.find(name(pool.bond));
+  const auto found = options_.calibration.classes.find(class_of(pool.bond));
   if (found == options_.calibration.classes.end()) return out;
-  // A member asks what the cluster asks, more than once or twice.
+  // A member asks what the cluster asks, more than once or twice, and is itself unusual: who only
+  // shares a network or a popular template with harvesters is not.
   const Stream& own = state.streams[last_stream_];
-  if (own.count < options_.policy.members_requests) return out;
+  if (own.count < options_.policy.member_requests) return out;
   const auto* honest = options_.calibration.find(seen.subject.purpose);
   if (honest == nullptr) return out;
+  const double own_p = p_value(honest->total, honest->periods, state.wealth.total);
+  if (own_p > options_.policy.member_p) return out;
   out.honest = &found->second;
   out.compared_with = found->first;
-  out.e_value = period_weight(0) * e_value(options_.calibration, found->second, pool.wealth.total);
+  out.e_value = pool.evidence(options_.calibration);
   out.p_value = p_value(found->second.total, found->second.periods, pool.wealth.total);
   out.family_p = family_p_values(found->second, pool.wealth);
   out.judge = &options_.model.cluster;
   out.best = &pool.best;
   out.stream = &pool.stream;
   out.pool = &pool;
+  // An account is in many pools, so a pool's evidence warns of nothing: it suffices or it does not.
   out.step = step_of(out, options_.policy.cluster_alpha);
+  if (out.step != Step::suspend) out.step = Step::watch;
   return out;
 }
 

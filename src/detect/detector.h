@@ -46,6 +46,7 @@ class Detector {
   const AccountState* state(std::string_view account) const;
   const Clusters& clusters() const { return clusters_; }
   size_t last_stream() const { return last_stream_; }
+  const std::vector<const Pool*>& last_pools() const { return last_pools_; }
 
  private:
   struct Verdict;
@@ -63,6 +64,7 @@ class Detector {
   Clusters clusters_;
   std::unordered_map<std::string, std::unique_ptr<AccountState>> accounts_;
   size_t last_stream_ = 0;
+  std::vector<const Pool*> last_pools_;
 };
 
 }  // namespace retort::detect

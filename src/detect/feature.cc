@@ -5,7 +5,7 @@ namespace {
 
 constexpr std::array<FeatureText, kFeatures> kTexts = {{
     {Family::content, "templated", "the requests share their first or last words"},
-    {Family::content, "volume", "how many requests there are of this kind"},
+    {Family::content, "volume", "how many different prompts there are of this kind"},
     {Family::content, "prompt_novelty", "the share of prompts that had not been asked before"},
     {Family::content, "fixed_words", "how much of each prompt is the same in all"},
     {Family::content, "slot_brevity", "how short the part is that changes"},

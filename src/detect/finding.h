@@ -23,7 +23,8 @@ struct Policy {
   double cluster_alpha = 0.001;        // of ever suspending by an honest cluster, a cluster
   double family_p = 0.05;              // what counts as evidence from one family
   int families = 2;                    // so many are needed for a suspension
-  uint32_t members_requests = 6;       // so many in a cluster make an account its member
+  uint32_t member_requests = 6;        // a member of a cluster has made so many of its kind
+  double member_p = 0.05;              // and is so unusual among honest accounts of its purpose
 };
 
 struct FamilyEvidence {

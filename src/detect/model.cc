@@ -1,14 +1,22 @@
 #include "detect/model.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 
 namespace retort::detect {
 namespace {
 
+// The shortest decimal that reads back as the same float.
+double short_of(float value) {
+  return std::strtod(fmt::format("{}", value).c_str(), nullptr);
+}
+
 json::Value array_of(const Features& values) {
   json::Value out = json::Value::array();
-  for (const float one : values) out.push(static_cast<double>(one));
+  for (const float one : values) out.push(short_of(one));
   return out;
 }
 
@@ -31,7 +39,7 @@ Result<Features> features_at(const json::Value& value, std::string_view key) {
 
 json::Value scorer_json(const Scorer& scorer) {
   return json::Value::object(
-      {{"bias", static_cast<double>(scorer.bias)}, {"weights", array_of(scorer.weights)}});
+      {{"bias", short_of(scorer.bias)}, {"weights", array_of(scorer.weights)}});
 }
 
 Result<Scorer> scorer_from(const json::Value* value, std::string_view key) {
@@ -43,14 +51,50 @@ Result<Scorer> scorer_from(const json::Value* value, std::string_view key) {
   return out;
 }
 
+json::Value tree_json(const Tree& tree) {
+  json::Value out = json::Value::array();
+  for (const uint8_t one : tree.feature) out.push(int64_t{one});
+  for (const float one : tree.threshold) out.push(short_of(one));
+  for (const float one : tree.leaf) out.push(short_of(one));
+  return out;
+}
+
+Result<Tree> tree_from(const json::Value& value) {
+  Tree out;
+  const size_t size = out.feature.size() + out.threshold.size() + out.leaf.size();
+  if (!value.is_array() || value.as_array().size() != size) {
+    return base::bad_input("a tree of the model has the wrong size", "trees");
+  }
+  const auto& list = value.as_array();
+  for (size_t i = 0; i < size; ++i) {
+    if (!list[i].is_number() || !std::isfinite(list[i].as_number())) {
+      return base::bad_input("a tree of the model holds what is no number", "trees");
+    }
+    const double number = list[i].as_number();
+    if (i < 7) {
+      if (number < 0 || number >= static_cast<double>(kFeatures)) {
+        return base::bad_input("a tree asks for a measure that there is not", "trees");
+      }
+      out.feature[i] = static_cast<uint8_t>(number);
+    } else if (i < 14) {
+      out.threshold[i - 7] = static_cast<float>(number);
+    } else {
+      out.leaf[i - 14] = static_cast<float>(number);
+    }
+  }
+  return out;
+}
+
 json::Value judge_json(const Judge& judge) {
-  json::Value families = json::Value::object();
+  json::Value families = json::Value::object(), trees = json::Value::array();
   for (size_t i = 0; i < kFamilies; ++i) {
     families.set(std::string(name(static_cast<Family>(i))), scorer_json(judge.families[i]));
   }
+  for (const Tree& tree : judge.trees) trees.push(tree_json(tree));
   return json::Value::object({{"usual", array_of(judge.usual)},
                               {"spread", array_of(judge.spread)},
-                              {"total", scorer_json(judge.total)},
+                              {"bias", short_of(judge.bias)},
+                              {"trees", std::move(trees)},
                               {"families", std::move(families)}});
 }
 
@@ -59,7 +103,14 @@ Result<Judge> judge_from(const json::Value* value, std::string_view key) {
   Judge out;
   RETORT_TRY(out.usual, features_at(*value, "usual"));
   RETORT_TRY(out.spread, features_at(*value, "spread"));
-  RETORT_TRY(out.total, scorer_from(value->find("total"), "total"));
+  RETORT_TRY(const double bias, value->number_at("bias"));
+  out.bias = static_cast<float>(bias);
+  const json::Value* trees = value->find("trees");
+  if (trees == nullptr || !trees->is_array()) return base::bad_input("there are no trees", "trees");
+  for (const auto& one : trees->as_array()) {
+    RETORT_TRY(const Tree tree, tree_from(one));
+    out.trees.push_back(tree);
+  }
   const json::Value* families = value->find("families");
   for (size_t i = 0; i < kFamilies; ++i) {
     const auto family = name(static_cast<Family>(i));
@@ -69,6 +120,12 @@ Result<Judge> judge_from(const json::Value* value, std::string_view key) {
   return out;
 }
 
+// The mean of the leaves below a node; nodes 7 to 14 are the leaves.
+float mean_below(const Tree& tree, size_t node) {
+  if (node >= 7) return tree.leaf[node - 7];
+  return (mean_below(tree, 2 * node + 1) + mean_below(tree, 2 * node + 2)) / 2;
+}
+
 }  // namespace
 
 float deviation(const Judge& judge, const Features& values, Feature feature) {
@@ -76,7 +133,20 @@ float deviation(const Judge& judge, const Features& values, Feature feature) {
   return std::clamp((at(values, feature) - at(judge.usual, feature)) / spread, -4.0f, 4.0f);
 }
 
-float score(const Judge& judge, const Scorer& scorer, const Features& values) {
+float total_score(const Judge& judge, const Features& values) {
+  float sum = judge.bias;
+  for (const Tree& tree : judge.trees) {
+    size_t node = 0;
+    while (node < 7) {
+      node = 2 * node + (values[tree.feature[node]] > tree.threshold[node] ? 2 : 1);
+    }
+    sum += tree.leaf[node - 7];
+  }
+  return sum;
+}
+
+float family_score(const Judge& judge, Family family, const Features& values) {
+  const Scorer& scorer = judge.families[static_cast<size_t>(family)];
   float sum = scorer.bias;
   for (size_t i = 0; i < kFeatures; ++i) {
     if (scorer.weights[i] != 0) {
@@ -87,11 +157,19 @@ float score(const Judge& judge, const Scorer& scorer, const Features& values) {
 }
 
 std::vector<Weighed> heaviest(const Judge& judge, const Features& values, size_t most) {
+  Features parts{};
+  for (const Tree& tree : judge.trees) {
+    size_t node = 0;
+    while (node < 7) {
+      const size_t feature = tree.feature[node];
+      const size_t next = 2 * node + (values[feature] > tree.threshold[node] ? 2 : 1);
+      parts[feature] += mean_below(tree, next) - mean_below(tree, node);
+      node = next;
+    }
+  }
   std::vector<Weighed> all;
   for (size_t i = 0; i < kFeatures; ++i) {
-    const auto feature = static_cast<Feature>(i);
-    const float part = judge.total.weights[i] * deviation(judge, values, feature);
-    if (part > 0) all.push_back({feature, values[i], judge.usual[i], part});
+    if (parts[i] > 0) all.push_back({static_cast<Feature>(i), values[i], judge.usual[i], parts[i]});
   }
   std::sort(all.begin(), all.end(),
             [](const Weighed& a, const Weighed& b) { return a.contribution > b.contribution; });

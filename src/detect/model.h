@@ -1,6 +1,6 @@
-// What a stream's measures are worth as evidence: linear in them, so that every part of a score can
-// be named to whom it concerns. The tables come from simulated traffic (bench/harvest); calibration
-// (calibration.h), not these weights, is what bounds errors.
+// What a stream's measures are worth as evidence: a sum of small trees over all of them, and for
+// each family of measures a linear score of its own. The tables come from simulated traffic
+// (bench/harvest); calibration (calibration.h), not these tables, is what bounds errors.
 #pragma once
 #include <array>
 #include <vector>
@@ -11,16 +11,24 @@
 
 namespace retort::detect {
 
-// score = bias + sum of weights times how many standard deviations a measure lies off the usual.
-// Natural logarithm of the odds that the stream is a harvest, for the mix it was learnt from.
+// bias + sum of weights times how many standard deviations a measure lies off the usual.
 struct Scorer {
   float bias = -20;
   Features weights{};
 };
 
+// Three questions "is the measure above the threshold?": node i asks, no leads to 2 i + 1, yes to
+// 2 i + 2, and the last answer to a leaf.
+struct Tree {
+  std::array<uint8_t, 7> feature{};
+  std::array<float, 7> threshold{};
+  std::array<float, 8> leaf{};
+};
+
 struct Judge {
   Features usual{}, spread{};  // of honest streams
-  Scorer total;
+  float bias = -20;
+  std::vector<Tree> trees;                   // boosted (Friedman 2001)
   std::array<Scorer, kFamilies> families{};  // from the family's own measures alone
 };
 
@@ -30,9 +38,12 @@ struct Model {
 
 // Standard deviations off the usual, cut off at 4 either way.
 float deviation(const Judge& judge, const Features& values, Feature feature);
-float score(const Judge& judge, const Scorer& scorer, const Features& values);
+// Natural logarithm of the odds that the stream is a harvest, for the mix that was learnt from.
+float total_score(const Judge& judge, const Features& values);
+float family_score(const Judge& judge, Family family, const Features& values);
 
-// The measures that weigh most in a score, the heaviest first.
+// The measures that weigh most in the total score, the heaviest first: what each answer in a tree
+// changed of the mean of the leaves still in reach.
 struct Weighed {
   Feature feature;
   float value = 0, usual = 0, contribution = 0;

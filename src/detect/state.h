@@ -25,12 +25,14 @@ struct AccountState {
   uint32_t period = 0;      // of 30 days since first_ms
   Step step = Step::watch;  // of the last finding
   uint8_t best_stream = 0;  // where `wealth.total` came from
+  uint16_t even = 0;        // fills a hole, as in Stream
   uint64_t best_pool = 0;   // the cluster of the last finding, 0 for none
   int64_t first_ms = 0;
   uint64_t requests = 0;     // in all periods
   double evidence_past = 0;  // of closed periods, weighted
   Wealth wealth;
   Features best{};  // measures of the best stream when it was best
+  uint32_t even_too = 0;
   std::array<Stream, kStreams> streams{};
 
   // Beginnings of templates met lately, of which the second occurrence makes a stream.

@@ -111,7 +111,8 @@ void content_features(const Stream& s, Features& out) {
   const double slot = s.slot_words / n, fixed = s.fixed_words / n;
   const double brevity = 1 / (1 + slot / 8);
   at(out, Feature::templated) = s.is_template() ? static_cast<float>(weight) : 0.0f;
-  at(out, Feature::volume) = static_cast<float>(std::log2(1 + n) / 14);
+  at(out, Feature::volume) =
+      static_cast<float>(std::log2(1 + std::min(n, s.prompts.estimate())) / 14);
   at(out, Feature::prompt_novelty) = static_cast<float>(novelty);
   at(out, Feature::fixed_words) = static_cast<float>(weight * fixed / (fixed + 8));
   at(out, Feature::slot_brevity) = static_cast<float>(brevity);

@@ -24,10 +24,12 @@ struct Entry {
 };
 
 struct Stream {
+  // Fields stand without holes between them, so that equal states are equal bytes: `even` fills.
   uint32_t prefix = 0, suffix = 0;  // keys; 0 and 0: no template
   uint32_t count = 0;
   uint32_t check_at = 0;  // the count at which it is judged next
   uint32_t met_at = 0;    // the account's count of requests when the last one came in
+  uint32_t even = 0;
   int64_t first_ms = 0, last_ms = 0;
   std::array<uint16_t, kEdgeWords> head{}, tail{};  // of the first request: the template
   uint32_t one_shots = 0, followed = 0;  // of requests that began a dialog, as far as is known
@@ -45,8 +47,9 @@ struct Stream {
   uint32_t last_letters = 0;
   uint32_t last_number = 0;
   std::array<uint32_t, 8> recent{};  // prompts
-  std::array<Bag, 3> bags{};         // the last one, and two drawn from all before
-  std::array<uint8_t, 24> hours{};   // halved when one is full
+  uint32_t even_too = 0;
+  std::array<Bag, 3> bags{};        // the last one, and two drawn from all before
+  std::array<uint8_t, 24> hours{};  // halved when one is full
   Distinct prompts, topics;
 
   bool is_template() const { return (prefix | suffix) != 0; }

@@ -1,0 +1,160 @@
+#include "detect/calibration.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+
+#include "base/random.h"
+
+namespace retort::detect {
+namespace {
+
+using Path = std::vector<float>;  // the score after each judgement of one period
+using Draw = std::function<Path(base::Random&)>;
+
+// An account's scores lie around what the account is like: windows of one are far from independent.
+Path steady(base::Random& random) {
+  const double own = 2 * random.normal();
+  Path path;
+  for (int i = 0; i < 15; ++i) path.push_back(static_cast<float>(own + random.normal()));
+  return path;
+}
+
+// A few accounts are far out, and scores drift: no account is like the middle of them.
+Path wild(base::Random& random) {
+  double at = std::tan(1.5 * (random.uniform() - 0.5) * 2);
+  Path path;
+  const uint64_t length = 1 + random.below(30);
+  for (uint64_t i = 0; i < length; ++i) path.push_back(static_cast<float>(at += random.normal()));
+  return path;
+}
+
+// Most accounts are alike to the last bit.
+Path tied(base::Random& random) {
+  return Path(5, random.below(20) == 0 ? 3.0f : 1.0f);
+}
+
+Wealth most_of(const Path& path) {
+  Wealth out;
+  for (const float one : path) {
+    Wealth now;
+    now.total = one;
+    now.families.fill(one);
+    out.raise(now);
+  }
+  return out;
+}
+
+struct Rates {
+  double ever = 0;     // accounts whose evidence ever reached 1/alpha
+  double mean_e = 0;   // of the first period's e-value at its end
+  double small_p = 0;  // accounts with a p-value of at most 0.05
+};
+
+// Each trial: fresh honest accounts calibrate, one more like them lives for some periods.
+Rates simulate(const Draw& draw, double bet, double alpha, int trials) {
+  constexpr int kLives = 100, kPeriods = 3;
+  Rates out;
+  for (int trial = 0; trial < trials; ++trial) {
+    base::Random random(static_cast<uint64_t>(trial), 9);
+    CalibrationBuilder builder(bet);
+    for (int i = 0; i < kLives; ++i) builder.add("chat", most_of(draw(random)));
+    const Calibration calibration = builder.finish();
+    const ClassCalibration& honest = *calibration.find("chat");
+    double past = 0;
+    bool crossed = false;
+    for (uint32_t period = 0; period < kPeriods; ++period) {
+      Wealth wealth;
+      double e = 0;
+      for (const float one : draw(random)) {
+        Wealth now;
+        now.total = one;
+        wealth.raise(now);
+        e = e_value(calibration, honest, wealth.total);
+        crossed = crossed || past + period_weight(period) * e >= 1 / alpha;
+      }
+      if (period == 0) {
+        out.mean_e += e;
+        out.small_p += p_value(honest.total, honest.periods, wealth.total) <= 0.05 ? 1 : 0;
+      }
+      past += period_weight(period) * e;
+    }
+    out.ever += crossed ? 1 : 0;
+  }
+  out.ever /= trials;
+  out.mean_e /= trials;
+  out.small_p /= trials;
+  return out;
+}
+
+class ErrorBound : public testing::TestWithParam<std::pair<const char*, Draw>> {};
+
+TEST_P(ErrorBound, HonestAccountsEverReachOneOverAlphaAtMostAlpha) {
+  constexpr int kTrials = 2000;
+  constexpr double kAlpha = 0.05;
+  for (const double bet : {0.3, 1.0}) {
+    const Rates rates = simulate(GetParam().second, bet, kAlpha, kTrials);
+    // Three standard errors of a rate of exactly alpha.
+    const double slack = 3 * std::sqrt(kAlpha * (1 - kAlpha) / kTrials);
+    EXPECT_LE(rates.ever, kAlpha + slack) << bet;
+    EXPECT_LE(rates.mean_e, 1.25) << bet;
+    EXPECT_LE(rates.small_p, 0.05 + slack) << bet;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Traffic, ErrorBound,
+                         testing::Values(std::pair{"steady", Draw(steady)},
+                                         std::pair{"wild", Draw(wild)},
+                                         std::pair{"tied", Draw(tied)}),
+                         [](const auto& which) { return std::string(which.param.first); });
+
+TEST(Calibration, WhatIsFarBeyondAllHonestAccountsIsSeen) {
+  base::Random random(4);
+  CalibrationBuilder builder(1.0);
+  for (int i = 0; i < 3000; ++i) builder.add("chat", most_of(steady(random)));
+  const Calibration calibration = builder.finish();
+  const ClassCalibration& honest = *calibration.find("chat");
+  EXPECT_GT(e_value(calibration, honest, 40) * period_weight(0), 1000);
+  EXPECT_LE(e_value(calibration, honest, 1e6), 3001);
+  EXPECT_LT(e_value(calibration, honest, 0), 1);
+  EXPECT_NEAR(p_value(honest.total, honest.periods, 40), 1.0 / 3001, 1e-9);
+  EXPECT_NEAR(p_value(honest.total, honest.periods, -40), 1, 1e-9);
+  // A purpose without a class of its own is compared with all.
+  EXPECT_EQ(calibration.find("weather"), calibration.find(""));
+}
+
+TEST(Calibration, PeriodsWeighOneTogether) {
+  double sum = 0;
+  for (uint32_t period = 0; period < 100'000; ++period) sum += period_weight(period);
+  EXPECT_LT(sum, 1);
+  EXPECT_GT(sum, 0.9999);
+}
+
+TEST(Calibration, GoesThroughJson) {
+  base::Random random(6);
+  CalibrationBuilder builder(0.5);
+  for (int i = 0; i < 300; ++i) builder.add(i % 2 == 0 ? "chat" : "etl", most_of(wild(random)));
+  const Calibration calibration = builder.finish();
+  const auto text = json::dump(to_json(calibration));
+  const auto value = json::parse(text);
+  ASSERT_TRUE(value.ok());
+  const auto back = calibration_from_json(*value);
+  ASSERT_TRUE(back.ok()) << back.error().text();
+  EXPECT_EQ(json::dump(to_json(*back)), text);
+  EXPECT_EQ(back->classes.size(), 3U);
+  EXPECT_EQ(back->find("chat")->periods, 150);
+  const auto refused = [](const std::string& bad) {
+    const auto parsed = json::parse(bad);
+    return parsed.ok() && !calibration_from_json(*parsed).ok();
+  };
+  EXPECT_TRUE(refused("{}"));
+  EXPECT_TRUE(refused(R"({"schema":"retort.detect.calibration/1","bet":0,"classes":{}})"));
+  std::string zero = text;
+  zero.replace(zero.find("\"periods\":"), 13, "\"periods\":0,\"");
+  EXPECT_FALSE(json::parse(zero).ok() && calibration_from_json(*json::parse(zero)).ok());
+}
+
+}  // namespace
+}  // namespace retort::detect

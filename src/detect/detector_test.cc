@@ -1,0 +1,350 @@
+#include "detect/detector.h"
+
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "base/random.h"
+
+namespace retort::detect {
+namespace {
+
+template <class T>
+concept HasStep = requires(T finding) {
+  finding.step;
+};
+static_assert(HasStep<Charge>);
+static_assert(!HasStep<Report>, "nothing can be done to an account that may train");
+
+// One question a tree, the same at all its nodes.
+Tree ask(Feature feature, float threshold, float no, float yes) {
+  Tree out;
+  out.feature.fill(static_cast<uint8_t>(feature));
+  out.threshold.fill(threshold);
+  out.leaf = {no, no, no, no, yes, yes, yes, yes};
+  return out;
+}
+
+void weigh(Judge& judge, Feature feature, float usual, float spread) {
+  at(judge.usual, feature) = usual;
+  at(judge.spread, feature) = spread;
+  auto& scorer = judge.families[static_cast<size_t>(text_of(feature).family)];
+  scorer.bias = 0;
+  at(scorer.weights, feature) = 1;
+}
+
+// Filled templates with long answers are a harvest; of clusters, unless many ask the same.
+Model simple_model() {
+  Model out;
+  for (Judge* judge : {&out.account, &out.cluster}) {
+    judge->bias = 0;
+    judge->trees = {ask(Feature::filled_template, 0.25f, -6, 6)};
+    weigh(*judge, Feature::filled_template, 0.05f, 0.05f);
+    weigh(*judge, Feature::answer_length, 0.5f, 0.05f);
+  }
+  out.cluster.trees.push_back(ask(Feature::overlap, 0.2f, 0, -12));
+  weigh(out.cluster, Feature::accounts, 0.1f, 0.05f);
+  return out;
+}
+
+// Of honest accounts a few in a hundred may score as high as a harvest.
+Calibration honest_like(float account_score, int few_in_100 = 0) {
+  CalibrationBuilder builder(1);
+  base::Random random(3);
+  for (int i = 0; i < 5000; ++i) {
+    Wealth wealth;
+    const bool few = i % 100 < few_in_100;
+    wealth.total = (few ? 9 : account_score) + static_cast<float>(random.uniform());
+    for (auto& one : wealth.families) one = static_cast<float>(random.uniform());
+    builder.add("chat", wealth);
+    wealth.total = -6;
+    builder.add_cluster("cluster:template", wealth);
+    builder.add_cluster("cluster:infrastructure", wealth);
+  }
+  return builder.finish();
+}
+
+std::string word(uint64_t seed) {
+  base::Random random(seed, 17);
+  std::string out;
+  for (int k = 0; k < 4; ++k) {
+    out += "bcdfghklmnprstvz"[random.below(16)];
+    out += "aeiou"[random.below(5)];
+  }
+  return out + "n";
+}
+
+std::string chatter(uint64_t seed) {
+  std::string out;
+  for (uint64_t k = 0; k < 8; ++k) out += word(seed * 8 + k) + " ";
+  return out;
+}
+
+class Traffic {
+ public:
+  explicit Traffic(Calibration calibration, Policy policy = {})
+      : detector_({.salt = 5,
+                   .policy = std::move(policy),
+                   .model = simple_model(),
+                   .calibration = std::move(calibration)}) {}
+
+  std::optional<Finding> ask(const std::string& account, const std::string& prompt,
+                             Licence licence = Licence::none) {
+    const std::string id = "req_" + std::to_string(++asked_);
+    const std::vector<Turn> turns = {{Speaker::user, prompt}};
+    Observation seen;
+    seen.subject = {account, "key_1", "chat", licence};
+    seen.request = id;
+    seen.time_ms = time_ms_ += step_ms;
+    seen.turns = turns;
+    seen.input_tokens = 15;
+    seen.output_tokens = answer_tokens;
+    return detector_.observe(seen);
+  }
+  // Item `i` of the list that is harvested.
+  std::optional<Finding> take(const std::string& account, uint64_t i,
+                              Licence licence = Licence::none) {
+    return ask(account, "Write a detailed encyclopedia article about " + word(i) + ".", licence);
+  }
+  Detector& detector() { return detector_; }
+  void wait_days(int64_t days) { time_ms_ += days * 24 * 3'600'000; }
+
+  int64_t answer_tokens = 500, step_ms = 20'000;
+
+ private:
+  Detector detector_;
+  int64_t time_ms_ = 1'760'000'000'000;
+  int asked_ = 0;
+};
+
+TEST(Detector, ATemplateHarvestIsChargedWithItsEvidence) {
+  Traffic traffic(honest_like(-7));
+  std::vector<Finding> findings;
+  for (uint64_t i = 0; i < 300; ++i) {
+    if (auto finding = traffic.take("acct_1", i)) findings.push_back(*finding);
+  }
+  ASSERT_FALSE(findings.empty());
+  EXPECT_LE(findings.size(), 3U);  // a step a finding, none twice
+  const auto* charge = std::get_if<Charge>(&findings.back());
+  ASSERT_NE(charge, nullptr);
+  EXPECT_EQ(charge->step, Step::suspend);
+  const Evidence& evidence = charge->evidence;
+  EXPECT_GE(evidence.e_value, 1000);
+  EXPECT_EQ(evidence.threshold, 1000);
+  EXPECT_EQ(evidence.honest_periods, 5000);
+  EXPECT_EQ(evidence.compared_with, "chat");
+  EXPECT_FALSE(evidence.examples.empty());
+  EXPECT_EQ(evidence.examples.front().substr(0, 4), "req_");
+  ASSERT_FALSE(evidence.measures.empty());
+  EXPECT_EQ(evidence.measures.front().feature, Feature::filled_template);
+  EXPECT_FALSE(evidence.cluster);
+  int counting = 0;
+  for (const auto& family : evidence.families) counting += family.counts ? 1 : 0;
+  EXPECT_EQ(counting, 2);
+
+  const json::Value value = to_json(findings.back());
+  EXPECT_EQ(*value.string_at("step"), "suspend");
+  EXPECT_EQ(*value.string_at("clause"), "no-training");
+  const std::string words = to_words(findings.back());
+  EXPECT_NE(words.find("5000 periods of 30 days"), std::string::npos) << words;
+  EXPECT_NE(words.find("appeal"), std::string::npos);
+}
+
+TEST(Detector, OneFamilyOfEvidenceDoesNotSuspend) {
+  Traffic traffic(honest_like(-7));
+  traffic.answer_tokens = 20;  // answers are as short as usual: what is asked speaks alone
+  Step highest = Step::watch;
+  for (uint64_t i = 0; i < 300; ++i) {
+    if (auto finding = traffic.take("acct_1", i)) highest = std::get<Charge>(*finding).step;
+  }
+  EXPECT_EQ(highest, Step::throttle);
+}
+
+TEST(Detector, TooFewHonestAccountsSuspendNobody) {
+  CalibrationBuilder builder(1);
+  Wealth wealth;
+  for (int i = 0; i < 900; ++i) builder.add("chat", wealth);
+  Traffic traffic(builder.finish());
+  for (uint64_t i = 0; i < 300; ++i) {
+    if (auto finding = traffic.take("acct_1", i)) {
+      EXPECT_LT(std::get<Charge>(*finding).step, Step::suspend);
+    }
+  }
+}
+
+TEST(Detector, ALicenceMakesItAReport) {
+  for (const Licence licence : {Licence::allowed, Licence::non_competing}) {
+    Traffic traffic(honest_like(-7));
+    int reports = 0;
+    for (uint64_t i = 0; i < 300; ++i) {
+      if (auto finding = traffic.take("acct_1", i, licence)) {
+        ASSERT_TRUE(std::holds_alternative<Report>(*finding));
+        EXPECT_EQ(to_json(*finding).find("step"), nullptr);
+        ++reports;
+      }
+    }
+    EXPECT_GT(reports, 0);
+  }
+}
+
+TEST(Detector, HonestTrafficIsLeftAlone) {
+  Traffic traffic(honest_like(-7));
+  for (uint64_t i = 0; i < 2000; ++i) {
+    EXPECT_FALSE(traffic.ask("acct_" + std::to_string(i % 5), chatter(i)));
+  }
+}
+
+TEST(Detector, OtherTrafficDoesNotDilute) {
+  Traffic traffic(honest_like(-7));
+  Step highest = Step::watch;
+  int asked = 0;
+  for (uint64_t i = 0; i < 2000 && highest < Step::suspend; ++i, ++asked) {
+    const auto finding =
+        i % 10 == 9 ? traffic.take("acct_1", i) : traffic.ask("acct_1", chatter(i));
+    if (finding) highest = std::get<Charge>(*finding).step;
+  }
+  EXPECT_EQ(highest, Step::suspend);
+  EXPECT_LT(asked, 800);
+}
+
+TEST(Detector, StoredAndTakenBackItGoesOn) {
+  Traffic straight(honest_like(-7)), broken(honest_like(-7));
+  for (uint64_t i = 0; i < 60; ++i) {
+    const auto a = straight.take("acct_1", i), b = broken.take("acct_1", i);
+    ASSERT_EQ(a.has_value(), b.has_value()) << i;
+    const std::string bytes = broken.detector().save("acct_1");
+    ASSERT_LE(bytes.size(), 4096 + 16U);
+    broken.detector().forget("acct_1");
+    EXPECT_EQ(broken.detector().save("acct_1"), "");
+    ASSERT_TRUE(broken.detector().restore("acct_1", bytes).ok());
+  }
+  EXPECT_EQ(straight.detector().save("acct_1"), broken.detector().save("acct_1"));
+  EXPECT_FALSE(broken.detector().restore("acct_1", "no state").ok());
+}
+
+TEST(Detector, NoTextIsKept) {
+  Traffic traffic(honest_like(-7));
+  for (uint64_t i = 0; i < 50; ++i) traffic.take("acct_1", i);
+  const std::string bytes = traffic.detector().save("acct_1");
+  for (const char* part : {"ency", "ncyc", "deta", "arti"}) {
+    EXPECT_EQ(bytes.find(part), std::string::npos) << part;
+  }
+}
+
+TEST(Detector, ForgottenItIsWatchedFromTheBeginning) {
+  Traffic traffic(honest_like(-7));
+  for (uint64_t i = 0; i < 300; ++i) traffic.take("acct_1", i);
+  ASSERT_EQ(traffic.detector().state("acct_1")->step, Step::suspend);
+  traffic.detector().forget("acct_1");
+  EXPECT_FALSE(traffic.take("acct_1", 1000));
+  EXPECT_EQ(traffic.detector().state("acct_1")->step, Step::watch);
+}
+
+TEST(Detector, EvidenceOutlivesAPeriodAndNewOneWeighsLess) {
+  Policy policy;
+  policy.suspend_alpha = 1e-9;
+  policy.throttle_alpha = 1e-9;
+  policy.warn_alpha = 1e-9;
+  Traffic traffic(honest_like(-7), policy);
+  for (uint64_t i = 0; i < 60; ++i) traffic.take("acct_1", i);
+  const double first = e_value(honest_like(-7), *honest_like(-7).find("chat"),
+                               traffic.detector().state("acct_1")->wealth.total);
+  traffic.wait_days(31);
+  traffic.take("acct_1", 100);
+  const AccountState* state = traffic.detector().state("acct_1");
+  EXPECT_EQ(state->period, 1U);
+  EXPECT_NEAR(state->evidence_past, first / 2, 1e-6 * first);
+  EXPECT_LT(state->wealth.total, 0);  // of the new period nothing is known yet
+  traffic.wait_days(31);
+  traffic.take("acct_1", 101);
+  EXPECT_EQ(traffic.detector().state("acct_1")->period, 2U);
+  EXPECT_GE(traffic.detector().state("acct_1")->evidence_past, first / 2);
+}
+
+// --- several accounts
+
+struct Split {
+  std::set<std::string> charged, suspended;
+  uint64_t cluster = 0;
+};
+
+// `accounts` take turns with one list while others chat; each account asks `each` of it.
+Split split_harvest(Traffic& traffic, uint64_t accounts, uint64_t each) {
+  Split out;
+  const auto note = [&](const std::string& account, const std::optional<Finding>& finding) {
+    if (!finding) return;
+    const auto& charge = std::get<Charge>(*finding);
+    if (charge.step == Step::suspend) out.suspended.insert(account);
+    if (!charge.evidence.cluster) return;
+    out.charged.insert(account);
+    out.cluster = charge.evidence.cluster->id;
+  };
+  for (uint64_t i = 0; i < accounts * each; ++i) {
+    const std::string account = "acct_h" + std::to_string(i % accounts);
+    note(account, traffic.take(account, i));
+    const std::string other = "acct_c" + std::to_string(i % 50);
+    note(other, traffic.ask(other, chatter(i)));
+  }
+  return out;
+}
+
+TEST(Clusters, AListSharedOutIsFoundWhereEachAccountAsksLittle) {
+  Traffic traffic(honest_like(-9, 3));
+  const Split found = split_harvest(traffic, 100, 14);
+  EXPECT_GE(found.charged.size(), 95U);
+  for (const auto& account : found.charged) EXPECT_EQ(account.substr(0, 6), "acct_h");
+  EXPECT_EQ(found.suspended.size(), found.charged.size());
+  const Pool* pool = traffic.detector().clusters().find(found.cluster);
+  ASSERT_NE(pool, nullptr);
+  EXPECT_NEAR(pool->accounts.estimate(), 100, 35);
+}
+
+TEST(Clusters, WhoTakesOverTheListJoinsTheCluster) {
+  Traffic traffic(honest_like(-9, 3));
+  split_harvest(traffic, 20, 30);
+  std::optional<Finding> finding;
+  uint64_t asked = 0;
+  while (!finding && asked < 20) finding = traffic.take("acct_new", 5000 + asked++);
+  ASSERT_TRUE(finding);
+  EXPECT_TRUE(std::get<Charge>(*finding).evidence.cluster);
+  EXPECT_LE(asked, 8U);
+}
+
+TEST(Clusters, AClassWithTheSameExercisesIsNone) {
+  Traffic traffic(honest_like(-9, 3));
+  for (uint64_t i = 0; i < 1200; ++i) {
+    // Forty exercises in the same words: each is asked by many.
+    EXPECT_FALSE(traffic.take("acct_" + std::to_string(i * 7 % 30), i % 40)) << i;
+  }
+}
+
+TEST(Clusters, AnAccountThatIsUsualByItselfIsNoMember) {
+  Traffic traffic(honest_like(20));  // honest accounts of this purpose all look like that
+  EXPECT_TRUE(split_harvest(traffic, 50, 14).charged.empty());
+}
+
+TEST(Clusters, MemoryIsBounded) {
+  EXPECT_LE(Clusters::bytes(), size_t{5} << 20);
+}
+
+TEST(Model, GoesThroughJsonAndBadOnesAreRefused) {
+  const std::string text = json::dump(to_json(simple_model()));
+  const auto back = model_from_json(*json::parse(text));
+  ASSERT_TRUE(back.ok()) << back.error().text();
+  EXPECT_EQ(json::dump(to_json(*back)), text);
+  const auto changed = [&](const std::string& what, const std::string& by) {
+    std::string other = text;
+    const size_t place = other.find(what);
+    EXPECT_NE(place, std::string::npos);
+    other.replace(place, what.size(), by);
+    const auto value = json::parse(other);
+    return value.ok() && model_from_json(*value).ok();
+  };
+  EXPECT_FALSE(changed("detect.model/1", "detect.model/9"));
+  EXPECT_FALSE(changed("\"trees\":[[6", "\"trees\":[[99"));
+  EXPECT_FALSE(changed("\"trees\":[[6,", "\"trees\":[["));
+  EXPECT_FALSE(changed("\"usual\":[", "\"usual\":[1,"));
+}
+
+}  // namespace
+}  // namespace retort::detect
