@@ -26,7 +26,8 @@ struct Plan {
   int of_a_kind = 120;
   int campaigns = 3;  // of each variant and world
   double bet = 1;
-  std::string write;  // a folder for the model and the calibration
+  bool built_in = false;  // test what is in the program instead of learning anew
+  std::string write;      // a folder for the model and the calibration, as sources
 };
 
 double seconds_now() {
@@ -236,6 +237,7 @@ int run(int argc, char** argv) {
     if (flag == "--campaigns") plan.campaigns = static_cast<int>(number(argv[i + 1]));
     if (flag == "--bet") plan.bet = std::strtod(argv[i + 1], nullptr);
     if (flag == "--write") plan.write = argv[i + 1];
+    if (flag == "--built-in") plan.built_in = number(argv[i + 1]) != 0;
   }
   const auto texts = load_texts(folder);
   if (!texts) {
@@ -249,19 +251,24 @@ int run(int argc, char** argv) {
     return took;
   };
   std::setvbuf(stdout, nullptr, _IOLBF, 1 << 16);
-  const auto samples = gather(*texts, plan);
-  fmt::print("learning from {} streams' measures ({:.0f} s)\n", samples.size(), lap());
-  std::vector<detect::Model> models = {learn(samples, {})};
-  for (const LeftOut& left : kLeftOut) models.push_back(learn(samples, {left.kind, left.variant}));
+  std::vector<detect::Model> models = {detect::built_in_model()};
+  std::vector<detect::Calibration> calibrations = {detect::built_in_calibration()};
+  if (!plan.built_in) {
+    const auto samples = gather(*texts, plan);
+    fmt::print("learning from {} streams' measures ({:.0f} s)\n", samples.size(), lap());
+    models = {learn(samples, {})};
+    for (const LeftOut& left : kLeftOut) {
+      models.push_back(learn(samples, {left.kind, left.variant}));
+    }
+    fmt::print("learnt ({:.0f} s)\n", lap());
+    calibrations = calibrate(*texts, plan, models);
+    fmt::print("calibrated ({:.0f} s)\n", lap());
+  }
   const detect::Model& model = models.front();
-  fmt::print("learnt ({:.0f} s)\n", lap());
+  const detect::Calibration& calibration = calibrations.front();
   print_model(model.account, "accounts");
   print_model(model.cluster, "clusters");
-  const auto calibrations = calibrate(*texts, plan, models);
-  const detect::Calibration& calibration = calibrations.front();
-  fmt::print("calibrated ({:.0f} s)\n", lap());
   print_classes(calibration);
-  std::fflush(stdout);
   const auto outcomes = test(*texts, plan, model, calibration);
   int64_t requests = 0;
   for (const auto& one : outcomes) requests += one.requests;
@@ -269,7 +276,7 @@ int run(int argc, char** argv) {
   fmt::print("tested on {} requests ({:.0f} s, {:.1f} us each with their making)\n", requests, took,
              1e6 * took / static_cast<double>(requests));
   print_outcomes(outcomes);
-  for (size_t i = 0; i < kLeftOut.size(); ++i) {
+  for (size_t i = 0; i + 1 < models.size(); ++i) {
     test_left_out(*texts, plan, kLeftOut[i], models[i + 1], calibrations[i + 1]);
   }
   compare(*texts, spec_of(plan, 5, 0, plan.campaigns), detector_of(5, model, calibration));

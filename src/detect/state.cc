@@ -1,6 +1,7 @@
 #include "detect/state.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <type_traits>
 
@@ -38,7 +39,8 @@ uint32_t small_hash(std::string_view text, uint64_t salt) {
 uint16_t setting_of(const Sampling& sampling) {
   uint64_t hash = base::mix64(static_cast<uint64_t>(sampling.answers));
   hash = base::mix64(hash ^ static_cast<uint64_t>(sampling.max_tokens));
-  hash = base::mix64(hash ^ static_cast<uint64_t>(sampling.temperature * 1000));
+  const double heat = std::isfinite(sampling.temperature) ? sampling.temperature : 0;
+  hash = base::mix64(hash ^ static_cast<uint64_t>(std::clamp(heat, 0.0, 100.0) * 1000));
   return static_cast<uint16_t>(hash ^ (sampling.logprobs ? 1 : 0) ^ (sampling.tools ? 2 : 0));
 }
 
