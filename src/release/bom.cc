@@ -22,29 +22,35 @@ int64_t number_at(const json::Value& body, const char* key) {
   return body.int_at(key, 0).value_or(0);
 }
 
-Result<BomTerms> read_terms(ledger::Ledger& ledger, const std::string& id, int64_t records) {
+struct Bound {
+  int64_t records = 0;
+  bool weights = false;
+};
+
+Result<BomTerms> read_terms(ledger::Ledger& ledger, const std::string& id, const Bound& bound) {
   RETORT_TRY(const auto entry, ledger.find("terms", id));
   RETORT_TRY(const auto text, entry.body.string_at("text"));
   BomTerms out;
   RETORT_TRY(out.terms, terms::parse_terms(text, fmt::format("entry {}", entry.index)));
   out.entry = entry.index;
-  out.records = records;
+  out.records = bound.records;
+  out.of_weights = bound.weights;
   return out;
 }
 
 // Everything that binds the model: its records' terms, and those of weights it came from.
 Result<void> add_terms(ledger::Ledger& ledger, const RunManifest& run, Bom& bom) {
-  std::map<std::string, int64_t> records;
+  std::map<std::string, Bound> bounds;
   for (const auto& share : run.by_terms) {
-    for (const auto& id : share.terms) records[id] += share.records;
+    for (const auto& id : share.terms) bounds[id].records += share.records;
   }
-  const auto add_weights = [&records](const lineage::WeightsUsed& weights) {
-    for (const auto& id : weights.terms) records.try_emplace(id, 0);
+  const auto add_weights = [&bounds](const lineage::WeightsUsed& weights) {
+    for (const auto& id : weights.terms) bounds[id].weights = true;
   };
   if (run.base) add_weights(*run.base);
   for (const auto& teacher : run.teachers) add_weights(teacher);
-  for (const auto& [id, count] : records) {
-    RETORT_TRY(auto one, read_terms(ledger, id, count));
+  for (const auto& [id, bound] : bounds) {
+    RETORT_TRY(auto one, read_terms(ledger, id, bound));
     bom.terms.push_back(std::move(one));
   }
   return {};
@@ -104,19 +110,21 @@ Result<void> add_declarations(ledger::Ledger& ledger, const RunManifest& run, Bo
   return {};
 }
 
+// What records bring is owed for answers and texts alike: which of both a terms file bound is not
+// in the manifest.
+bool is_owed(const terms::Duty& duty, const BomTerms& by) {
+  return (by.of_weights && duty.binds(terms::Object::weights)) ||
+         (by.records > 0 && duty.object != terms::Object::weights);
+}
+
 void add_duties(Bom& bom) {
+  std::vector<terms::OwedDuty> owed;
   for (const auto& one : bom.terms) {
-    const auto& duty = one.terms.duty;
-    const auto add = [&](DutyKind kind, const std::string& value) {
-      if (!value.empty()) bom.duties.push_back({kind, value, one.terms.label()});
-    };
-    add(DutyKind::name_prefix, duty.name_prefix);
-    for (const auto& line : duty.display) add(DutyKind::display, line);
-    add(DutyKind::licence_copy, duty.licence_copy);
-    add(DutyKind::notice, duty.notice);
-    add(DutyKind::use_policy, duty.use_policy);
-    if (duty.mau_limit > 0) add(DutyKind::user_limit, std::to_string(duty.mau_limit));
+    for (const auto& duty : one.terms.duties) {
+      if (is_owed(duty, one)) owed.push_back({one.terms.id, one.terms.label(), duty});
+    }
   }
+  bom.duties = duties_of(owed);
 }
 
 }  // namespace

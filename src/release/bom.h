@@ -25,6 +25,7 @@ struct BomTerms {
   terms::Terms terms;
   int64_t entry = -1;
   int64_t records = 0;  // that were learnt from under it; 0 where it binds weights alone
+  bool of_weights = false;
 };
 
 // A way that answers came.

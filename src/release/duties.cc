@@ -94,6 +94,22 @@ const char* name(DutyKind kind) {
   return "?";
 }
 
+std::vector<Duty> duties_of(const std::vector<terms::OwedDuty>& owed) {
+  std::vector<Duty> duties;
+  for (const auto& [terms_id, label, duty] : owed) {
+    const auto add = [&duties, &label](DutyKind kind, const std::string& value) {
+      if (!value.empty()) duties.push_back({kind, value, label});
+    };
+    add(DutyKind::name_prefix, duty.name_prefix);
+    for (const auto& text : duty.display) add(DutyKind::display, text);
+    add(DutyKind::licence_copy, duty.licence_copy);
+    add(DutyKind::notice, duty.notice);
+    add(DutyKind::use_policy, duty.use_policy);
+    add(DutyKind::user_limit, duty.mau_limit > 0 ? std::to_string(duty.mau_limit) : "");
+  }
+  return duties;
+}
+
 Result<DutyPlan> plan_duties(const std::vector<Duty>& duties, const std::string& model_id,
                              const std::map<std::string, std::string>& licence_texts) {
   DutyPlan plan;

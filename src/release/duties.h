@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "terms/evaluate.h"
 
 namespace retort::release {
 
@@ -28,6 +29,9 @@ struct Duty {
 };
 
 const char* name(DutyKind kind);
+
+// One duty for each thing that is owed, in order.
+std::vector<Duty> duties_of(const std::vector<terms::OwedDuty>& owed);
 
 // How each duty is met: files beside the weights, and lines that the model card shows.
 struct DutyPlan {

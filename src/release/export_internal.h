@@ -9,7 +9,4 @@ namespace retort::release {
 
 Result<ExportReport> write_and_check(const ExportInput& input, const std::vector<Duty>& duties);
 
-// One duty a line of what the clearance says is owed.
-std::vector<Duty> duties_of(const std::vector<terms::OwedDuty>& owed);
-
 }  // namespace retort::release

@@ -202,10 +202,10 @@ class Evaluation {
     check_reader(terms);
     check_applies(terms, object);
     check_rules(terms, object);
-    if (purpose_.distributed && !terms.duty.empty() &&
-        (terms.duty.object == Object::any || terms.duty.object == object)) {
+    for (const Duty& duty : terms.duties) {
+      if (!purpose_.distributed || !duty.binds(object)) continue;
       verdict_.decision = std::min(verdict_.decision, Decision::permit_with_duties);
-      verdict_.duties.push_back({terms.id, terms.label(), terms.duty});
+      verdict_.duties.push_back({terms.id, terms.label(), duty});
     }
   }
 
@@ -333,6 +333,9 @@ class Evaluation {
         if (purpose_.commercial) return;
         prohibit(Decision::deny, "it forbids use in research", "");
         return;
+      case Scope::distributed:
+        if (!purpose_.distributed && !purpose_.commercial) return;
+        [[fallthrough]];
       case Scope::any:
         if (rule.unless.empty()) {
           prohibit(Decision::deny, "it forbids this use", "");

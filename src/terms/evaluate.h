@@ -68,6 +68,7 @@ struct Finding {
 struct OwedDuty {
   std::string terms_id, label;
   Duty duty;
+  bool operator==(const OwedDuty&) const = default;
 };
 
 // A rule that would have asked for a declaration, and the one that answers it.

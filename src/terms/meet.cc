@@ -1,6 +1,8 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <tuple>
+#include <utility>
 
 #include "terms/evaluate.h"
 
@@ -12,17 +14,23 @@ bool contradict(const std::string& a, const std::string& b) {
   return a.rfind(b, 0) != 0 && b.rfind(a, 0) != 0;
 }
 
+std::tuple<std::string_view, std::string_view> key(const OwedDuty& owed) {
+  return {owed.label, owed.duty.name_prefix};
+}
+
 void find_contradictions(Verdict& verdict) {
   for (size_t i = 0; i < verdict.duties.size(); ++i) {
     for (size_t k = i + 1; k < verdict.duties.size(); ++k) {
-      const auto& a = verdict.duties[i];
-      const auto& b = verdict.duties[k];
-      if (!contradict(a.duty.name_prefix, b.duty.name_prefix)) continue;
+      const auto* one = &verdict.duties[i];
+      const auto* other = &verdict.duties[k];
+      if (!contradict(one->duty.name_prefix, other->duty.name_prefix)) continue;
+      // One sentence for the two, whichever was found first.
+      if (key(*other) < key(*one)) std::swap(one, other);
       Finding finding;
       finding.action = Action::publish_model;
       finding.reason =
           fmt::format("no name can meet both duties: {} wants it to begin with “{}”, {} with “{}”",
-                      a.label, a.duty.name_prefix, b.label, b.duty.name_prefix);
+                      one->label, one->duty.name_prefix, other->label, other->duty.name_prefix);
       finding.need = "leave out the records of one of them, or do not distribute the model";
       verdict.decision = Decision::deny;
       auto& all = verdict.findings;
@@ -65,8 +73,9 @@ Verdict meet(Verdict a, const Verdict& b) {
     }
   }
   for (const auto& owed : b.duties) {
-    const auto same = [&owed](const OwedDuty& other) { return other.terms_id == owed.terms_id; };
-    if (std::none_of(a.duties.begin(), a.duties.end(), same)) a.duties.push_back(owed);
+    if (std::find(a.duties.begin(), a.duties.end(), owed) == a.duties.end()) {
+      a.duties.push_back(owed);
+    }
   }
   for (const auto& one : b.declared) {
     if (std::find(a.declared.begin(), a.declared.end(), one) == a.declared.end()) {

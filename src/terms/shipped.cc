@@ -21,15 +21,17 @@ bool names_a_model(const Pin& pin, const Facts& facts) {
                      [&pin](const std::string& model) { return matches_one(pin.models, model); });
 }
 
-// Weights have no door: of them those readings speak that speak of one's own machine.
+// Weights have no door: of them those readings speak that speak of one's own machine, or of a model
+// wherever it runs. Where nobody said on which plan, it may be any.
 bool restricts(const Pin& pin, const Facts& facts) {
   if (facts.object == Object::texts) return false;
   if (facts.object == Object::weights) {
-    return matches_one(pin.endpoints, "http://localhost/v1") && names_a_model(pin, facts);
+    return (pin.endpoints.empty() || matches_one(pin.endpoints, "http://localhost/v1")) &&
+           names_a_model(pin, facts);
   }
   return (!pin.endpoints.empty() || !pin.models.empty()) &&
          (pin.endpoints.empty() || matches_one(pin.endpoints, facts.endpoint)) &&
-         (pin.plans.empty() || matches_one(pin.plans, facts.plan)) &&
+         (pin.plans.empty() || facts.plan.empty() || matches_one(pin.plans, facts.plan)) &&
          (pin.models.empty() || names_a_model(pin, facts));
 }
 
@@ -37,7 +39,8 @@ bool restricts_anything(const Terms& terms) {
   const bool forbids = std::any_of(terms.rules.begin(), terms.rules.end(), [](const Rule& rule) {
     return rule.effect == Effect::prohibit;
   });
-  return forbids || (!terms.duty.empty() && terms.duty.object != Object::weights);
+  return forbids || std::any_of(terms.duties.begin(), terms.duties.end(),
+                                [](const Duty& duty) { return duty.object != Object::weights; });
 }
 
 std::string joined(const std::vector<std::string>& patterns) {

@@ -18,7 +18,8 @@ constexpr size_t kMaxBytes = 48 * 1024;
 constexpr int64_t kSignatureBytesMax = 8 * 1024;  // both fit one entry of the log
 const std::vector<std::string_view> kEffects = {"permit", "prohibit"};
 const std::vector<std::string_view> kObjects = {"any", "outputs", "weights", "texts"};
-const std::vector<std::string_view> kScopes = {"any", "competing", "research", "commercial"};
+const std::vector<std::string_view> kScopes = {"any", "competing", "research", "commercial",
+                                               "distributed"};
 const std::vector<std::string_view> kBases = {"express", "silent", "derivative"};
 const std::vector<std::string_view> kCaptures = {"text", "secondary", "error-page"};
 const std::vector<std::string_view> kRetroactive = {"no", "yes", "unstated"};
@@ -91,8 +92,9 @@ Result<void> read_rules(const json::Value* value, const std::string& where, Term
   return {};
 }
 
-Result<void> read_duty(const json::Value* value, const std::string& where, Duty& duty) {
-  Table table(value, where + ": [duty]");
+Result<void> read_duty(const json::Value* value, const std::string& place, Terms& terms) {
+  Table table(value, place);
+  Duty duty;
   duty.name_prefix = table.text("name_prefix");
   duty.display = table.texts("display");
   duty.licence_copy = table.text("licence_copy");
@@ -101,7 +103,19 @@ Result<void> read_duty(const json::Value* value, const std::string& where, Duty&
   duty.mau_limit = table.integer("mau_limit");
   duty.derivative = table.boolean("derivative");
   duty.object = static_cast<Object>(table.word("object", kObjects, 0));
+  if (!duty.empty()) terms.duties.push_back(std::move(duty));
   return table.finish();
+}
+
+// One [duty], or a [[duty]] for each object.
+Result<void> read_duties(const json::Value* value, const std::string& where, Terms& terms) {
+  if (value == nullptr) return {};
+  if (!value->is_array()) return read_duty(value, where + ": [duty]", terms);
+  for (size_t i = 0; i < value->as_array().size(); ++i) {
+    RETORT_TRY_VOID(
+        read_duty(&value->as_array()[i], fmt::format("{}: [[duty]] {}", where, i + 1), terms));
+  }
+  return {};
 }
 
 Result<void> read_review(const json::Value* value, const std::string& where, Terms& terms) {
@@ -135,7 +149,7 @@ Result<Terms> read_document(const json::Value& document, const std::string& wher
   RETORT_TRY_VOID(read_time(document.find("time"), where, terms));
   RETORT_TRY_VOID(read_source(document.find("source"), where, terms));
   RETORT_TRY_VOID(read_rules(document.find("rule"), where, terms));
-  RETORT_TRY_VOID(read_duty(document.find("duty"), where, terms.duty));
+  RETORT_TRY_VOID(read_duties(document.find("duty"), where, terms));
   Table revocation(document.find("revocation"), where + ": [revocation]");
   revocation.word("mode", {"irrevocable", "on-breach", "prospective", "unstated"}, 3);
   terms.revocation = revocation.text("mode");

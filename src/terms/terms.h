@@ -13,9 +13,11 @@
 //                capture ("text", "secondary": the reader saw only what others say of the text,
 //                "error-page": what was fetched is no text; both permit nothing)
 //   [[rule]]     effect ("permit", "prohibit"), action, object ("outputs", "weights", "texts",
-//                "any"), scope ("any", "competing", "research", "commercial"), unless, clause, text
+//                "any"), scope ("any", "competing", "research", "commercial", "distributed": where
+//                the model is given or sold to others), unless, clause, text
 //   [duty]       name_prefix, display, licence_copy, notice, use_policy, mau_limit, derivative,
-//                object. The text of licence_copy = "NAME" is LICENSES/NAME.txt beside the file.
+//                object; [[duty]] where two objects owe different things. The text of
+//                licence_copy = "NAME" is LICENSES/NAME.txt beside the file.
 //   [revocation] mode ("irrevocable", "on-breach", "prospective", "unstated")
 //   [review]     reader, role ("counsel", "owner"), on, sig, silence ("permit", "deny")
 //
@@ -42,7 +44,7 @@ enum class Effect { permit, prohibit };
 // The part of a record that terms bind: a model's answers, a model's weights, or texts written by
 // people (prompts, own data).
 enum class Object { any, outputs, weights, texts };
-enum class Scope { any, competing, research, commercial };
+enum class Scope { any, competing, research, commercial, distributed };
 enum class Basis { express, silent, derivative };
 enum class Capture { text, secondary, error_page };
 enum class Retroactive { no, yes, unstated };
@@ -78,6 +80,8 @@ struct Duty {
   bool derivative = false;
   Object object = Object::any;  // the part whose use brings the duty
   bool empty() const;
+  bool binds(Object part) const { return object == Object::any || object == part; }
+  bool operator==(const Duty&) const = default;
 };
 
 struct Terms {
@@ -94,7 +98,7 @@ struct Terms {
   Basis basis = Basis::express;
   Capture capture = Capture::text;
   std::vector<Rule> rules;
-  Duty duty;
+  std::vector<Duty> duties;  // none of them empty
   std::string revocation;
   std::string reader, role, reviewed_on;
   bool silence_permits = false;  // the reader takes silence about outputs as permission

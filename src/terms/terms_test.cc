@@ -96,9 +96,10 @@ silence = "permit"
   ASSERT_EQ(parsed->rules.size(), 1u);
   EXPECT_EQ(parsed->rules[0].scope, Scope::competing);
   EXPECT_EQ(parsed->rules[0].unless, "written-order-form");
-  EXPECT_EQ(parsed->duty.name_prefix, "Llama");
-  EXPECT_EQ(parsed->duty.mau_limit, 700'000'000);
-  EXPECT_EQ(parsed->duty.object, Object::weights);
+  ASSERT_EQ(parsed->duties.size(), 1u);
+  EXPECT_EQ(parsed->duties[0].name_prefix, "Llama");
+  EXPECT_EQ(parsed->duties[0].mau_limit, 700'000'000);
+  EXPECT_EQ(parsed->duties[0].object, Object::weights);
   EXPECT_TRUE(parsed->silence_permits);
   EXPECT_FALSE(parsed->pinned);
 }
