@@ -7,6 +7,7 @@
 #include <set>
 
 #include "base/clock.h"
+#include "terms/binding_internal.h"
 #include "terms/shipped_internal.h"
 
 namespace retort::terms {
@@ -140,31 +141,12 @@ class Evaluation {
     }
   }
 
-  // The version in force at the time of capture, and later ones that reach back. Two readings of
-  // one day both bind, but for a signed one, which takes the place of the shipped one of its day.
   void check_series(const Terms& named, Object object) {
-    std::vector<const Terms*> binding;
-    const bool shipped = is_shipped_series(named.series);
-    for (const Terms* terms : terms_.versions(named.series)) {
-      const bool in_force =
-          terms->effective_ms <= facts_.captured_ms && facts_.captured_ms < terms->until_ms;
-      const bool reaches_back =
-          terms->effective_ms > facts_.captured_ms && terms->retroactive == Retroactive::yes;
-      if (reaches_back || (in_force && shipped && !terms->pinned && !terms->is_signed)) {
-        check_terms(*terms, object);
-      } else if (in_force) {
-        if (!binding.empty() && terms->effective_ms > binding[0]->effective_ms) binding.clear();
-        if (binding.empty() || terms->effective_ms == binding[0]->effective_ms) {
-          binding.push_back(terms);
-        }
-      }
-    }
-    if (std::any_of(binding.begin(), binding.end(), [](const Terms* t) { return t->is_signed; })) {
-      std::erase_if(binding, [](const Terms* terms) { return terms->pinned; });
-    }
-    for (const Terms* terms : binding) check_terms(*terms, object);
-    if (binding.size() > 1) explain_tie(named.series);
-    if (binding.empty()) explain_gap(named);
+    const Binding binding = binding_versions(named, terms_, facts_.captured_ms);
+    for (const Terms* terms : binding.beside) check_terms(*terms, object);
+    for (const Terms* terms : binding.in_force) check_terms(*terms, object);
+    if (binding.in_force.size() > 1) explain_tie(named.series);
+    if (binding.in_force.empty()) explain_gap(named);
   }
 
   void explain_gap(const Terms& named) {
