@@ -164,6 +164,22 @@ Result<std::vector<Change>> Book::history(const std::string& account) {
   }
 }
 
+Result<std::vector<Book::Numbered>> Book::changes_after(int64_t row, int64_t most) {
+  RETORT_TRY(auto rows,
+             impl_->database->prepare(
+                 "SELECT id, account, time_ms, actor, subject, what, before, after FROM history "
+                 "WHERE id > ?1 ORDER BY id LIMIT ?2"));
+  rows.bind(1, row).bind(2, most);
+  std::vector<Numbered> out;
+  while (true) {
+    RETORT_TRY(const bool more, rows.step());
+    if (!more) return out;
+    const auto text = [&rows](int column) { return std::string(rows.text(column)); };
+    out.push_back(
+        {rows.integer(0), text(1), {rows.integer(2), text(3), text(4), text(5), text(6), text(7)}});
+  }
+}
+
 Result<Key> Book::Impl::key(const std::string& id) {
   RETORT_TRY(auto row,
              database->prepare(fmt::format("SELECT {} FROM keys WHERE id = ?1", kKeyColumns)));

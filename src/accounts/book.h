@@ -63,6 +63,13 @@ class Book {
   Result<Key> key(const std::string& id);
   // Of the account and its keys, oldest first; "" for what concerns no single account.
   Result<std::vector<Change>> history(const std::string& account);
+  // Of all accounts, in their order, from behind a row; for a log that follows them.
+  struct Numbered {
+    int64_t row = 0;
+    std::string account;
+    Change change;
+  };
+  Result<std::vector<Numbered>> changes_after(int64_t row, int64_t most);
   // A change that was made elsewhere: of a limit.
   Result<void> note(const std::string& account, const Change& change);
 
@@ -86,6 +93,7 @@ class Book {
   Result<int64_t> version();
 
  private:
+  friend class Cases;  // on the same connection, so that both change in one transaction
   struct Impl;
   explicit Book(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;

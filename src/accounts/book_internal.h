@@ -25,6 +25,19 @@ CREATE TABLE IF NOT EXISTS history (
   id INTEGER PRIMARY KEY, time_ms INTEGER NOT NULL, account TEXT NOT NULL, actor TEXT NOT NULL,
   subject TEXT NOT NULL, what TEXT NOT NULL, before TEXT NOT NULL, after TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS history_by_account ON history (account, id);
+CREATE TABLE IF NOT EXISTS policies (
+  id TEXT PRIMARY KEY, series TEXT NOT NULL, text TEXT NOT NULL,
+  added_ms INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS cases (
+  id TEXT PRIMARY KEY, account TEXT NOT NULL REFERENCES accounts (id), opened_ms INTEGER NOT NULL,
+  over INTEGER NOT NULL, body TEXT NOT NULL) WITHOUT ROWID;
+CREATE UNIQUE INDEX IF NOT EXISTS one_open_case ON cases (account) WHERE over = 0;
+CREATE INDEX IF NOT EXISTS cases_by_account ON cases (account, opened_ms);
+CREATE TABLE IF NOT EXISTS case_events (
+  id INTEGER PRIMARY KEY, case_id TEXT NOT NULL REFERENCES cases (id), time_ms INTEGER NOT NULL,
+  actor TEXT NOT NULL, what TEXT NOT NULL, step TEXT NOT NULL, status TEXT NOT NULL,
+  reason TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS events_by_case ON case_events (case_id, id);
 )";
 
 inline constexpr const char* kAccountColumns =

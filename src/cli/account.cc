@@ -1,6 +1,4 @@
 #include <fmt/core.h>
-#include <pwd.h>
-#include <unistd.h>
 #include <CLI/CLI.hpp>
 
 #include <charconv>
@@ -14,7 +12,9 @@
 #include "base/files.h"
 #include "base/progress.h"
 #include "cli/command.h"
+#include "cli/person.h"
 #include "json/value.h"
+#include "provider/audit.h"
 
 namespace retort::cli {
 namespace {
@@ -34,13 +34,6 @@ struct AccountArguments {
   int64_t overlap_minutes = 0;
   std::string limit;
 };
-
-// Who did it, for the history: whoever is at the terminal.
-std::string actor() {
-  const auto* user = ::getpwuid(::geteuid());
-  return user != nullptr ? fmt::format("{} (local)", user->pw_name)
-                         : fmt::format("user {} (local)", ::geteuid());
-}
 
 json::Value account_json(const Account& account) {
   return json::Value::object({{"id", account.id},
@@ -114,7 +107,7 @@ Result<void> create(Book& book, AccountArguments& arguments) {
                              "--training", "forbidden, non-competing or allowed");
   }
   arguments.account.training = *training;
-  RETORT_TRY(const auto made, book.create(arguments.account, actor()));
+  RETORT_TRY(const auto made, book.create(arguments.account, person()));
   if (globals().json) {
     print_json(account_json(made));
   } else {
@@ -211,28 +204,28 @@ Result<void> issue(Book& book, AccountArguments& arguments) {
                                "for example 2027-06-30");
     }
   }
-  RETORT_TRY(const auto issued, book.issue(arguments.key, actor()));
+  RETORT_TRY(const auto issued, book.issue(arguments.key, person()));
   print_issued(issued);
   return {};
 }
 
 Result<void> rotate(Book& book, AccountArguments& arguments) {
   RETORT_TRY(const auto issued,
-             book.rotate(arguments.what, arguments.overlap_minutes * 60'000, actor()));
+             book.rotate(arguments.what, arguments.overlap_minutes * 60'000, person()));
   print_issued(issued);
   return {};
 }
 
 Result<void> revoke(Book& book, AccountArguments& arguments) {
-  return book.revoke(arguments.what, actor());
+  return book.revoke(arguments.what, person());
 }
 
 Result<void> suspend(Book& book, AccountArguments& arguments) {
-  return book.suspend(arguments.what, arguments.reason, arguments.case_id, actor());
+  return book.suspend(arguments.what, arguments.reason, arguments.case_id, person());
 }
 
 Result<void> reinstate(Book& book, AccountArguments& arguments) {
-  return book.reinstate(arguments.what, arguments.reason, actor());
+  return book.reinstate(arguments.what, arguments.reason, person());
 }
 
 // "output_tokens/day=100000"; "requests/minute=none" takes a limit away.
@@ -279,34 +272,49 @@ Result<void> limit(Book& book, AccountArguments& arguments) {
   RETORT_TRY(auto quotas, accounts::Quotas::open(arguments.folder, {.background = false}));
   RETORT_TRY_VOID(parsed.second ? quotas->remove_limit(parsed.first)
                                 : quotas->set_limit(parsed.first));
-  return book.note(bound.account, {.actor = actor(),
+  return book.note(bound.account, {.actor = person(),
                                    .subject = bound.subject,
                                    .what = "limit",
                                    .before = "",
                                    .after = arguments.limit});
 }
 
+// The lines as they are, of one account where it is named; all of them are checked.
+Result<void> audit(Book&, AccountArguments& arguments) {
+  const auto concerns = [&arguments](const json::Value& line) {
+    const auto* account = line.find("account");
+    return arguments.what.empty() ||
+           (account != nullptr && account->is_string() && account->as_string() == arguments.what);
+  };
+  RETORT_TRY(const auto count,
+             provider::read_audit(arguments.folder, [&](const json::Value& line) -> Result<void> {
+               if (concerns(line)) print_json(line);
+               return {};
+             }));
+  std::fprintf(stderr, "%s lines in %s segments, each as it was logged\n",
+               base::grouped(count.lines).c_str(), base::grouped(count.segments).c_str());
+  return {};
+}
+
 using Verb = std::function<Result<void>(Book&, AccountArguments&)>;
 
 const std::map<std::string, Verb>& verbs() {
   static const std::map<std::string, Verb> all = {
-      {"create", create},   {"list", list},           {"show", show},
-      {"issue", issue},     {"rotate", rotate},       {"revoke", revoke},
-      {"suspend", suspend}, {"reinstate", reinstate}, {"limit", limit},
+      {"create", create}, {"list", list},     {"show", show},       {"issue", issue},
+      {"rotate", rotate}, {"revoke", revoke}, {"suspend", suspend}, {"reinstate", reinstate},
+      {"limit", limit},   {"audit", audit},
   };
   return all;
 }
 
 Result<void> run_account(AccountArguments& arguments) {
-  if (arguments.what.empty() && arguments.verb != "list") {
+  if (arguments.what.empty() && arguments.verb != "list" && arguments.verb != "audit") {
     return base::usage_error(fmt::format("{} needs to know whom", arguments.verb), "WHAT",
                              "retort account list shows the accounts");
   }
-  const bool makes = arguments.verb == "create";
-  const std::string path = base::join(arguments.folder, "accounts.db");
-  if (!makes && !base::exists(path)) {
-    return base::not_found("there are no accounts yet", arguments.folder,
-                           "make one: retort account create \"Example Ltd\"");
+  std::string path = base::join(arguments.folder, "accounts.db");
+  if (arguments.verb != "create") {
+    RETORT_TRY(path, accounts_path(arguments.folder));
   }
   RETORT_TRY(auto book, Book::open(path));
   return verbs().at(arguments.verb)(*book, arguments);
@@ -320,13 +328,15 @@ Command account_command() {
   command.name = "account";
   command.summary =
       "accounts of a provider: create, list, show, issue, rotate, revoke, suspend, "
-      "reinstate, limit";
+      "reinstate, limit, audit";
   command.examples =
       "  retort account create \"Example Ltd\" --training non-competing\n"
       "  retort account issue acct_... --models 'small-*' --expires 2027-06-30\n"
       "  retort account rotate key_... --overlap 60\n"
       "  retort account limit acct_... --most output_tokens/day=100000\n"
-      "  retort account suspend acct_... --reason \"clause 2.2(e): answers gathered for training\"";
+      "  retort account suspend acct_... --reason \"clause 2.2(e): answers gathered for "
+      "training\"\n"
+      "  retort account audit acct_...";
   command.declare = [arguments](CLI::App& app) {
     std::vector<std::string> names;
     for (const auto& [name, verb] : verbs()) names.push_back(name);

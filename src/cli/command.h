@@ -47,6 +47,8 @@ Command bom_command();
 Command sign_command();
 Command verify_command();
 Command account_command();
+Command case_command();
+Command policy_command();
 Command docs_command();
 
 }  // namespace retort::cli

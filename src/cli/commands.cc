@@ -27,6 +27,8 @@ std::vector<Command> commands() {
       sign_command(),
       verify_command(),
       account_command(),
+      case_command(),
+      policy_command(),
       docs_command(),
   };
 }

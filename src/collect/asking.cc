@@ -50,6 +50,7 @@ Step Asking::on_reply(int64_t job, const Reply& reply, int64_t sent_ms, int64_t 
   in_flight_.erase(found);
   waits_for_budget_ = false;
   if (reply.kind != ReplyKind::answer) tally_.last_failure = reply.why;
+  if (!reply.policy_case.empty()) tally_.policy_case = reply.policy_case;
   Step step;
   switch (reply.kind) {
     case ReplyKind::answer:

@@ -47,6 +47,7 @@ struct Tally {
   int64_t answer_tokens = 0;
   int64_t without_logprobs = 0;  // answers, where they were asked for
   std::string last_failure;
+  std::string policy_case;  // that the provider has against this account, as it said last
 };
 
 class Asking {

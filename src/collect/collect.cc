@@ -141,6 +141,8 @@ std::string address_of(const Teacher& teacher) {
   return url.substr(0, url.find_first_of("?#"));
 }
 
+constexpr int kCasesTold = 8;  // however often a teacher changes its mind
+
 class Collection {
  public:
   Collection(const Teacher& teacher, const Options& options, const Place& place,
@@ -185,8 +187,10 @@ class Collection {
     Asking asking(asking_options_, to_spend(spent), clock.monotonic_ms());
     GatheringNotebook notebook(*gathering_, asking_options_.prices, requests_.keys, clock);
     ProgressLine line(done_before_, total);
-    auto result =
-        ask_all(asking, {*sender, notebook, clock, [&](const Asking& now) { line(now); }});
+    auto result = ask_all(asking, {*sender, notebook, clock, [&](const Asking& now) {
+                                     line(now);
+                                     tell_case(now.tally().policy_case);
+                                   }});
     summary_.retries = asking.tally().retries;
     if (asking.tally().without_logprobs > 0) {
       summary_.notes.push_back(fmt::format("{} answers came without log-probabilities",
@@ -198,6 +202,18 @@ class Collection {
                             base::grouped(total), base::grouped(asking.tally().answer_tokens),
                             dollars(asking.budget().spent().money)));
     return result;
+  }
+
+  // At once and each time that it changes: a warning is to be read while there is time to heed it.
+  void tell_case(const std::string& policy_case) {
+    if (policy_case == told_case_ || cases_told_ == kCasesTold) return;
+    told_case_ = policy_case;
+    ++cases_told_;
+    summary_.notes.push_back(
+        fmt::format("the teacher's provider has a case against this account ({}): see {}/policy/"
+                    "cases, and stop if your use is not permitted",
+                    policy_case, teacher_.base_url));
+    base::log_warning("{}", summary_.notes.back());
   }
 
   Result<corpus::SealReport> seal() {
@@ -246,6 +262,8 @@ class Collection {
   Requests requests_;
   std::unique_ptr<corpus::Gathering> gathering_;
   int64_t done_before_ = 0;
+  std::string told_case_;
+  int cases_told_ = 0;
   Summary summary_;
 };
 

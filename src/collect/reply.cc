@@ -41,8 +41,22 @@ std::string quoted(std::string_view text) {
 // The error object of an answer, if it has one: {"error": {...}} or {"error": "..."}.
 struct ApiError {
   std::string message;
-  std::string code;  // code and type, lower case
+  std::string code;    // code and type, lower case
+  std::string policy;  // " (case ..., clause ..., appeal at ...)" of a provider that has them
 };
+
+// A provider with policies says which case it acts on and where to appeal.
+std::string policy_words(const json::Value& error) {
+  std::string out;
+  const std::pair<const char*, const char*> members[] = {
+      {"case_id", "case"}, {"clause", "clause"}, {"appeal_url", "appeal at"}, {"appeal_by", "by"}};
+  for (const auto& [key, word] : members) {
+    const json::Value* value = error.find(key);
+    if (value == nullptr || !value->is_string()) continue;
+    out += fmt::format("{}{} {}", out.empty() ? " (" : ", ", word, quoted(value->as_string()));
+  }
+  return out.empty() ? out : out + ")";
+}
 
 std::optional<ApiError> api_error(const json::Value& body) {
   const json::Value* error = body.find("error");
@@ -55,19 +69,22 @@ std::optional<ApiError> api_error(const json::Value& body) {
   }
   const json::Value* message = error->find("message");
   if (message != nullptr && message->is_string()) out.message = message->as_string();
+  out.policy = policy_words(*error);
   return out;
 }
 
 std::string said(const std::optional<ApiError>& error) {
   if (!error || error->message.empty()) return "";
-  return fmt::format(": \"{}\"", quoted(error->message));
+  return fmt::format(": \"{}\"{}", quoted(error->message), error->policy);
 }
 
-// A quota or an account that waiting does not bring back.
+// A quota or an account that waiting does not bring back, or a provider that says by its policy
+// that this gathering is not wanted: waiting and going on would be to work around it.
 bool is_final_refusal(const std::optional<ApiError>& error) {
   if (!error) return false;
-  return contains_any(error->code, {"insufficient_quota", "billing", "account_deactivated",
-                                    "account_suspended", "suspended", "access_terminated"});
+  return contains_any(error->code,
+                      {"insufficient_quota", "billing", "account_deactivated", "account_suspended",
+                       "suspended", "access_terminated", "policy_throttled"});
 }
 
 Reply make(ReplyKind kind, std::string why) {
@@ -178,7 +195,9 @@ std::string Exchange::header(std::string_view lower_name) const {
   return "";
 }
 
-Reply judge(const Exchange& exchange, int64_t wall_now_ms) {
+namespace {
+
+Reply judged(const Exchange& exchange, int64_t wall_now_ms) {
   if (exchange.end == Exchange::End::not_sent) {
     return make(ReplyKind::unreachable, exchange.failure);
   }
@@ -198,6 +217,18 @@ Reply judge(const Exchange& exchange, int64_t wall_now_ms) {
   if (!body) return no_answer("the teacher's answer is not JSON: " + body.error().message);
   if (!body->is_object()) return no_answer("the teacher's answer is not a JSON object");
   return judge_answer(exchange, *body);
+}
+
+}  // namespace
+
+Reply judge(const Exchange& exchange, int64_t wall_now_ms) {
+  Reply reply = judged(exchange, wall_now_ms);
+  const std::string subject = exchange.header("retort-policy-case");
+  if (!subject.empty()) {
+    reply.policy_case = fmt::format("case {}, step {}", quoted(subject),
+                                    quoted(exchange.header("retort-policy-step")));
+  }
+  return reply;
 }
 
 }  // namespace retort::collect

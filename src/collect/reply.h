@@ -58,6 +58,8 @@ struct Reply {
   std::string why;            // a sentence for people, without the key and without the prompt
   bool maybe_billed = false;  // charged at the reserved most
   std::optional<int64_t> retry_after_ms;
+  // A case that the provider has against this account, in words: "case case_1, step warn".
+  std::string policy_case{};
 };
 
 Reply judge(const Exchange& exchange, int64_t wall_now_ms);

@@ -131,6 +131,31 @@ TEST(Judge, AnEmptyPurseIsNotABusyServer) {
             ReplyKind::throttled);
 }
 
+TEST(Judge, AProvidersStepsAreUnderstood) {
+  const std::string suspended =
+      R"J({"error": {"message": "This account is suspended", "type": "account_suspended",
+          "code": "account_suspended", "case_id": "case_1", "clause": "2.2(e)",
+          "appeal_url": "/v1/policy/cases/case_1/appeal"}})J";
+  const Reply stopped = judge(http(403, suspended), kNow_ms);
+  EXPECT_EQ(stopped.kind, ReplyKind::stop);
+  EXPECT_NE(
+      stopped.why.find("case case_1, clause 2.2(e), appeal at /v1/policy/cases/case_1/appeal"),
+      std::string::npos)
+      << stopped.why;
+  const Reply throttled = judge(
+      http(429, R"({"error": {"code": "policy_throttled", "message": "slow", "case_id": "c"}})"),
+      kNow_ms);
+  EXPECT_EQ(throttled.kind, ReplyKind::stop) << "a limit by policy is no busy server";
+  Exchange warned =
+      http(200, R"({"choices": [{"message": {"content": "x"}, "finish_reason": "stop"}]})");
+  EXPECT_EQ(judge(warned, kNow_ms).policy_case, "");
+  warned.headers = {{"Retort-Policy-Case", "case_1\x1b[2J"}, {"retort-policy-step", "warn"}};
+  const Reply reply = judge(warned, kNow_ms);
+  EXPECT_EQ(reply.kind, ReplyKind::answer);
+  EXPECT_EQ(reply.policy_case.find('\x1b'), std::string::npos);
+  EXPECT_NE(reply.policy_case.find("step warn"), std::string::npos) << reply.policy_case;
+}
+
 TEST(Judge, UsageThatMakesNoSenseIsNotKnown) {
   for (const char* usage : {"null", "{}", R"({"prompt_tokens": -1, "completion_tokens": 2})",
                             R"({"prompt_tokens": 1.5, "completion_tokens": 2})"}) {

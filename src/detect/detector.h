@@ -35,6 +35,8 @@ class Detector {
   explicit Detector(Options options);
 
   std::optional<Finding> observe(const Observation& seen);
+  // Bounds and clause from now on; steps that were found before stay.
+  void set_policy(Policy policy) { options_.policy = std::move(policy); }
 
   // What is kept of an account, as bytes to store; "" for one not seen. restore() takes them back.
   std::string save(std::string_view account) const;

@@ -4,12 +4,17 @@
 #include <chrono>
 #include <condition_variable>
 #include <mutex>
+#include <set>
 #include <thread>
 #include <unordered_map>
 
 #include "base/files.h"
 #include "base/log.h"
+#include "provider/audit.h"
+#include "provider/customer_internal.h"
+#include "provider/desk_internal.h"
 #include "provider/refusals_internal.h"
+#include "provider/watch_internal.h"
 #include "terms/evaluate.h"
 
 namespace retort::provider {
@@ -17,6 +22,8 @@ namespace {
 
 constexpr size_t kCachedKeysMax = 100'000;
 constexpr const char* kMetrics = "metrics";  // figures of all customers together
+constexpr const char* kCases = "cases";
+constexpr int64_t kJudgeMs = 1000;  // how soon a finding has consequences
 constexpr int64_t kMillion = 1'000'000;
 
 bool is_same_word(std::string_view a, std::string_view b) {
@@ -38,10 +45,24 @@ int64_t cost_micros(const Price& price, int64_t input_tokens, int64_t output_tok
   return std::min(total / kMillion + (total % kMillion != 0 ? 1 : 0), kTooMuch);
 }
 
-std::vector<accounts::Subject> subjects_of(const accounts::Principal& who) {
+// A throttle is a limit of the case's own, so that it holds through processes as all limits do.
+accounts::Limit throttle_of(const Standing& standing) {
+  return {"case:" + standing.subject.id, accounts::Resource::requests, accounts::Window::minute,
+          standing.policy->steps.requests_per_minute};
+}
+
+bool throttles(const Standing* standing) {
+  return standing != nullptr && standing->subject.step == policy::Step::throttle;
+}
+
+std::vector<accounts::Subject> subjects_of(const Visitor& visitor) {
+  const accounts::Principal& who = visitor.principal;
   std::vector<accounts::Subject> out = {"key:" + who.key.id, "account:" + who.account.id, "all"};
   if (!who.account.organisation.empty()) {
     out.push_back("organisation:" + who.account.organisation);
+  }
+  if (throttles(visitor.standing.get())) {
+    out.push_back("case:" + visitor.standing->subject.id);
   }
   return out;
 }
@@ -58,18 +79,27 @@ struct Provider::Impl {
   Options options;
   base::Clock* clock = nullptr;
   std::unique_ptr<accounts::Quotas> quotas;
+  std::unique_ptr<Desk> desk;
+  std::unique_ptr<Watch> watch;
+  std::unique_ptr<Audit> audit;
 
   std::mutex mutex;  // of what follows
   std::unique_ptr<accounts::Book> book;
   int64_t version = -1;
   std::unordered_map<std::string, accounts::Principal> known;  // by the key's hash
   std::unordered_map<std::string, std::shared_ptr<LiveAccount>> live;
+  std::set<std::string> throttled;  // cases whose limit is set
   std::thread looker;
   std::condition_variable wake;
   bool ending = false;
 
   // With the mutex held. What was known counts no more once the book has changed.
   Result<void> look();
+  void keep_looking();
+  Result<void> judge();
+  Refused noted(Refused refused, const Visitor& visitor, Served served);
+  static void log(const Result<void>& done);
+  Result<void> throttle(const Standing& standing);
   Result<std::optional<Visitor>> find(std::string_view secret);
 };
 
@@ -84,19 +114,15 @@ Result<std::unique_ptr<Provider>> Provider::open(const Options& options) {
   impl->clock = options.clock != nullptr ? options.clock : &base::system_clock();
   RETORT_TRY(impl->book, accounts::Book::open(path, {.create = false, .clock = options.clock}));
   RETORT_TRY(impl->quotas, accounts::Quotas::open(options.folder, {.clock = options.clock}));
+  RETORT_TRY(impl->desk, Desk::open(path, impl->clock));
+  RETORT_TRY(impl->watch, Watch::open(options.folder));
+  impl->watch->bind(impl->desk->binding().now);
+  RETORT_TRY(impl->audit, Audit::open(options.folder, impl->clock));
   return std::unique_ptr<Provider>(new Provider(std::move(impl)));
 }
 
 Provider::Provider(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {
-  impl_->looker = std::thread([this] {
-    std::unique_lock lock(impl_->mutex);
-    while (!impl_->wake.wait_for(lock, std::chrono::milliseconds(impl_->options.look_ms),
-                                 [this] { return impl_->ending; })) {
-      if (const auto looked = impl_->look(); !looked) {
-        base::log_error("provider: {}", looked.error().text());
-      }
-    }
-  });
+  impl_->looker = std::thread([this] { impl_->keep_looking(); });
 }
 
 Provider::~Provider() {
@@ -106,11 +132,59 @@ Provider::~Provider() {
   }
   impl_->wake.notify_all();
   impl_->looker.join();
+  impl_->log(impl_->judge());
+  impl_->log(impl_->desk->close());
+  impl_->log(impl_->audit->seal());
+}
+
+void Provider::Impl::log(const Result<void>& done) {
+  if (!done) base::log_error("provider: {}", done.error().text());
+}
+
+void Provider::Impl::keep_looking() {
+  int64_t judged_ms = 0;
+  std::unique_lock lock(mutex);
+  while (
+      !wake.wait_for(lock, std::chrono::milliseconds(options.look_ms), [this] { return ending; })) {
+    log(look());
+    if (clock->monotonic_ms() - judged_ms < kJudgeMs) continue;
+    judged_ms = clock->monotonic_ms();
+    lock.unlock();
+    log(judge());
+    lock.lock();
+  }
+}
+
+// What was found becomes cases, cases move with the time, and what has ended is forgotten.
+Result<void> Provider::Impl::judge() {
+  watch->bind(desk->binding().now);
+  for (const auto& [account, finding] : watch->take()) {
+    log(desk->take(account, finding));  // one that cannot be taken does not hold up the others
+  }
+  RETORT_TRY_VOID(desk->work());
+  for (const auto& account : desk->take_cleared()) watch->forget(account);
+  RETORT_TRY_VOID(audit->work());
+  return watch->save();
+}
+
+// A refusal of a known account; keys that open nothing are nobody's.
+Refused Provider::Impl::noted(Refused refused, const Visitor& visitor, Served served) {
+  served.time_ms = clock->wall_ms();
+  served.account = visitor.principal.account.id;
+  served.key = visitor.principal.key.id;
+  served.outcome = refused.error.code;
+  if (visitor.standing) {
+    served.case_id = visitor.standing->subject.id;
+    served.step = policy::name(visitor.standing->subject.step);
+  }
+  audit->add(served);
+  return refused;
 }
 
 Result<void> Provider::Impl::look() {
   RETORT_TRY(const int64_t now, book->version());
   if (now == version) return {};
+  RETORT_TRY_VOID(desk->reload());
   known.clear();
   for (auto at = live.begin(); at != live.end();) {
     if (at->second.use_count() == 1) {
@@ -143,7 +217,15 @@ Result<std::optional<Visitor>> Provider::Impl::find(std::string_view secret) {
   auto& account = live[principal.account.id];
   if (!account) account = std::make_shared<LiveAccount>();
   account->active = principal.account.state == accounts::State::active;
-  return std::optional(Visitor{principal, account});
+  return std::optional(Visitor{principal, account, desk->standing(principal.account.id)});
+}
+
+Result<void> Provider::Impl::throttle(const Standing& standing) {
+  {
+    const std::lock_guard lock(mutex);
+    if (!throttled.insert(standing.subject.id).second) return {};
+  }
+  return quotas->set_limit(throttle_of(standing));
 }
 
 Outcome<Visitor> Provider::identify(const Caller& caller) {
@@ -158,43 +240,90 @@ Outcome<Visitor> Provider::identify(const Caller& caller) {
   const auto kind = is_admin ? accounts::KeyKind::admin : accounts::KeyKind::api;
   if (!*found || (*found)->principal.key.kind != kind) return wrong_key();
   Visitor& visitor = **found;
+  visitor.address_cell = address_cell(caller.address);
+  const auto refuse = [&](Refused refused) {
+    return impl_->noted(std::move(refused), visitor, {.request = caller.request});
+  };
   if (!accounts::address_allowed(visitor.principal.key.limits.addresses, caller.address)) {
-    return wrong_address(caller.address);
+    return refuse(wrong_address(caller.address));
   }
+  if (caller.scope == kCases && !is_admin) return std::move(visitor);
   if (visitor.principal.account.state != accounts::State::active) {
-    return suspended(visitor.principal.account);
+    return refuse(suspended(visitor.principal.account, visitor.standing.get()));
   }
   if (!is_admin && !allows(visitor.principal.key.limits.scopes, caller.scope)) {
-    return not_allowed("endpoint", caller.scope);
+    return refuse(not_allowed("endpoint", caller.scope));
   }
   return std::move(visitor);
 }
 
-Outcome<Ticket> Provider::admit(const Visitor& visitor, const Wish& wish) {
+Outcome<Ticket> Provider::admit(const Visitor& visitor, Wish wish) {
   const auto& limits = visitor.principal.key.limits;
-  if (!allows(limits.models, wish.model)) return not_allowed("model", wish.model);
-  const auto subjects = subjects_of(visitor.principal);
+  const auto refuse = [&](Refused refused) {
+    return impl_->noted(std::move(refused), visitor,
+                        {.request = wish.seen.request, .model = wish.model});
+  };
+  if (!allows(limits.models, wish.model)) return refuse(not_allowed("model", wish.model));
+  const auto subjects = subjects_of(visitor);
   const auto price = impl_->options.prices.find(wish.model);
   const bool priced = price != impl_->options.prices.end();
   if (!priced && impl_->quotas->binds(subjects, accounts::Resource::cost_micros)) {
-    return no_price(wish.model);
+    return refuse(no_price(wish.model));
   }
   Ticket ticket;
   if (priced) ticket.price_ = price->second;
   ticket.live_ = visitor.live;
+  ticket.standing_ = visitor.standing;
+  if (throttles(visitor.standing.get())) {
+    if (const auto set = impl_->throttle(*visitor.standing); !set) return unavailable(set.error());
+  }
   ticket.input_tokens_ = wish.input_tokens;
   auto admitted =
       impl_->quotas->reserve(subjects, ticket.amounts(wish.input_tokens, wish.output_tokens));
   if (!admitted) return unavailable(admitted.error());
   const int64_t now_ms = impl_->clock->wall_ms();
   ticket.headers_ = rate_headers(impl_->quotas->standing(subjects), now_ms);
+  for (auto& header : case_headers(visitor.standing.get())) {
+    ticket.headers_.push_back(std::move(header));
+  }
   if (!admitted->admitted()) {
-    Refused refused = over_limit(*admitted->refusal, now_ms);
+    const auto& why = *admitted->refusal;
+    Refused refused = why.limit.subject.starts_with("case:")
+                          ? throttled(*visitor.standing, why, now_ms)
+                          : over_limit(why, now_ms);
     for (auto& header : ticket.headers_) refused.headers.push_back(std::move(header));
-    return refused;
+    return refuse(std::move(refused));
   }
   ticket.reservation_ = std::move(admitted->reservation);
+  ticket.watch_ = impl_->watch.get();
+  ticket.audit_ = impl_->audit.get();
+  ticket.model_ = wish.model;
+  ticket.watched_ = std::make_unique<Watched>(
+      Watched{std::move(wish.seen), visitor.principal.account.id, visitor.principal.key.id,
+              visitor.principal.account.purpose, visitor.principal.account.training, now_ms,
+              visitor.address_cell, wish.input_tokens, 0});
   return ticket;
+}
+
+Outcome<json::Value> Provider::cases(const Visitor& visitor) {
+  return cases_of(*impl_->desk, visitor);
+}
+
+Outcome<json::Value> Provider::find_case(const Visitor& visitor, const std::string& id) {
+  return case_of(*impl_->desk, visitor, id);
+}
+
+Outcome<json::Value> Provider::appeal(const Visitor& visitor, const std::string& id,
+                                      const std::string& text) {
+  return take_appeal(*impl_->desk, visitor, id, text);
+}
+
+http::Headers Provider::licence(const Visitor& visitor) {
+  return licence_headers(*impl_->desk, visitor.principal.account);
+}
+
+json::Value Provider::published_policy() {
+  return policy_document(*impl_->desk);
 }
 
 accounts::Amounts Ticket::amounts(int64_t input_tokens, int64_t output_tokens) const {
@@ -204,12 +333,58 @@ accounts::Amounts Ticket::amounts(int64_t input_tokens, int64_t output_tokens) c
           .cost_micros = cost_micros(price_, input_tokens, output_tokens)};
 }
 
+Ticket::Ticket() = default;
+Ticket::Ticket(Ticket&& other) noexcept = default;
+Ticket& Ticket::operator=(Ticket&& other) noexcept {
+  if (this == &other) return *this;
+  show("left");
+  reservation_ = std::move(other.reservation_);
+  live_ = std::move(other.live_);
+  standing_ = std::move(other.standing_);
+  price_ = other.price_;
+  input_tokens_ = other.input_tokens_;
+  headers_ = std::move(other.headers_);
+  watch_ = other.watch_;
+  audit_ = other.audit_;
+  model_ = std::move(other.model_);
+  watched_ = std::move(other.watched_);
+  return *this;
+}
+Ticket::~Ticket() {
+  show("left");
+}
+
+void Ticket::show(const char* outcome) {
+  if (!watched_) return;
+  const bool bound = standing_ && standing_->subject.visible();
+  audit_->add({.time_ms = watched_->asked_ms,
+               .request = watched_->seen.request,
+               .account = watched_->account,
+               .key = watched_->key,
+               .model = model_,
+               .outcome = outcome,
+               .input_tokens = watched_->input_tokens,
+               .output_tokens = watched_->output_tokens,
+               .case_id = bound ? standing_->subject.id : "",
+               .step = bound ? policy::name(standing_->subject.step) : ""});
+  watch_->see(*watched_);
+  watched_.reset();
+}
+
 bool Ticket::note(int64_t output_tokens) {
+  if (watched_) watched_->output_tokens = output_tokens;
   reservation_.progress(amounts(input_tokens_, output_tokens));
   return live_->active;
 }
 
-void Ticket::finish(int64_t input_tokens, int64_t output_tokens) {
+void Ticket::finish(int64_t input_tokens, int64_t output_tokens, std::string answer) {
+  if (standing_) ++standing_->answered;
+  if (watched_) {
+    watched_->input_tokens = input_tokens;
+    watched_->output_tokens = output_tokens;
+    watched_->answer = std::move(answer);
+    show("answered");
+  }
   reservation_.settle(amounts(input_tokens, output_tokens));
 }
 

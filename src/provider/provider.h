@@ -1,7 +1,7 @@
 // The provider's side of a door, behind what `serve` asks: who is it (identify), may it have this
-// (admit), and what came of it (Ticket). Holds accounts and exact quotas; every refusal is an error
-// that OpenAI's clients sort into its proper class, with the headers that tell them whether to ask
-// again.
+// (admit), and what came of it (Ticket). Holds accounts, exact quotas, the cases against accounts
+// with their steps, and the audit of all of it (audit.h); every refusal is an error that OpenAI's
+// clients sort into its proper class, with the headers that tell them whether to ask again.
 //
 // Threads: everything from any thread. identify reads the book of accounts when it changed, admit
 // writes to the quotas now and then (a few milliseconds when a grant has run out); the others never
@@ -13,14 +13,19 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <variant>
+#include <vector>
 
 #include "accounts/book.h"
 #include "accounts/quota.h"
 #include "base/clock.h"
 #include "base/result.h"
+#include "detect/observation.h"
 #include "http/client.h"
+#include "json/value.h"
 #include "openai/error.h"
+#include "policy/case.h"
 
 namespace retort::provider {
 
@@ -37,8 +42,17 @@ struct Caller {
   std::string_view authorization{};  // the header's value; "" for none or more than one
   std::string_view address{};        // of the other end of the connection
   // What for: "chat", "completions", "models", "tokenize" ..., as scopes of keys name them.
-  // "metrics" needs a key of the administration, which opens nothing else here.
+  // "metrics" needs a key of the administration, which opens nothing else here. "cases" is open to
+  // every key of an account, also a suspended one: nobody loses the way to appeal.
   std::string scope{};
+  std::string request{};  // the request's id
+};
+
+// The request as detection looks at it; nothing of it is kept but salted hashes and counts.
+struct Seen {
+  std::string request{};  // its id
+  std::vector<std::pair<detect::Speaker, std::string>> turns{};
+  detect::Sampling sampling{};
 };
 
 // What is asked, at most.
@@ -46,6 +60,7 @@ struct Wish {
   std::string model{};
   int64_t input_tokens = 0;
   int64_t output_tokens = 0;  // of all answers together
+  Seen seen{};
 };
 
 // Millionths of the currency's unit for a million tokens.
@@ -57,28 +72,62 @@ struct Price {
 struct LiveAccount {
   std::atomic<bool> active{true};
 };
+// The open case of an account, as it was when the account was last looked up.
+struct Standing {
+  policy::Case subject;
+  std::shared_ptr<const policy::Policy> policy;
+  std::atomic<int64_t> answered{0};  // requests under this step, beyond those of `subject`
+};
 struct Visitor {
   accounts::Principal principal;
   std::shared_ptr<const LiveAccount> live;
+  std::shared_ptr<Standing> standing{};  // null: there is no case
+  uint64_t address_cell = 0;             // of the network that the request came from
 };
 
-// A request under way. Gone without finish(), it has used what note() said last.
+// A request for detection, complete when its ticket ends.
+struct Watched {
+  Seen seen;
+  std::string account, key, purpose;
+  accounts::Training training = accounts::Training::forbidden;
+  int64_t asked_ms = 0;
+  uint64_t address_cell = 0;
+  int64_t input_tokens = 0, output_tokens = 0;
+  std::string answer{};
+};
+class Audit;
+class Watch;
+
+// A request under way. Gone without finish(), it has used what note() said last, and detection is
+// shown that much.
 class Ticket {
  public:
-  // x-ratelimit-{limit,remaining,reset}-{requests,tokens} for the answer's head.
+  Ticket();
+  Ticket(Ticket&& other) noexcept;
+  Ticket& operator=(Ticket&& other) noexcept;
+  ~Ticket();
+  // For the answer's head: x-ratelimit-{limit,remaining,reset}-{requests,tokens}, and where there
+  // is a case retort-policy-case and retort-policy-step.
   const http::Headers& headers() const { return headers_; }
   // Output tokens so far. False: the account was suspended, so nothing more may be sent.
   bool note(int64_t output_tokens);
-  void finish(int64_t input_tokens, int64_t output_tokens);
+  // `answer`: the text of the first one.
+  void finish(int64_t input_tokens, int64_t output_tokens, std::string answer = "");
 
  private:
   friend class Provider;
+  void show(const char* outcome);
   accounts::Amounts amounts(int64_t input_tokens, int64_t output_tokens) const;
   accounts::Reservation reservation_;
   std::shared_ptr<const LiveAccount> live_;
+  std::shared_ptr<Standing> standing_;
   Price price_;
   int64_t input_tokens_ = 0;
   http::Headers headers_;
+  Watch* watch_ = nullptr;
+  Audit* audit_ = nullptr;
+  std::string model_;
+  std::unique_ptr<Watched> watched_;  // until it was shown
 };
 
 class Provider {
@@ -99,7 +148,19 @@ class Provider {
   // what the key is not for.
   Outcome<Visitor> identify(const Caller& caller);
   // 403 for a model that the key may not ask; 429 for a limit. Reserves all or nothing.
-  Outcome<Ticket> admit(const Visitor& visitor, const Wish& wish);
+  Outcome<Ticket> admit(const Visitor& visitor, Wish wish);
+
+  // What the customer sees of its cases (docs/reference/cases.md), and its appeal. 404 for a case
+  // of somebody else; 409 where there is nothing to appeal, with the reason.
+  Outcome<json::Value> cases(const Visitor& visitor);
+  Outcome<json::Value> find_case(const Visitor& visitor, const std::string& id);
+  Outcome<json::Value> appeal(const Visitor& visitor, const std::string& id,
+                              const std::string& text);
+  // Link, Content-Usage: of the terms that bind this account's answers, by the policy in effect;
+  // and retort-policy-change where another version was announced.
+  http::Headers licence(const Visitor& visitor);
+  // The policy in effect, the one to come, for everybody to read; null without a policy.
+  json::Value published_policy();
 
  private:
   struct Impl;

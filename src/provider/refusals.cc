@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/progress.h"
 #include "provider/refusals_internal.h"
@@ -60,13 +61,59 @@ Refused wrong_key() {
   return {openai::make_error(401, "Incorrect API key provided.", "", "invalid_api_key")};
 }
 
+// What a program needs to find its case and to appeal.
+void add_case(openai::ApiError& error, const Standing& standing) {
+  const std::string path = "/v1/policy/cases/" + standing.subject.id;
+  error.more = {{"case_id", standing.subject.id},
+                {"clause", standing.policy->clause.id},
+                {"case_url", path},
+                {"appeal_url", path + "/appeal"},
+                {"contact", standing.policy->appeals.contact}};
+  if (standing.subject.appeal_by_ms != 0) {
+    error.more.emplace_back("appeal_by", base::iso_time(standing.subject.appeal_by_ms));
+  }
+}
+
 // 403, so that clients do not take it for a mistyped key and do not ask again.
-Refused suspended(const accounts::Account& account) {
+Refused suspended(const accounts::Account& account, const Standing* standing) {
   openai::ApiError error = openai::make_error(403, "This account is suspended: " + account.reason,
                                               "", "account_suspended");
   error.type = "account_suspended";
-  if (!account.case_id.empty()) error.more = {{"case_id", account.case_id}};
+  if (standing != nullptr && standing->subject.id == account.case_id) {
+    add_case(error, *standing);
+  } else if (!account.case_id.empty()) {
+    error.more = {{"case_id", account.case_id}};
+  }
   return never_again(std::move(error));
+}
+
+Refused throttled(const Standing& standing, const accounts::Refusal& refusal, int64_t now_ms) {
+  openai::ApiError error = openai::make_error(
+      429,
+      fmt::format("This account is limited to {} requests a minute under clause {}: {}",
+                  refusal.limit.most, standing.policy->clause.id, standing.subject.finding.words),
+      "", "policy_throttled");
+  error.type = "policy_throttled";
+  add_case(error, standing);
+  const int64_t wait_ms = std::max<int64_t>(1, refusal.resets_ms - now_ms);
+  return {std::move(error),
+          {{"Retry-After", std::to_string((wait_ms + 999) / 1000)},
+           {"retry-after-ms", std::to_string(wait_ms)}}};
+}
+
+Refused unknown_case() {
+  return {openai::make_error(404, "There is no such case of this account.", "", "case_not_found")};
+}
+
+Refused no_appeal(const std::string& hindrance) {
+  return never_again(
+      openai::make_error(409, "There can be no appeal: " + hindrance + ".", "", "appeal_refused"));
+}
+
+http::Headers case_headers(const Standing* standing) {
+  if (standing == nullptr || !standing->subject.visible()) return {};
+  return {{"retort-policy-case", standing->subject.id},
+          {"retort-policy-step", policy::name(standing->subject.step)}};
 }
 
 Refused wrong_address(std::string_view address) {

@@ -9,7 +9,14 @@ namespace retort::provider {
 
 Refused no_key();
 Refused wrong_key();
-Refused suspended(const accounts::Account& account);
+// With its case, where the suspension came from one.
+Refused suspended(const accounts::Account& account, const Standing* standing);
+Refused throttled(const Standing& standing, const accounts::Refusal& refusal, int64_t now_ms);
+Refused unknown_case();
+Refused no_appeal(const std::string& hindrance);
+// retort-policy-case and retort-policy-step, for a case that its customer is to know of.
+http::Headers case_headers(const Standing* standing);
+
 Refused wrong_address(std::string_view address);
 Refused not_allowed(const char* what, const std::string& name);  // "model", "small-1"
 Refused no_price(const std::string& model);

@@ -12,8 +12,8 @@ namespace {
 
 using accounts::Resource;
 using accounts::Window;
-using ::testing::HasSubstr;
 using http::RawSocket;
+using ::testing::HasSubstr;
 
 class AccountsTest : public ::testing::Test {
  protected:
@@ -117,19 +117,20 @@ TEST_F(AccountsTest, ManyAtOnceNeverPassALimit) {
 }
 
 TEST_F(AccountsTest, AClientThatLeavesPaysForWhatItGot) {
-  limit(Resource::output_tokens, Window::day, 1000);
-  start({.text = std::string(200, 'x'), .step_ms = 5});
+  limit(Resource::output_tokens, Window::day, 10'000);
+  start({.text = std::string(2000, 'x'), .step_ms = 5, .context_length = 4096});
   {
     RawSocket socket = RawSocket::connect(door_.server->port());
     socket.write(request_text("POST /v1/chat/completions",
-                              chat_body(R"("stream":true,"max_tokens":200)"), bearer()));
-    EXPECT_THAT(socket.read_until("\"x\"", 5000), HasSubstr("\"x\""));
-    http::pause_ms(50);
+                              chat_body(R"("stream":true,"max_tokens":2000)"), bearer()));
+    for (int piece = 0; piece < 5; ++piece) {
+      EXPECT_THAT(socket.read_until("\"x\"", 5000), HasSubstr("\"x\""));
+    }
   }
   http::pause_ms(100);
   const int64_t charged = used(Resource::output_tokens, Window::day);
-  EXPECT_GE(charged, 3);
-  EXPECT_LT(charged, 150);
+  EXPECT_GE(charged, 5);
+  EXPECT_LT(charged, 1500);
 }
 
 TEST_F(AccountsTest, AFailedAnswerIsNotCharged) {

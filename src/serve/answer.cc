@@ -89,7 +89,10 @@ void Answer::start(Call call, ServedModel& model, Plan plan) {
   }
   std::optional<provider::Ticket> ticket;
   if (call.door.provider) {
-    auto outcome = call.door.provider->admit(*call.visitor, wish_of(model, plan));
+    auto wish = wish_of(model, plan);
+    wish.seen = std::move(plan.seen);
+    wish.seen.request = call.id;
+    auto outcome = call.door.provider->admit(*call.visitor, std::move(wish));
     if (const auto* refused = std::get_if<provider::Refused>(&outcome)) {
       model.in_flight.fetch_sub(std::ssize(plan.choices));
       return reply_refused(call, *refused);
@@ -177,12 +180,16 @@ void Answer::take(size_t choice, const engine::Event& event, double at_seconds) 
     first_seen_ = true;
     model_.latencies.add_first_token(at_seconds - call_.arrived_seconds);
   }
-  writer_->piece(choices_[choice].take(event));
+  Piece piece = choices_[choice].take(event);
+  if (ticket_ && choice == 0) first_answer_ += piece.text;
+  writer_->piece(std::move(piece));
   if (!event.done) return;
   count(choice, event);
   if (--open_choices_ > 0) return;
   over_ = true;
-  if (ticket_) ticket_->finish(usage_.prompt_tokens, usage_.completion_tokens);
+  if (ticket_) {
+    ticket_->finish(usage_.prompt_tokens, usage_.completion_tokens, std::move(first_answer_));
+  }
   ticket_.reset();
   writer_->end(usage_);
   model_.latencies.add_answer(at_seconds - call_.arrived_seconds);

@@ -57,6 +57,7 @@ class Answer : public std::enable_shared_from_this<Answer> {
   openai::Usage usage_;
   std::optional<provider::Ticket> ticket_;  // where the door has a provider
   int64_t produced_ = 0;                    // tokens of all choices so far
+  std::string first_answer_;                // of the first choice, where there is a ticket
   bool first_seen_ = false;
   bool over_ = false;
 

@@ -64,6 +64,10 @@ void answer_models(Call call);
 void answer_model(Call call);
 void answer_tokenize(Call call);
 void answer_detokenize(Call call);
+void answer_cases(Call call);
+void answer_case(Call call);
+void answer_appeal(Call call);
+void answer_policy(Call call);
 void answer_health(Call call);
 void answer_metrics(Call call);
 

@@ -2,6 +2,7 @@
 #include "openai/request.h"
 #include "openai/sglang.h"
 #include "serve/answer_internal.h"
+#include "serve/seen_internal.h"
 
 namespace retort::serve {
 
@@ -13,6 +14,7 @@ void answer_chat(Call call) {
   if (!model) return reply_error(call, model.error());
   auto plan = plan_chat(*request, *(*model)->backend, call.door.options);
   if (!plan) return reply_error(call, plan.error());
+  if (call.door.provider) plan->seen = seen_of(*request);
   call.request.body.clear();
   Answer::start(std::move(call), **model, std::move(*plan));
 }
@@ -25,6 +27,7 @@ void answer_completion(Call call) {
   if (!model) return reply_error(call, model.error());
   auto plan = plan_completion(*request, *(*model)->backend, call.door.options);
   if (!plan) return reply_error(call, plan.error());
+  if (call.door.provider) plan->seen = seen_of(*request, *(*model)->backend);
   call.request.body.clear();
   Answer::start(std::move(call), **model, std::move(*plan));
 }
@@ -37,6 +40,7 @@ void answer_generate(Call call) {
   if (!model) return reply_error(call, model.error());
   auto plan = plan_generate(*request, *(*model)->backend, call.door.options);
   if (!plan) return reply_error(call, plan.error());
+  if (call.door.provider) plan->seen = seen_of(*request, *(*model)->backend);
   call.request.body.clear();
   Answer::start(std::move(call), **model, std::move(*plan));
 }

@@ -8,6 +8,7 @@
 #include "openai/error.h"
 #include "openai/request.h"
 #include "openai/sglang.h"
+#include "provider/provider.h"
 #include "serve/backend.h"
 #include "serve/options.h"
 
@@ -39,6 +40,7 @@ struct Plan {
   int64_t answers_per_prompt = 1;
   int64_t returned_per_prompt = 1;  // of them, those with the highest log-probability a token
   std::vector<ChoicePlan> choices;  // those of the first prompt, then those of the second, ...
+  provider::Seen seen = {};         // for a door with accounts
 };
 
 openai::Parsed<Plan> plan_chat(const openai::ChatRequest& request, const Backend& backend,

@@ -12,17 +12,31 @@ std::string new_id(const char* prefix) {
   return prefix + crypto::to_hex(std::string_view(bytes.data(), bytes.size()));
 }
 
-http::Reply reply_head(const Call& call, int status, const std::string& content_type) {
+namespace {
+
+// The terms of the account's licence, where the provider's policy names them; else the door's own.
+void add_licence(const Call& call, http::Headers& headers) {
   const Options& options = call.door.options;
+  http::Headers own;
+  if (call.door.provider && call.visitor) own = call.door.provider->licence(*call.visitor);
+  const bool has_terms = http::find_header(own, "Link") != nullptr;
+  for (auto& header : own) headers.push_back(std::move(header));
+  if (has_terms) return;
+  if (!options.terms_url.empty()) {
+    headers.emplace_back("Link", "<" + options.terms_url + ">; rel=\"license\"");
+  }
+  if (!options.content_usage.empty()) {
+    headers.emplace_back("Content-Usage", options.content_usage);
+  }
+}
+
+}  // namespace
+
+http::Reply reply_head(const Call& call, int status, const std::string& content_type) {
   http::Reply reply;
   reply.status = status;
   reply.headers = {{"Content-Type", content_type}, {"x-request-id", call.id}};
-  if (!options.terms_url.empty()) {
-    reply.headers.emplace_back("Link", "<" + options.terms_url + ">; rel=\"license\"");
-  }
-  if (!options.content_usage.empty()) {
-    reply.headers.emplace_back("Content-Usage", options.content_usage);
-  }
+  add_licence(call, reply.headers);
   for (const auto& header : call.headers) reply.headers.push_back(header);
   call.door.metrics.add_request(call.route, status);
   return reply;

@@ -18,7 +18,7 @@ enum class Access { open, with_key };
 struct Route {
   const char* name;  // in the metrics
   const char* method;
-  std::array<const char*, 3> path;  // "*": any rest, one part or more
+  std::array<const char*, 5> path;  // "*": any rest, one part or more; "?": one part
   Access access;
   void (*answer)(Call);
 };
@@ -34,6 +34,11 @@ constexpr std::array kRoutes = {
     Route{"model_info", "GET", {"model_info"}, Access::with_key, answer_model_info},
     Route{"model_info", "GET", {"get_model_info"}, Access::with_key, answer_model_info},
     Route{"tokenize", "POST", {"tokenize"}, Access::with_key, answer_tokenize},
+    Route{"cases", "GET", {"v1", "policy", "cases"}, Access::with_key, answer_cases},
+    Route{"cases", "GET", {"v1", "policy", "cases", "?"}, Access::with_key, answer_case},
+    Route{
+        "cases", "POST", {"v1", "policy", "cases", "?", "appeal"}, Access::with_key, answer_appeal},
+    Route{"policy", "GET", {".well-known", "retort-policy.json"}, Access::open, answer_policy},
     Route{"detokenize", "POST", {"detokenize"}, Access::with_key, answer_detokenize},
 };
 
@@ -42,7 +47,8 @@ bool matches(const Route& route, const std::vector<std::string>& path) {
   for (const char* part : route.path) {
     if (part == nullptr) break;
     if (std::string_view(part) == "*") return path.size() > parts;
-    if (parts >= path.size() || path[parts] != part) return false;
+    if (parts >= path.size()) return false;
+    if (std::string_view(part) != "?" && path[parts] != part) return false;
     ++parts;
   }
   return path.size() == parts;
@@ -102,7 +108,8 @@ bool let_in(Call& call, const char* scope) {
   }
   auto who = call.door.provider->identify({.authorization = offered_key(call.request),
                                            .address = call.request.address,
-                                           .scope = scope});
+                                           .scope = scope,
+                                           .request = call.id});
   if (const auto* refused = std::get_if<provider::Refused>(&who)) {
     reply_refused(call, *refused);
     return false;

@@ -6,7 +6,7 @@
 
 #include "base/clock.h"
 #include "crypto/hash.h"
-#include "terms/words_internal.h"
+#include "json/table.h"
 
 namespace retort::terms {
 namespace {
@@ -20,19 +20,19 @@ bool is_blank(const std::string& text) {
   return text.find_first_not_of(" \t\r\n") == std::string::npos;
 }
 
-void check_model(Table& table, const std::string& model_id) {
+void check_model(json::Table& table, const std::string& model_id) {
   if (model_id.find_first_of("*?") == std::string::npos) return;
   table.fail("a declaration is bound to one model; a pattern would be a blanket one", "model_id");
 }
 
-void check_terms(Table& table, const Statement& statement, const Declaration& declaration) {
+void check_terms(json::Table& table, const Statement& statement, const Declaration& declaration) {
   if (declaration.terms.empty() || declaration.terms.size() > kTermsMax) {
     table.fail(
         fmt::format("1 to {} versions of terms are wanted; none would be a blanket one", kTermsMax),
         "terms");
   }
   for (const auto& id : declaration.terms) {
-    if (!is_sha256(id)) {
+    if (!json::is_sha256(id)) {
       table.fail(fmt::format("“{}” is not the id of one version of terms", id), "terms");
     } else if (statement.subjects.count(id) == 0) {
       table.fail(fmt::format("{} is not among the statement's subjects", id), "terms");
@@ -61,7 +61,7 @@ Result<Declaration> parse_declaration(std::string_view text, const std::string& 
   if (statement.predicate_type != kDeclarationType) {
     return base::bad_input("this statement is no declaration", where + " predicateType");
   }
-  Table table(&statement.predicate, where + ": predicate");
+  json::Table table(&statement.predicate, where + ": predicate");
   Declaration out;
   out.id = crypto::sha256_hex(text);
   out.declarant = table.required("declarant");

@@ -4,7 +4,7 @@
 
 #include "base/files.h"
 #include "crypto/hash.h"
-#include "terms/words_internal.h"
+#include "json/table.h"
 
 namespace retort::terms {
 namespace {
@@ -12,7 +12,7 @@ namespace {
 constexpr std::string_view kBegin = "-----BEGIN";
 constexpr std::string_view kEnd = "-----END";
 
-Result<std::string> decoded(Table& table, const char* key, const std::string& where) {
+Result<std::string> decoded(json::Table& table, const char* key, const std::string& where) {
   const auto bytes = crypto::from_base64(table.required(key));
   if (!bytes) return bytes.error().at(fmt::format("{} {}", where, key));
   return *bytes;
@@ -20,7 +20,7 @@ Result<std::string> decoded(Table& table, const char* key, const std::string& wh
 
 Result<crypto::EnvelopeSignature> read_signature(const json::Value& value,
                                                  const std::string& where) {
-  Table table(&value, where + ": signatures");
+  json::Table table(&value, where + ": signatures");
   crypto::EnvelopeSignature out;
   out.keyid = table.text("keyid");
   RETORT_TRY(out.signature, decoded(table, "sig", where));
@@ -42,7 +42,7 @@ json::Value envelope_json(const crypto::Envelope& envelope) {
 }
 
 Result<crypto::Envelope> envelope_from_json(const json::Value& value, const std::string& where) {
-  Table table(&value, where);
+  json::Table table(&value, where);
   crypto::Envelope out;
   RETORT_TRY(out.payload, decoded(table, "payload", where));
   out.payload_type = table.required("payloadType");
@@ -77,7 +77,7 @@ std::string statement_text(const Statement& statement) {
 Result<Statement> parse_statement(std::string_view text, const std::string& where) {
   RETORT_TRY(const auto value, json::parse(text, where));
   Statement out;
-  Table table(&value, where);
+  json::Table table(&value, where);
   if (table.required("_type") != kStatementType) {
     table.fail("this is no in-toto Statement v1", "_type");
   }
@@ -91,11 +91,11 @@ Result<Statement> parse_statement(std::string_view text, const std::string& wher
     return base::bad_input("the statement names nothing that it is about", where + " subject");
   }
   for (const auto& one : subjects->as_array()) {
-    Table subject(&one, where + ": subject");
+    json::Table subject(&one, where + ": subject");
     std::string name = subject.required("name");
     subject.known("digest");
     RETORT_TRY_VOID(subject.finish());
-    Table digest(one.find("digest"), where + ": subject digest");
+    json::Table digest(one.find("digest"), where + ": subject digest");
     std::string sha256 = digest.digest("sha256");
     if (sha256.empty()) digest.fail("the key sha256 is missing or empty");
     RETORT_TRY_VOID(digest.finish());

@@ -8,8 +8,8 @@
 #include "base/clock.h"
 #include "base/files.h"
 #include "crypto/hash.h"
+#include "json/table.h"
 #include "json/value.h"
-#include "terms/words_internal.h"
 
 namespace retort::terms {
 namespace {
@@ -32,7 +32,7 @@ std::vector<std::string_view> action_words() {
 }
 
 Result<void> read_applies(const json::Value* value, const std::string& where, Applies& applies) {
-  Table table(value, where + ": [applies]");
+  json::Table table(value, where + ": [applies]");
   applies.endpoints = table.texts("endpoints");
   applies.plans = table.texts("plans");
   applies.models = table.texts("models");
@@ -42,7 +42,7 @@ Result<void> read_applies(const json::Value* value, const std::string& where, Ap
 }
 
 Result<void> read_time(const json::Value* value, const std::string& where, Terms& terms) {
-  Table table(value, where + ": [time]");
+  json::Table table(value, where + ": [time]");
   terms.effective = table.date("effective");
   terms.observed = table.date("observed");
   terms.until = table.date("until");
@@ -58,7 +58,7 @@ Result<void> read_time(const json::Value* value, const std::string& where, Terms
 }
 
 Result<void> read_source(const json::Value* value, const std::string& where, Terms& terms) {
-  Table table(value, where + ": [source]");
+  json::Table table(value, where + ": [source]");
   terms.url = table.text("url");
   terms.retrieved = table.date("retrieved");
   terms.doc_sha256 = table.digest("doc_sha256");
@@ -74,7 +74,7 @@ Result<void> read_rules(const json::Value* value, const std::string& where, Term
   if (value == nullptr) return {};
   if (!value->is_array()) return base::bad_input("write each rule as [[rule]]", where);
   for (const auto& item : value->as_array()) {
-    Table table(&item, fmt::format("{}: [[rule]] {}", where, terms.rules.size() + 1));
+    json::Table table(&item, fmt::format("{}: [[rule]] {}", where, terms.rules.size() + 1));
     Rule rule;
     rule.effect = static_cast<Effect>(table.word("effect", kEffects, kNone));
     rule.action = all_actions()[table.word("action", action_words(), kNone)];
@@ -93,7 +93,7 @@ Result<void> read_rules(const json::Value* value, const std::string& where, Term
 }
 
 Result<void> read_duty(const json::Value* value, const std::string& place, Terms& terms) {
-  Table table(value, place);
+  json::Table table(value, place);
   Duty duty;
   duty.name_prefix = table.text("name_prefix");
   duty.display = table.texts("display");
@@ -119,7 +119,7 @@ Result<void> read_duties(const json::Value* value, const std::string& where, Ter
 }
 
 Result<void> read_review(const json::Value* value, const std::string& where, Terms& terms) {
-  Table table(value, where + ": [review]");
+  json::Table table(value, where + ": [review]");
   terms.reader = table.text("reader");
   if (!table.text("role").empty()) table.word("role", {"counsel", "owner"}, 0);
   terms.role = table.text("role");
@@ -134,7 +134,7 @@ Result<void> read_review(const json::Value* value, const std::string& where, Ter
 
 Result<Terms> read_document(const json::Value& document, const std::string& where) {
   Terms terms;
-  Table top(&document, where);
+  json::Table top(&document, where);
   if (top.required("schema") != "retort.terms/1") {
     top.fail("this program reads terms of schema retort.terms/1", "schema");
   }
@@ -150,7 +150,7 @@ Result<Terms> read_document(const json::Value& document, const std::string& wher
   RETORT_TRY_VOID(read_source(document.find("source"), where, terms));
   RETORT_TRY_VOID(read_rules(document.find("rule"), where, terms));
   RETORT_TRY_VOID(read_duties(document.find("duty"), where, terms));
-  Table revocation(document.find("revocation"), where + ": [revocation]");
+  json::Table revocation(document.find("revocation"), where + ": [revocation]");
   revocation.word("mode", {"irrevocable", "on-breach", "prospective", "unstated"}, 3);
   terms.revocation = revocation.text("mode");
   RETORT_TRY_VOID(revocation.finish());

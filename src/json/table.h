@@ -1,7 +1,6 @@
-// The closed vocabulary of terms files and statements: reading a table that refuses every key and
-// word it does not know.
+// Reading a table of a closed vocabulary: every key and word that it does not know is refused, with
+// the nearest known one named. For files that people sign. A value of one thread.
 #pragma once
-#include <array>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -9,7 +8,7 @@
 #include "base/result.h"
 #include "json/value.h"
 
-namespace retort::terms {
+namespace retort::json {
 
 // 64 lower-case hexadecimal digits.
 bool is_sha256(std::string_view text);
@@ -18,11 +17,12 @@ bool is_sha256(std::string_view text);
 class Table {
  public:
   // `value` may be nullptr: an absent table has no keys. `place` is "FILE: [time]".
-  Table(const json::Value* value, std::string place);
+  Table(const Value* value, std::string place);
 
   std::string text(std::string_view key);
   std::string required(std::string_view key);
-  int64_t integer(std::string_view key);
+  int64_t integer(std::string_view key, int64_t otherwise = 0);  // of 0 or more
+  double number(std::string_view key, double otherwise);         // of 0 or more, finite
   bool boolean(std::string_view key);
   std::vector<std::string> texts(std::string_view key);
   // A date as "2026-08-14", or "".
@@ -40,12 +40,12 @@ class Table {
   Result<void> finish();
 
  private:
-  const json::Value* find(std::string_view key);
+  const Value* find(std::string_view key);
 
-  const json::Value* value_;
+  const Value* value_;
   std::string place_;
   std::vector<std::string> known_;
   Result<void> state_;
 };
 
-}  // namespace retort::terms
+}  // namespace retort::json

@@ -1,13 +1,14 @@
+#include "json/table.h"
+
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "base/clock.h"
 #include "base/options.h"
-#include "terms/terms.h"
-#include "terms/words_internal.h"
 
-namespace retort::terms {
+namespace retort::json {
 namespace {
 
 std::string nearest(std::string_view text, const std::vector<std::string>& known) {
@@ -29,8 +30,7 @@ bool is_sha256(std::string_view text) {
   return text.size() == 64 && text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
 }
 
-Table::Table(const json::Value* value, std::string place)
-    : value_(value), place_(std::move(place)) {
+Table::Table(const Value* value, std::string place) : value_(value), place_(std::move(place)) {
   if (value_ != nullptr && !value_->is_object()) {
     value_ = nullptr;
     fail("this is not a table");
@@ -44,7 +44,7 @@ void Table::fail(std::string message, std::string_view key) {
                       "correct it; the vocabulary is closed on purpose");
 }
 
-const json::Value* Table::find(std::string_view key) {
+const Value* Table::find(std::string_view key) {
   known(key);
   return value_ == nullptr ? nullptr : value_->find(key);
 }
@@ -65,14 +65,24 @@ std::string Table::required(std::string_view key) {
   return value;
 }
 
-int64_t Table::integer(std::string_view key) {
+int64_t Table::integer(std::string_view key, int64_t otherwise) {
   const auto* value = find(key);
-  if (value == nullptr) return 0;
+  if (value == nullptr) return otherwise;
   if (!value->is_int() || value->as_int() < 0) {
     fail("a whole number of 0 or more is wanted", key);
-    return 0;
+    return otherwise;
   }
   return value->as_int();
+}
+
+double Table::number(std::string_view key, double otherwise) {
+  const auto* value = find(key);
+  if (value == nullptr) return otherwise;
+  if (!value->is_number() || !std::isfinite(value->as_number()) || value->as_number() < 0) {
+    fail("a number of 0 or more is wanted", key);
+    return otherwise;
+  }
+  return value->as_number();
 }
 
 bool Table::boolean(std::string_view key) {
@@ -152,4 +162,4 @@ Result<void> Table::finish() {
   return state_;
 }
 
-}  // namespace retort::terms
+}  // namespace retort::json

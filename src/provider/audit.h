@@ -1,0 +1,67 @@
+// The provider's record of what happened: every request, and every change of accounts and cases, as
+// lines of JSON in segments whose digests stand in a log of their own (accounts/log, the format of
+// ledger/ledger.h). Who edits, cuts or drops a segment contradicts the log; a checkpoint that
+// somebody else keeps shows a rewritten one. Prompts and answers are in none of it.
+//
+//   accounts/audit/open-*.jsonl     what is being written: a line is with the system at once
+//   accounts/audit/DIGEST.jsonl     sealed: synced, then logged as `audit`
+//
+// A change that is logged twice after a crash carries the same `row`.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "json/value.h"
+
+namespace retort::accounts {
+class Book;
+class Cases;
+}  // namespace retort::accounts
+namespace retort::ledger {
+class Ledger;
+}
+
+namespace retort::provider {
+
+// One request, at its end.
+struct Served {
+  int64_t time_ms = 0;  // when it was asked
+  std::string request{}, account{}, key{}, model{};
+  std::string outcome{};  // "answered", "left" for a client that went away, or the refusal's code
+  int64_t input_tokens = 0, output_tokens = 0;
+  std::string case_id{}, step{};  // that it was answered under; "" for none
+};
+
+class Audit {
+ public:
+  // Seals what an earlier process left.
+  static Result<std::unique_ptr<Audit>> open(const std::string& folder, base::Clock* clock);
+  ~Audit();
+  Audit(const Audit&) = delete;
+  Audit& operator=(const Audit&) = delete;
+
+  void add(const Served& served);  // from any thread; some microseconds
+  // Follows the histories; seals where something changed or a minute has passed.
+  Result<void> work();
+  Result<void> seal();
+
+ private:
+  struct Impl;
+  explicit Audit(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+struct AuditCount {
+  int64_t segments = 0, lines = 0;
+};
+// Verifies the log, then every segment against it, and shows each line: {"kind": "request" |
+// "account" | "case", "time_ms", ...}. bad_input names the first segment that is not as it was.
+Result<AuditCount> read_audit(const std::string& folder,
+                              const std::function<Result<void>(const json::Value&)>& use);
+
+}  // namespace retort::provider

@@ -1,0 +1,147 @@
+#include "provider/audit.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <set>
+#include <thread>
+
+#include "accounts/cases.h"
+#include "base/files.h"
+
+namespace retort::provider {
+namespace {
+
+using ::testing::HasSubstr;
+
+class AuditTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    folder_ = ::testing::TempDir() + "/audit_" + std::to_string(::getpid()) + "_" +
+              ::testing::UnitTest::GetInstance()->current_test_info()->name();
+    ASSERT_TRUE(base::remove_all(folder_).ok());
+    book_ = std::move(*accounts::Book::open(base::join(folder_, "accounts.db")));
+    account_ = book_->create({.name = "Example Ltd"}, "ann")->id;
+    audit_ = open();
+  }
+  void TearDown() override {
+    audit_.reset();
+    (void)base::remove_all(folder_);
+  }
+  std::unique_ptr<Audit> open() { return std::move(*Audit::open(folder_, &clock_)); }
+  void served(int i) {
+    audit_->add({.time_ms = i,
+                 .request = "req_" + std::to_string(i),
+                 .account = account_,
+                 .outcome = "answered",
+                 .output_tokens = 5});
+  }
+  // Lines of a kind, as "request" or "what".
+  std::vector<std::string> lines(const std::string& kind, const char* member) {
+    std::vector<std::string> out;
+    const auto read = read_audit(folder_, [&](const json::Value& line) -> Result<void> {
+      if (*line.string_at("kind") == kind) out.push_back(*line.string_at(member));
+      return {};
+    });
+    if (!read) out.push_back(read.error().text());
+    return out;
+  }
+  std::vector<std::string> files() {
+    std::vector<std::string> out;
+    const auto names = *base::list_directory(base::join(folder_, "audit"));
+    for (const auto& name : names) {
+      if (name.ends_with(".jsonl") && !name.starts_with("open-")) {
+        out.push_back(base::join(base::join(folder_, "audit"), name));
+      }
+    }
+    return out;
+  }
+
+  base::ManualClock clock_;
+  std::string folder_, account_;
+  std::unique_ptr<accounts::Book> book_;
+  std::unique_ptr<Audit> audit_;
+};
+
+TEST_F(AuditTest, RequestsAndChangesComeInAndStay) {
+  served(1);
+  served(2);
+  ASSERT_TRUE(audit_->work().ok());
+  EXPECT_THAT(lines("request", "request"), ::testing::ElementsAre("req_1", "req_2"));
+  EXPECT_THAT(lines("account", "what"), ::testing::ElementsAre("created"));
+  ASSERT_TRUE(book_->suspend(account_, "unpaid", "", "ben").ok());
+  ASSERT_TRUE(audit_->work().ok());
+  EXPECT_THAT(lines("account", "what"), ::testing::ElementsAre("created", "suspended"));
+  EXPECT_THAT(lines("account", "actor"), ::testing::ElementsAre("ann", "ben"));
+}
+
+TEST_F(AuditTest, SealsInAMinuteWhatNothingElseSeals) {
+  ASSERT_TRUE(audit_->work().ok());
+  served(1);
+  clock_.sleep_ms(59'000);
+  ASSERT_TRUE(audit_->work().ok());
+  EXPECT_TRUE(lines("request", "request").empty());
+  clock_.sleep_ms(1'000);
+  ASSERT_TRUE(audit_->work().ok());
+  EXPECT_EQ(lines("request", "request").size(), 1U);
+}
+
+TEST_F(AuditTest, AProcessThatWasKilledLosesNoLine) {
+  served(1);
+  served(2);
+  // As a kill leaves it: the file is there, cut in its last line, and nobody holds it.
+  const std::string left = base::join(folder_, "audit/open-999999999-0.jsonl");
+  ASSERT_TRUE(
+      base::write_file_atomic(left, "{\"kind\":\"request\",\"request\":\"req_9\"}\n{\"kin").ok());
+  const auto second = open();
+  EXPECT_THAT(lines("request", "request"), ::testing::ElementsAre("req_9"));
+  EXPECT_FALSE(base::exists(left));
+  ASSERT_TRUE(audit_->seal().ok()) << "what a living process holds was left alone";
+  EXPECT_THAT(lines("request", "request"), ::testing::ElementsAre("req_9", "req_1", "req_2"));
+}
+
+TEST_F(AuditTest, EditsCutsAndMissingSegmentsAreFound) {
+  served(1);
+  served(2);
+  ASSERT_TRUE(audit_->work().ok());
+  const std::string file = files().front();
+  const std::string content = *base::read_file(file);
+  std::string edited = content;
+  edited[edited.find("req_1") + 4] = '3';
+  for (const std::string& other :
+       {edited, content.substr(0, content.size() - 10), content + content}) {
+    ASSERT_TRUE(base::write_file_atomic(file, other).ok());
+    EXPECT_THAT(lines("request", "request").back(), HasSubstr("changed after it was sealed"));
+  }
+  ASSERT_EQ(::unlink(file.c_str()), 0);
+  EXPECT_THAT(lines("request", "request").back(), HasSubstr("is gone"));
+  ASSERT_TRUE(base::write_file_atomic(file, content).ok());
+  EXPECT_EQ(lines("request", "request").size(), 2U);
+}
+
+TEST_F(AuditTest, ManyThreadsWriteWholeLines) {
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([this, t] {
+      for (int i = 0; i < 200; ++i) served(t * 1000 + i);
+    });
+  }
+  for (int i = 0; i < 5; ++i) ASSERT_TRUE(audit_->seal().ok());
+  for (auto& thread : threads) thread.join();
+  ASSERT_TRUE(audit_->seal().ok());
+  const auto all = lines("request", "request");
+  EXPECT_EQ(std::set<std::string>(all.begin(), all.end()).size(), 800U);
+}
+
+TEST_F(AuditTest, ChangesAreFollowedThroughARestart) {
+  ASSERT_TRUE(audit_->work().ok());
+  audit_.reset();
+  ASSERT_TRUE(book_->suspend(account_, "unpaid", "", "ben").ok());
+  audit_ = open();
+  ASSERT_TRUE(audit_->work().ok());
+  EXPECT_THAT(lines("account", "what"), ::testing::ElementsAre("created", "suspended"));
+}
+
+}  // namespace
+}  // namespace retort::provider

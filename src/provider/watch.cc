@@ -1,0 +1,173 @@
+#include "provider/watch_internal.h"
+
+#include <arpa/inet.h>
+
+#include <cstring>
+
+#include "base/files.h"
+#include "base/log.h"
+#include "base/random.h"
+#include "crypto/hash.h"
+#include "json/value.h"
+
+namespace retort::provider {
+namespace {
+
+constexpr const char* kTables = R"(
+CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS states (account TEXT PRIMARY KEY, state BLOB NOT NULL) WITHOUT ROWID;
+)";
+
+// Secret and kept: what is stored are hashes under it.
+Result<uint64_t> salt_of(store::Database& database) {
+  uint64_t salt = 0;
+  base::secure_random(&salt, sizeof salt);
+  const std::string_view bytes(reinterpret_cast<const char*>(&salt), sizeof salt);
+  RETORT_TRY(auto put, database.prepare("INSERT OR IGNORE INTO meta VALUES ('salt', ?1)"));
+  RETORT_TRY_VOID(put.bind_blob(1, bytes).run());
+  RETORT_TRY(auto get, database.prepare("SELECT value FROM meta WHERE key = 'salt'"));
+  RETORT_TRY_VOID(get.step());
+  const auto kept = get.blob(0);
+  if (kept.size() != sizeof salt) {
+    return base::storage_error("what detection keeps is damaged", database.path(),
+                               "move the file away; detection begins anew");
+  }
+  std::memcpy(&salt, kept.data(), sizeof salt);
+  return salt;
+}
+
+detect::Policy bounds_of(const policy::Policy& policy) {
+  detect::Policy out;
+  out.clause = policy.clause.id;
+  out.clause_text = policy.clause.text;
+  out.warn_alpha = policy.bounds.warn;
+  out.throttle_alpha = policy.bounds.throttle;
+  out.suspend_alpha = policy.bounds.suspend;
+  out.cluster_alpha = policy.bounds.cluster;
+  out.family_p = policy.bounds.family_p;
+  out.families = static_cast<int>(policy.bounds.families);
+  return out;
+}
+
+detect::Licence licence_of(accounts::Training training) {
+  switch (training) {
+    case accounts::Training::allowed:
+      return detect::Licence::allowed;
+    case accounts::Training::non_competing:
+      return detect::Licence::non_competing;
+    case accounts::Training::forbidden:
+      break;
+  }
+  return detect::Licence::none;
+}
+
+}  // namespace
+
+uint64_t address_cell(std::string_view address) {
+  const std::string text(address);
+  std::array<unsigned char, 16> bytes{};
+  size_t kept = 0;
+  if (::inet_pton(AF_INET, text.c_str(), bytes.data()) == 1) kept = 3;
+  if (kept == 0 && ::inet_pton(AF_INET6, text.c_str(), bytes.data()) == 1) kept = 6;
+  if (kept == 0) return 0;
+  uint64_t cell = kept;
+  for (size_t i = 0; i < kept; ++i) cell = cell << 8 | bytes[i];
+  return cell;
+}
+
+Watch::Watch(std::unique_ptr<store::Database> database, uint64_t salt)
+    : database_(std::move(database)), salt_(salt), detector_({.salt = salt}) {}
+
+Result<std::unique_ptr<Watch>> Watch::open(const std::string& folder) {
+  RETORT_TRY(auto database, store::Database::open(base::join(folder, "detection.db")));
+  RETORT_TRY_VOID(database->execute(kTables));
+  RETORT_TRY(const uint64_t salt, salt_of(*database));
+  return std::unique_ptr<Watch>(new Watch(std::move(database), salt));
+}
+
+void Watch::bind(std::shared_ptr<const policy::Policy> policy) {
+  const std::lock_guard lock(mutex_);
+  if (policy_ == policy || (policy_ && policy && policy_->id == policy->id)) return;
+  policy_ = std::move(policy);
+  if (policy_) detector_.set_policy(bounds_of(*policy_));
+}
+
+void Watch::restore(const std::string& account) {
+  if (!known_.insert(account).second) return;
+  const auto found = [&]() -> Result<std::string> {
+    RETORT_TRY(auto row, database_->prepare("SELECT state FROM states WHERE account = ?1"));
+    RETORT_TRY(const bool there, row.bind(1, account).step());
+    return there ? std::string(row.blob(0)) : std::string();
+  }();
+  auto restored = Result<void>();
+  if (!found) restored = found.error();
+  if (found && !found->empty()) restored = detector_.restore(account, *found);
+  // Detection begins anew with this account: that errs in its favour.
+  if (!restored) base::log_error("provider: {}: {}", account, restored.error().text());
+}
+
+void Watch::see(const Watched& watched) {
+  const std::lock_guard lock(mutex_);
+  if (!policy_) return;
+  restore(watched.account);
+  std::vector<detect::Turn> turns;
+  for (const auto& [speaker, text] : watched.seen.turns) turns.push_back({speaker, text});
+  const auto finding = detector_.observe({.subject = {.account = watched.account,
+                                                      .key = watched.key,
+                                                      .purpose = watched.purpose,
+                                                      .licence = licence_of(watched.training)},
+                                          .request = watched.seen.request,
+                                          .time_ms = watched.asked_ms,
+                                          .turns = turns,
+                                          .sampling = watched.seen.sampling,
+                                          .answer = watched.answer,
+                                          .input_tokens = watched.input_tokens,
+                                          .output_tokens = watched.output_tokens,
+                                          .address_cell = watched.address_cell,
+                                          .payment_cell = 0});
+  changed_.insert(watched.account);
+  if (finding) keep(watched.account, *finding);
+}
+
+void Watch::keep(const std::string& account, const detect::Finding& finding) {
+  const auto* charge = std::get_if<detect::Charge>(&finding);
+  if (charge == nullptr) {
+    base::log_info("provider: {} gathers answers, as it may: {}", account,
+                   detect::to_words(finding));
+    return;
+  }
+  charged_.push_back({account,
+                      {.carries = static_cast<policy::Step>(charge->step),
+                       .words = detect::to_words(finding),
+                       .evidence = json::dump(detect::to_json(finding))}});
+}
+
+std::vector<Charged> Watch::take() {
+  const std::lock_guard lock(mutex_);
+  return std::exchange(charged_, {});
+}
+
+void Watch::forget(const std::string& account) {
+  const std::lock_guard lock(mutex_);
+  restore(account);
+  detector_.forget(account);
+  changed_.insert(account);
+}
+
+Result<void> Watch::save() {
+  const std::lock_guard lock(mutex_);
+  if (changed_.empty()) return {};
+  RETORT_TRY(auto transaction, database_->begin());
+  RETORT_TRY(auto put, database_->prepare("INSERT OR REPLACE INTO states VALUES (?1, ?2)"));
+  RETORT_TRY(auto drop, database_->prepare("DELETE FROM states WHERE account = ?1"));
+  for (const auto& account : changed_) {
+    const std::string state = detector_.save(account);
+    RETORT_TRY_VOID(state.empty() ? drop.bind(1, account).run()
+                                  : put.bind(1, account).bind_blob(2, state).run());
+  }
+  RETORT_TRY_VOID(transaction.commit());
+  changed_.clear();
+  return {};
+}
+
+}  // namespace retort::provider

@@ -1,0 +1,57 @@
+// Detection beside the door: every answered request is shown to it, what it keeps of an account is
+// stored in the folder of the accounts, and its findings wait for the desk.
+//
+// Threads: everything from any thread. see() takes some 20 us, and a read of the store when an
+// account is met for the first time since the start; save() waits for the store.
+#pragma once
+#include <map>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "detect/detector.h"
+#include "policy/policy.h"
+#include "provider/provider.h"
+#include "store/database.h"
+
+namespace retort::provider {
+
+struct Charged {
+  std::string account;
+  policy::Finding finding;
+};
+
+class Watch {
+ public:
+  static Result<std::unique_ptr<Watch>> open(const std::string& folder);
+
+  // Error bounds and clause from now on; null: nothing binds, so nothing is found.
+  void bind(std::shared_ptr<const policy::Policy> policy);
+  void see(const Watched& watched);
+  // Since the last call. What was found about a licensed account is logged, not charged.
+  std::vector<Charged> take();
+  // A case of the account is over: nothing that was seen before counts any more.
+  void forget(const std::string& account);
+  // What changed since the last call.
+  Result<void> save();
+
+ private:
+  Watch(std::unique_ptr<store::Database> database, uint64_t salt);
+  void restore(const std::string& account);
+  void keep(const std::string& account, const detect::Finding& finding);
+
+  std::mutex mutex_;
+  std::unique_ptr<store::Database> database_;
+  uint64_t salt_;
+  std::shared_ptr<const policy::Policy> policy_;
+  detect::Detector detector_;
+  std::set<std::string> known_, changed_;
+  std::vector<Charged> charged_;
+};
+
+// Of the address's network, a /24 or a /48, so that a customer's machines count as one place.
+uint64_t address_cell(std::string_view address);
+
+}  // namespace retort::provider
