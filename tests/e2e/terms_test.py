@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Permission decides what is trained: no, expired and forbidding terms end with exit 3."""
 
+import json
 import re
 import shutil
 
@@ -92,6 +93,50 @@ class TermsTest(harness.Run):
                              licence.read_bytes())
             self.assertIn("keep the notices", (student / "NOTICE").read_text())
             self.assertIn("A copy of Apache-2.0", (student / "README.md").read_text())
+
+    def llama_student(self, model_id, terms):
+        path = self.folder / "run.toml"
+        text = path.read_text()
+        text = text.replace('"fake"', '"Llama-3.1-8B-Instruct"')
+        text = re.sub(r'^terms = .*$', f"terms = {terms}", text, count=1, flags=re.M)
+        text = re.sub(r'^model_id = .*$', f'model_id = "{model_id}"', text, flags=re.M)
+        text = text.replace('"evaluate"]', '"evaluate", "publish_model"]')
+        text = text.replace("distributed = false", "distributed = true")
+        path.write_text(text)
+
+    def test_a_students_name_begins_as_its_teachers_licence_asks(self):
+        llama = str(harness.ROOT / "terms/llama-3.1.toml")
+        with fake_teacher.FakeTeacher() as teacher:
+            self.run_file(teacher.url)
+            self.llama_student("student", json.dumps([llama]))
+            said = self.retort("run", "run.toml", code=DUTY).stderr
+            self.assertIn("name_prefix of meta.llama-3.1", said)
+            self.assertIn('does not begin with "Llama"', said)
+            self.assertFalse((self.folder / "out/student").exists())
+            self.llama_student("Llama-student", json.dumps([llama]))
+            self.retort("run", "run.toml")
+            card = (self.folder / "out/student/README.md").read_text()
+            self.assertIn("700000000", card)
+            self.assertNotIn("Built with Llama", card)  # it holds nothing of Llama
+
+    def test_two_names_that_cannot_both_be_begun_are_refused_before_anything_is_asked(self):
+        llama = str(harness.ROOT / "terms/llama-3.1.toml")
+        house = (harness.ROOT / "terms/smollm2-apache.toml").read_text()
+        house = house.replace("huggingface.smollm2", "house.licence")
+        house = house.replace("retort maintainers", "the tester")
+        house = re.sub(r"^models = .*$", "", house, flags=re.M)
+        house = re.sub(r"^\[duty\][^\[]*", '[duty]\nname_prefix = "House"\n\n', house, flags=re.M)
+        (self.folder / "house.toml").write_text(house)
+        with fake_teacher.FakeTeacher() as teacher:
+            self.run_file(teacher.url)
+            self.llama_student("Llama-student", json.dumps([llama, "house.toml"]))
+            done = self.retort("terms", "check", "run.toml", code=TERMS)
+            said = done.stdout + done.stderr
+            self.assertIn("no name can meet both duties", said)
+            self.assertIn("house.licence apache-2.0", said)
+            self.assertIn("meta.llama-3.1 2024-07-23", said)
+            self.retort("run", "run.toml", code=TERMS)
+            self.assertEqual([r for r in teacher.requests if "completions" in r[0]], [])
 
     def test_shipped_terms_come_with_the_licences_they_ask_for(self):
         """All but those of one maker, which came with the weights and are theirs to hand out."""
