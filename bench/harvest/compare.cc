@@ -72,7 +72,7 @@ void compare(const Texts& texts, const Spec& given, const detect::Detector::Opti
     const auto* state = detector.state(seen.observation->subject.account);
     const auto* of = options.calibration.find(seen.observation->subject.purpose);
     // The account's own evidence alone, without clusters.
-    row.scores[kOwn] = detect::e_value(options.calibration, *of, state->wealth.total);
+    row.scores[kOwn] = detect::e_value(*of, state->wealth.total);
   });
   std::erase_if(rows, [](const Row& row) { return row.kind.empty(); });
   fmt::print(

@@ -24,8 +24,7 @@ struct Plan {
   uint64_t seed = 1;
   int learn_worlds = 3, calibration_worlds = 12, test_worlds = 6;
   int of_a_kind = 120;
-  int campaigns = 3;  // of each variant and world
-  double bet = 1;
+  int campaigns = 3;      // of each variant and world
   bool built_in = false;  // test what is in the program instead of learning anew
   std::string write;      // a folder for the model and the calibration, as sources
 };
@@ -150,7 +149,7 @@ std::vector<detect::Calibration> calibrate(const Texts& texts, const Plan& plan,
                                  [&](int world) { return live(texts, plan, models, world); });
   std::vector<detect::Calibration> out;
   for (size_t i = 0; i < models.size(); ++i) {
-    detect::CalibrationBuilder builder(plan.bet);
+    detect::CalibrationBuilder builder;
     for (const Lives& one : worlds) {
       for (size_t k = 0; k < one.accounts.size(); ++k) {
         // The models after the first each have a kind that they never saw.
@@ -235,7 +234,6 @@ int run(int argc, char** argv) {
     if (flag == "--calibrate") plan.calibration_worlds = static_cast<int>(number(argv[i + 1]));
     if (flag == "--test") plan.test_worlds = static_cast<int>(number(argv[i + 1]));
     if (flag == "--campaigns") plan.campaigns = static_cast<int>(number(argv[i + 1]));
-    if (flag == "--bet") plan.bet = std::strtod(argv[i + 1], nullptr);
     if (flag == "--write") plan.write = argv[i + 1];
     if (flag == "--built-in") plan.built_in = number(argv[i + 1]) != 0;
   }

@@ -28,7 +28,7 @@ std::string source(const std::string& header, const std::string& type, const std
          "#include \"base/check.h\"\n#include \"detect/" +
          header +
          "\"\n\n"
-         "namespace retort::detect {\nnamespace {\n\nconstexpr const char* kTable = R\"(" +
+         "namespace retort::detect {\nnamespace {\n\nconstexpr const char* kTable = R\"(\n" +
          wrapped(json::dump(value)) + ")\";\n\n}  // namespace\n\nconst " + type + "& " + function +
          "() {\n  static const " + type +
          " kBuiltIn = [] {\n"

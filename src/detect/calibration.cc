@@ -27,6 +27,7 @@ Levels levels_of(std::vector<float> scores) {
 
 ClassCalibration class_of(const std::vector<Wealth>& lives, double bet) {
   ClassCalibration out;
+  out.bet = bet;
   out.periods = static_cast<int64_t>(lives.size());
   std::vector<float> scores;
   for (const Wealth& one : lives) scores.push_back(one.total);
@@ -72,8 +73,10 @@ Result<Levels> levels_from(const json::Value* value, std::string_view where) {
 
 Result<ClassCalibration> class_from(const json::Value& value, std::string_view where) {
   ClassCalibration out;
+  RETORT_TRY(out.bet, value.number_at("bet"));
   RETORT_TRY(out.periods, value.int_at("periods"));
   RETORT_TRY(out.log_total, value.number_at("log_total"));
+  if (!(out.bet > 0)) return bad("the size of bets must be above zero", where);
   if (out.periods < 1 || !std::isfinite(out.log_total)) return bad("a class has no periods", where);
   RETORT_TRY(out.total, levels_from(value.find("total"), where));
   const json::Value* families = value.find("families");
@@ -107,9 +110,9 @@ const ClassCalibration* Calibration::find(std::string_view purpose) const {
   return found == classes.end() ? nullptr : &found->second;
 }
 
-double e_value(const Calibration& calibration, const ClassCalibration& of, float total) {
+double e_value(const ClassCalibration& of, float total) {
   if (of.periods == 0) return 0;
-  const double over = of.log_total - calibration.bet * total;  // log of the others' sum by own
+  const double over = of.log_total - of.bet * total;  // log of the others' sum by own
   return static_cast<double>(of.periods + 1) / (1 + std::exp(over));
 }
 
@@ -128,13 +131,13 @@ void CalibrationBuilder::add(std::string_view purpose, const Wealth& wealth) {
 }
 
 void CalibrationBuilder::add_cluster(std::string_view bond, const Wealth& wealth) {
-  lives_[std::string(bond)].push_back(wealth);
+  clusters_[std::string(bond)].push_back(wealth);
 }
 
 Calibration CalibrationBuilder::finish() const {
   Calibration out;
-  out.bet = bet_;
   for (const auto& [purpose, lives] : lives_) out.classes[purpose] = class_of(lives, bet_);
+  for (const auto& [bond, lives] : clusters_) out.classes[bond] = class_of(lives, bet_);
   return out;
 }
 
@@ -145,22 +148,20 @@ json::Value to_json(const Calibration& calibration) {
     for (size_t i = 0; i < kFamilies; ++i) {
       families.set(std::string(name(static_cast<Family>(i))), levels_json(one.families[i]));
     }
-    classes.set(purpose, json::Value::object({{"periods", one.periods},
+    classes.set(purpose, json::Value::object({{"bet", one.bet},
+                                              {"periods", one.periods},
                                               {"log_total", one.log_total},
                                               {"total", levels_json(one.total)},
                                               {"families", std::move(families)}}));
   }
-  return json::Value::object({{"schema", "retort.detect.calibration/1"},
-                              {"bet", calibration.bet},
-                              {"classes", std::move(classes)}});
+  return json::Value::object(
+      {{"schema", "retort.detect.calibration/1"}, {"classes", std::move(classes)}});
 }
 
 Result<Calibration> calibration_from_json(const json::Value& value) {
   RETORT_TRY(const std::string schema, value.string_at("schema"));
   if (schema != "retort.detect.calibration/1") return bad("this is no calibration", schema);
   Calibration out;
-  RETORT_TRY(out.bet, value.number_at("bet"));
-  if (!(out.bet > 0)) return bad("the size of bets must be above zero", "bet");
   const json::Value* classes = value.find("classes");
   if (classes == nullptr || !classes->is_object()) return bad("there are no classes", "classes");
   for (const auto& [purpose, one] : classes->as_object()) {

@@ -48,6 +48,7 @@ using Levels = std::array<float, kTails.size()>;
 
 // Of one declared purpose.
 struct ClassCalibration {
+  double bet = 1;        // b
   int64_t periods = 0;   // n
   double log_total = 0;  // log(exp(b W_1) + ... + exp(b W_n))
   Levels total{};
@@ -55,7 +56,6 @@ struct ClassCalibration {
 };
 
 struct Calibration {
-  double bet = 1.0;  // b
   std::map<std::string, ClassCalibration, std::less<>> classes;
 
   // The class of a purpose; of "", which holds all classes together, for a purpose unknown here.
@@ -63,7 +63,7 @@ struct Calibration {
 };
 
 // n + 1 at most; 0 for a class without periods.
-double e_value(const Calibration& calibration, const ClassCalibration& of, float total);
+double e_value(const ClassCalibration& of, float total);
 // (1 + number of honest periods as high or higher) / (n + 1), rounded up to the next of kTails.
 double p_value(const Levels& levels, int64_t periods, float score);
 
@@ -72,9 +72,11 @@ constexpr double period_weight(uint32_t period) {
   return 1 / (m * (m + 1));
 }
 
+// The larger a bet, the more the highest honest score alone decides; the smaller, the more all of
+// them do. Where n is hardly above what 1/alpha needs, only large bets can reach it.
 class CalibrationBuilder {
  public:
-  explicit CalibrationBuilder(double bet) : bet_(bet) {}
+  explicit CalibrationBuilder(double bet = 5) : bet_(bet) {}
   // Of an honest account's whole period. Counts for its class and for "".
   void add(std::string_view purpose, const Wealth& wealth);
   // Of a cluster of honest accounts, for the class of what binds it alone.
@@ -83,7 +85,7 @@ class CalibrationBuilder {
 
  private:
   double bet_;
-  std::map<std::string, std::vector<Wealth>, std::less<>> lives_;
+  std::map<std::string, std::vector<Wealth>, std::less<>> lives_, clusters_;
 };
 
 const Calibration& built_in_calibration();

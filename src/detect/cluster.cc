@@ -125,7 +125,7 @@ Features Pool::features() const {
 double Pool::evidence(const Calibration& calibration) const {
   const auto honest = calibration.classes.find(class_of(bond));
   if (honest == calibration.classes.end()) return 0;
-  return evidence_past + period_weight(period) * e_value(calibration, honest->second, wealth.total);
+  return evidence_past + period_weight(period) * e_value(honest->second, wealth.total);
 }
 
 Clusters::Clusters(uint64_t salt) : salt_(salt), pools_(kPools), met_(kMet) {}

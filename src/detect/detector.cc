@@ -47,8 +47,7 @@ std::optional<Finding> Detector::observe(const Observation& seen) {
     const int64_t period = std::max<int64_t>(0, seen.time_ms - state.first_ms) / kPeriodMs;
     if (period > state.period) {
       if (const auto* of = options_.calibration.find(seen.subject.purpose)) {
-        state.evidence_past +=
-            period_weight(state.period) * e_value(options_.calibration, *of, state.wealth.total);
+        state.evidence_past += period_weight(state.period) * e_value(*of, state.wealth.total);
       }
       begin_period(state, static_cast<uint32_t>(period));
     }
@@ -97,8 +96,7 @@ Detector::Verdict Detector::own_verdict(const AccountState& state, const Observa
   out.honest = options_.calibration.find(seen.subject.purpose);
   if (out.honest == nullptr) return out;
   out.e_value =
-      state.evidence_past +
-      period_weight(state.period) * e_value(options_.calibration, *out.honest, state.wealth.total);
+      state.evidence_past + period_weight(state.period) * e_value(*out.honest, state.wealth.total);
   out.p_value = p_value(out.honest->total, out.honest->periods, state.wealth.total);
   out.family_p = family_p_values(*out.honest, state.wealth);
   out.judge = &options_.model.account;

@@ -47,13 +47,13 @@ Model simple_model() {
   return out;
 }
 
-// Of honest accounts a few in a hundred may score as high as a harvest.
-Calibration honest_like(float account_score, int few_in_100 = 0) {
+// Of honest accounts a few in a thousand may score as high as a harvest.
+Calibration honest_like(float account_score, int few_in_1000 = 0) {
   CalibrationBuilder builder(1);
   base::Random random(3);
   for (int i = 0; i < 5000; ++i) {
     Wealth wealth;
-    const bool few = i % 100 < few_in_100;
+    const bool few = i % 1000 < few_in_1000;
     wealth.total = (few ? 9 : account_score) + static_cast<float>(random.uniform());
     for (auto& one : wealth.families) one = static_cast<float>(random.uniform());
     builder.add("chat", wealth);
@@ -247,8 +247,8 @@ TEST(Detector, EvidenceOutlivesAPeriodAndNewOneWeighsLess) {
   policy.warn_alpha = 1e-9;
   Traffic traffic(honest_like(-7), policy);
   for (uint64_t i = 0; i < 60; ++i) traffic.take("acct_1", i);
-  const double first = e_value(honest_like(-7), *honest_like(-7).find("chat"),
-                               traffic.detector().state("acct_1")->wealth.total);
+  const double first =
+      e_value(*honest_like(-7).find("chat"), traffic.detector().state("acct_1")->wealth.total);
   traffic.wait_days(31);
   traffic.take("acct_1", 100);
   const AccountState* state = traffic.detector().state("acct_1");
@@ -259,6 +259,50 @@ TEST(Detector, EvidenceOutlivesAPeriodAndNewOneWeighsLess) {
   traffic.take("acct_1", 101);
   EXPECT_EQ(traffic.detector().state("acct_1")->period, 2U);
   EXPECT_GE(traffic.detector().state("acct_1")->evidence_past, first / 2);
+}
+
+// What comes with the program, on a machine that works through a list and on a person who chats.
+TEST(BuiltIn, SuspendsAHarvestAndLeavesAChatAlone) {
+  const auto* chat = built_in_calibration().find("chat");
+  ASSERT_NE(chat, nullptr);
+  EXPECT_GT(chat->periods * period_weight(0), 1000);  // so that alpha = 0.001 can be reached
+  EXPECT_FALSE(built_in_model().account.trees.empty());
+  Detector detector({.salt = 9});
+  Step machine = Step::watch, person = Step::watch;
+  const auto ask = [&](const char* account, std::vector<Turn> turns, int64_t time_ms,
+                       int64_t tokens, const std::string& answer) {
+    Observation seen;
+    seen.subject = {account, "key_1", "chat", Licence::none};
+    seen.request = "req_1";
+    seen.time_ms = time_ms;
+    seen.turns = turns;
+    seen.sampling.temperature = 0.7;
+    seen.sampling.max_tokens = 1024;
+    seen.answer = answer;
+    seen.input_tokens = 15;
+    seen.output_tokens = tokens;
+    const auto finding = detector.observe(seen);
+    return finding ? std::get<Charge>(*finding).step : Step::watch;
+  };
+  constexpr int64_t kBegin = 1'760'000'000'000, kHour = 3'600'000;
+  for (uint64_t i = 0; i < 600; ++i) {
+    const std::string item = "Write a detailed encyclopedia article about " + word(i) + ".";
+    const auto now = kBegin + static_cast<int64_t>(i) * 20'000;
+    machine = std::max(machine, ask("acct_m", {{Speaker::user, item}}, now,
+                                    400 + static_cast<int64_t>(i * 37 % 200), ""));
+    // A sitting every seven hours: a question, and one that goes on from the answer.
+    const std::string question = chatter(i), answer = chatter(i + 9000);
+    const auto later = kBegin + static_cast<int64_t>(i) * 7 * kHour / 6;
+    const auto tokens = 60 + static_cast<int64_t>(i * 53 % 400);
+    person = std::max(person, ask("acct_p", {{Speaker::user, question}}, later, tokens, answer));
+    person = std::max(person, ask("acct_p",
+                                  {{Speaker::user, question},
+                                   {Speaker::assistant, answer},
+                                   {Speaker::user, "and why is that so"}},
+                                  later + 50'000, tokens, ""));
+  }
+  EXPECT_EQ(machine, Step::suspend);
+  EXPECT_EQ(person, Step::watch);
 }
 
 // --- several accounts
@@ -289,7 +333,7 @@ Split split_harvest(Traffic& traffic, uint64_t accounts, uint64_t each) {
 }
 
 TEST(Clusters, AListSharedOutIsFoundWhereEachAccountAsksLittle) {
-  Traffic traffic(honest_like(-9, 3));
+  Traffic traffic(honest_like(-9, 5));
   const Split found = split_harvest(traffic, 100, 14);
   EXPECT_GE(found.charged.size(), 95U);
   for (const auto& account : found.charged) EXPECT_EQ(account.substr(0, 6), "acct_h");
@@ -300,7 +344,7 @@ TEST(Clusters, AListSharedOutIsFoundWhereEachAccountAsksLittle) {
 }
 
 TEST(Clusters, WhoTakesOverTheListJoinsTheCluster) {
-  Traffic traffic(honest_like(-9, 3));
+  Traffic traffic(honest_like(-9, 5));
   split_harvest(traffic, 20, 30);
   std::optional<Finding> finding;
   uint64_t asked = 0;
@@ -311,7 +355,7 @@ TEST(Clusters, WhoTakesOverTheListJoinsTheCluster) {
 }
 
 TEST(Clusters, AClassWithTheSameExercisesIsNone) {
-  Traffic traffic(honest_like(-9, 3));
+  Traffic traffic(honest_like(-9, 5));
   base::Random random(8);
   for (uint64_t i = 0; i < 1200; ++i) {
     // Six exercises in the same words: each is asked by many.

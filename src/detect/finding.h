@@ -24,7 +24,7 @@ struct Policy {
   double family_p = 0.05;              // what counts as evidence from one family
   int families = 2;                    // so many are needed for a suspension
   uint32_t member_requests = 6;        // a member of a cluster has made so many of its kind
-  double member_p = 0.05;              // and is so unusual among honest accounts of its purpose
+  double member_p = 0.01;              // and is so unusual among honest accounts of its purpose
 };
 
 struct FamilyEvidence {
