@@ -14,7 +14,7 @@ using simdjson::dom::element_type;
 
 // A few members are compared pairwise, many by a set: hostile objects stay linear.
 bool has_duplicate_keys(const Object& members) {
-  constexpr size_t kFew = 16;
+  constexpr size_t kFew = 32;
   if (members.size() <= kFew) {
     for (size_t i = 0; i < members.size(); ++i) {
       for (size_t j = 0; j < i; ++j) {
@@ -29,6 +29,8 @@ bool has_duplicate_keys(const Object& members) {
   }
   return false;
 }
+
+constexpr size_t kKeptBytes = 64 << 10;
 
 // The parser has bounded the depth, so recursion is bounded too.
 Result<Value> convert(const element& from) {
@@ -74,9 +76,15 @@ Result<Value> parse(std::string_view text, std::string_view where, ParseLimits l
                            std::string(where));
   }
   try {
-    simdjson::dom::parser parser;
-    const size_t capacity = std::max<size_t>(text.size(), 64);
-    if (parser.allocate(capacity, static_cast<size_t>(limits.depth) + 1) != simdjson::SUCCESS) {
+    // Kept from one short text to the next: what it needs costs more to make than to fill.
+    thread_local simdjson::dom::parser kept;
+    simdjson::dom::parser fresh;
+    auto& parser = text.size() <= kKeptBytes ? kept : fresh;
+    const size_t capacity = text.size() <= kKeptBytes ? kKeptBytes : text.size();
+    const bool has_room = parser.capacity() >= capacity &&
+                          parser.max_depth() == static_cast<size_t>(limits.depth) + 1;
+    if (!has_room &&
+        parser.allocate(capacity, static_cast<size_t>(limits.depth) + 1) != simdjson::SUCCESS) {
       return base::bad_input("no memory for the JSON text", std::string(where));
     }
     element root;

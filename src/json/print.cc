@@ -33,6 +33,12 @@ size_t utf8_length(std::string_view text, size_t at) {
   return 0;
 }
 
+// ASCII that stands in a JSON string as it is.
+bool is_plain(char c) {
+  const auto byte = static_cast<unsigned char>(c);
+  return byte >= 0x20 && byte < 0x80 && byte != '"' && byte != '\\';
+}
+
 void append_escaped(std::string& out, char c) {
   switch (c) {
     case '"':
@@ -113,6 +119,15 @@ std::u16string to_utf16(std::string_view text) {
   return out;
 }
 
+bool comes_before(const std::string& a, const std::string& b) {
+  const auto is_ascii = [](char c) { return static_cast<unsigned char>(c) < 0x80; };
+  // Nearly all keys are ASCII, where both orders are the same.
+  if (std::all_of(a.begin(), a.end(), is_ascii) && std::all_of(b.begin(), b.end(), is_ascii)) {
+    return a < b;
+  }
+  return to_utf16(a) < to_utf16(b);
+}
+
 struct Style {
   int indent = 0;
   bool canonical = false;
@@ -141,11 +156,11 @@ void print_number(std::string& out, double value, const Style& style) {
 
 void print_object(std::string& out, const Object& members, const Style& style, int depth) {
   std::vector<const Member*> order;
+  order.reserve(members.size());
   for (const auto& member : members) order.push_back(&member);
   if (style.canonical) {
-    std::sort(order.begin(), order.end(), [](const Member* a, const Member* b) {
-      return to_utf16(a->first) < to_utf16(b->first);
-    });
+    std::sort(order.begin(), order.end(),
+              [](const Member* a, const Member* b) { return comes_before(a->first, b->first); });
   }
   out += '{';
   for (size_t i = 0; i < order.size(); ++i) {
@@ -197,7 +212,9 @@ void append_quoted(std::string& out, std::string_view text) {
     if (byte < 0x20 || byte == '"' || byte == '\\') {
       append_escaped(out, text[i++]);
     } else if (byte < 0x80) {
-      out += text[i++];
+      const size_t first = i;
+      while (i < text.size() && is_plain(text[i])) ++i;
+      out.append(text, first, i - first);
     } else if (const size_t length = utf8_length(text, i); length > 0) {
       out += text.substr(i, length);
       i += length;
