@@ -8,7 +8,9 @@
 
 #include "base/check.h"
 #include "base/files.h"
+#include "base/log.h"
 #include "corpus/gathering_internal.h"
+#include "corpus/record_index.h"
 #include "corpus/shard_internal.h"
 #include "corpus/zstd_internal.h"
 
@@ -118,11 +120,13 @@ Result<WrittenShard> write_shard(std::span<const Record> records, ledger::Ledger
   std::vector<crypto::Digest> leaves;
   LeafCodes codes;
   SourcesOf sources_of(ledger, book);
+  RecordIndexWriter rows(options.folder);
   const std::string unnamed = base::join(options.folder, std::string("new") + kPendingSuffix);
   RETORT_TRY(auto writer, ZstdWriter::create(unnamed, options.compression));
   for (const auto& record : records) {
     RETORT_TRY(codes, book.make(record));
     RETORT_TRY_VOID(sources_of.add(record));
+    RETORT_TRY_VOID(rows.add(record.key, record.split, record.parents));
     leaves.push_back(leaf_of(record, codes));
     RETORT_TRY_VOID(writer.write(json::dump(to_json(record)) + "\n"));
   }
@@ -140,6 +144,9 @@ Result<WrittenShard> write_shard(std::span<const Record> records, ledger::Ledger
   body.set("doors", numbers(sources.doors));
   if (sources.complete) body.set("parents", numbers(sources.parents));
   RETORT_TRY_VOID(ledger.append("shard", digest, std::move(body)));
+  // The index can be made again from the shard, which is what counts.
+  const auto indexed = rows.finish(ledger.folder(), digest, codes.terms_set);
+  if (!indexed) base::log_warning("a shard is not indexed: {}", indexed.error().text());
   RETORT_TRY_VOID(rename_file(path + kPendingSuffix, path));
   RETORT_TRY_VOID(base::sync_directory(options.folder));
   return WrittenShard{path, digest};

@@ -55,6 +55,11 @@ NodeId Graph::records_of_shard(int64_t entry) const {
   return found->second;
 }
 
+NodeId Graph::records_named(const std::string& digest) const {
+  const auto found = shard_names_.find(digest);
+  return found == shard_names_.end() ? kNone : found->second;
+}
+
 Result<void> Graph::add(const ledger::Entry& entry) {
   if (entry.kind == "termset") return add_termset(entry);
   if (entry.kind == "door") return add_door(entry);
@@ -117,6 +122,7 @@ Result<void> Graph::add_shard(const ledger::Entry& entry) {
   RETORT_TRY(places_[shard].records, entry.body.int_at("records"));
   edge(records, shard);
   shard_names_.emplace(entry.name, records);
+  digests_[records] = entry.name;
   RETORT_TRY(const auto sets, integers_at(entry.body, "terms_sets"));
   for (const int64_t set : sets) edge(of_entry(Node::termset, set), shard);
   RETORT_TRY(const auto source, entry.body.string_at("source", ""));
@@ -151,6 +157,7 @@ void Graph::add_weights_used(NodeId run, const WeightsUsed& weights) {
 Result<void> Graph::add_run(const ledger::Entry& entry) {
   RETORT_TRY(const auto manifest, run_from_entry(entry));
   const NodeId run = of_entry(Node::run, entry.index);
+  splits_[run] = manifest.split;
   int64_t told_terms = 0;
   for (const auto& share : manifest.by_terms) {
     if (share.records <= 0) continue;
@@ -219,8 +226,10 @@ Result<void> Graph::add_served(const ledger::Entry& entry) {
 Result<void> Graph::add_erasure(const ledger::Entry& entry) {
   const size_t at = entry.name.find('@');
   if (at == std::string::npos) return {};
-  const auto shard = shard_names_.find(entry.name.substr(at + 1));
-  if (shard != shard_names_.end()) erased_.emplace(entry.name.substr(0, at), shard->second);
+  const NodeId records = records_named(entry.name.substr(at + 1));
+  if (records == kNone) return base::bad_input("a record was erased in a shard that is not there");
+  RETORT_TRY(const auto row, entry.body.int_at("index"));
+  erased_.emplace(entry.name.substr(0, at), Erased{records, row});
   return {};
 }
 

@@ -50,8 +50,12 @@ class Graph {
   const Names& declarations() const { return declaration_names_; }
   const Names& weights() const { return weights_names_; }
   const Names& shards() const { return shard_names_; }  // Node::records
-  // Erased records by key: the shard's node.
-  const std::multimap<std::string, NodeId>& erased() const { return erased_; }
+  // Erased records by key: where they were.
+  struct Erased {
+    NodeId records;
+    int64_t row;
+  };
+  const std::multimap<std::string, Erased>& erased() const { return erased_; }
 
   // Shards whose entry does not say from which others they were made, and whose not through which
   // doors their answers came; in the log's order, nodes of kind records and shard.
@@ -61,6 +65,11 @@ class Graph {
   // The node of kind shard beside one of kind records.
   NodeId shard_of(NodeId records) const { return records - 1; }
   NodeId records_of_shard(int64_t entry) const;  // kNone: no such shard
+  NodeId records_named(const std::string& digest) const;
+  // Of a node of kind records.
+  const std::string& digest_of_shard(NodeId records) const { return digests_.at(records); }
+  // Of a run: which records of its shards it learnt from; "" for all.
+  const std::string& split_of_run(NodeId run) const { return splits_.at(run); }
 
   static constexpr NodeId kNone = UINT32_MAX;
 
@@ -86,7 +95,8 @@ class Graph {
   // Provider, endpoint, plan and model of a door, to its node: a served model may come first.
   std::map<std::string, NodeId> door_places_;
   Names terms_names_, door_names_, declaration_names_, weights_names_, shard_names_;
-  std::multimap<std::string, NodeId> erased_;
+  std::multimap<std::string, Erased> erased_;
+  std::unordered_map<NodeId, std::string> digests_, splits_;
   std::vector<NodeId> without_parents_, without_doors_;
 };
 

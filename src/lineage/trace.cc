@@ -6,6 +6,7 @@
 #include <charconv>
 
 #include "lineage/graph_internal.h"
+#include "lineage/records_internal.h"
 #include "lineage/walk_internal.h"
 
 namespace retort::lineage {
@@ -47,28 +48,44 @@ Result<std::vector<NodeId>> named(const Graph::Names& names, const std::string& 
   return out;
 }
 
-// "SHARD:ROW", or the key of a record that was erased.
-Result<std::vector<NodeId>> shards_of_record(const Graph& graph, const std::string& id) {
+bool is_place(const std::string& record) {
+  return record.find(':') != std::string::npos;
+}
+
+// "SHARD:ROW".
+Result<Rows> rows_at(const Graph& graph, const std::string& id) {
   const size_t colon = id.find(':');
-  if (colon == std::string::npos) {
-    RETORT_TRY(auto out, named(graph.erased(), id));
-    if (!out.empty()) return out;
-    return base::not_found("the log alone does not say which shard holds this record", id,
-                           "ask with the index of the records, or name it as SHARD:ROW");
-  }
-  RETORT_TRY(auto out, named(graph.shards(), id.substr(0, colon)));
+  RETORT_TRY(const auto shards, named(graph.shards(), id.substr(0, colon)));
   const char* end = id.data() + id.size();
-  int64_t row = -1;
+  uint32_t row = 0;
   const auto read = std::from_chars(id.data() + colon + 1, end, row);
-  if (read.ec != std::errc() || read.ptr != end || row < 0) {
+  if (read.ec != std::errc() || read.ptr != end) {
     return base::usage_error("a record is named as SHARD:ROW", id);
   }
-  for (const NodeId shard : out) {
+  Rows out;
+  for (const NodeId shard : shards) {
     const int64_t records = graph.at(graph.shard_of(shard)).records;
-    if (row < records) continue;
-    return base::not_found(fmt::format("the shard has {} records, counted from 0", records), id);
+    if (row >= records) {
+      return base::not_found(fmt::format("the shard has {} records, counted from 0", records), id);
+    }
+    out[shard] = {row};
   }
   return out;
+}
+
+// The record's shards, as the log alone knows them.
+Result<std::vector<NodeId>> shards_of_record(const Graph& graph, const std::string& id) {
+  std::vector<NodeId> out;
+  if (is_place(id)) {
+    RETORT_TRY(const auto rows, rows_at(graph, id));
+    for (const auto& [shard, row] : rows) out.push_back(shard);
+    return out;
+  }
+  const auto [begin, end] = graph.erased().equal_range(id);
+  for (auto it = begin; it != end; ++it) out.push_back(it->second.records);
+  if (!out.empty()) return out;
+  return base::not_found("the log alone does not say which shard holds this record", id,
+                         "ask with the index of the records, or name it as SHARD:ROW");
 }
 
 Result<std::vector<NodeId>> seeds_of(const Graph& graph, const Question& question) {
@@ -87,8 +104,30 @@ Result<std::vector<NodeId>> seeds_of(const Graph& graph, const Question& questio
   return std::vector<NodeId>();
 }
 
+Error unknown(const Question& question) {
+  return base::not_found(fmt::format("the log knows no {} of that name", what(question.kind)),
+                         question.id, "retort ledger show lists what it holds");
+}
+
+// Rows of shards that were followed one by one. Where the walk came to such a shard as well, all of
+// it is the answers of a student.
+void add_rows(const Graph& graph, const FollowedRows& followed, Trace& out) {
+  for (const auto& [shard, rows] : followed.rows) {
+    const auto entry = static_cast<uint64_t>(graph.at(shard).entry);
+    const auto from = static_cast<uint64_t>(graph.at(followed.from.at(shard)).entry);
+    if (out.reasons.contains(entry)) {
+      out.students_records -= rows.size();
+    } else {
+      out.shards.push_back(entry);
+    }
+    out.reasons[entry] = {.because = from, .generation = 0, .assumed = false};
+    out.records += rows.size();
+    out.rows[entry] = rows;
+  }
+}
+
 // Everything that the walk came to, by kind and number.
-Trace result_of(const Graph& graph, const Walk& walk) {
+Trace result_of(const Graph& graph, const Walk& walk, const FollowedRows& followed) {
   Trace out;
   for (NodeId id = 0; id < graph.size(); ++id) {
     const auto& place = graph.at(id);
@@ -109,6 +148,7 @@ Trace result_of(const Graph& graph, const Walk& walk) {
     if (place.kind == Node::door) put(out.doors);
     if (place.kind == Node::declaration) put(out.declared);
   }
+  add_rows(graph, followed, out);
   for (auto* list : {&out.shards, &out.runs, &out.models, &out.doors, &out.declared}) {
     std::sort(list->begin(), list->end());
   }
@@ -160,18 +200,26 @@ Result<void> Lineage::update(ledger::Ledger& log) {
   return {};
 }
 
-Result<Trace> Lineage::trace(const Question& question, const corpus::RecordIndex* /*index*/) const {
-  RETORT_TRY(const auto seeds, seeds_of(impl_->graph, question));
-  if (seeds.empty()) {
-    return base::not_found(fmt::format("the log knows no {} of that name", what(question.kind)),
-                           question.id, "retort ledger show lists what it holds");
+Result<Trace> Lineage::trace(const Question& question, const corpus::RecordIndex* index) const {
+  const Graph& graph = impl_->graph;
+  const bool by_row = question.kind == Kind::kRecord && index != nullptr;
+  Walk walk(graph);
+  FollowedRows followed;
+  if (by_row) {
+    RETORT_TRY(auto rows, is_place(question.id) ? rows_at(graph, question.id)
+                                                : rows_named(graph, *index, question.id));
+    if (rows.empty()) return unknown(question);
+    RETORT_TRY(followed, follow(graph, *index, std::move(rows)));
+    RETORT_TRY_VOID(seed_runs(graph, *index, followed.rows, walk));
+  } else {
+    RETORT_TRY(const auto seeds, seeds_of(graph, question));
+    if (seeds.empty()) return unknown(question);
+    for (const NodeId seed : seeds) walk.seed(seed);
   }
-  Walk walk(impl_->graph);
-  for (const NodeId seed : seeds) walk.seed(seed);
   walk.run();
-  Trace out = result_of(impl_->graph, walk);
+  Trace out = result_of(graph, walk, followed);
   out.log_size = impl_->log_size;
-  out.whole_shards = question.kind == Kind::kRecord;
+  out.whole_shards = question.kind == Kind::kRecord && !by_row;
   return out;
 }
 

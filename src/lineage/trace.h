@@ -59,7 +59,9 @@ struct Trace {
   uint64_t records = 0;
   uint64_t students_records = 0;  // answers of concerned models, and what was derived from them
   bool whole_shards = false;      // a record's shards were followed instead of the record
-  uint64_t log_size = 0;          // entries that were looked at
+  // With an index: the record and all that was made from it, as rows of shards, ascending.
+  std::map<uint64_t, std::vector<uint32_t>> rows;
+  uint64_t log_size = 0;  // entries that were looked at
 };
 
 class Lineage {
@@ -76,9 +78,10 @@ class Lineage {
   // is not what it should be or that a newer program wrote.
   Result<void> add(const ledger::Entry& entry);
 
-  // not_found when the log knows nothing of that name; usage when several things have it. Without
-  // an index a record is followed shard by shard (Trace::whole_shards), and its key alone does not
-  // tell where it is.
+  // not_found when the log knows nothing of that name; usage when several things have it. With an
+  // index a record is followed row by row; without one shard by shard (Trace::whole_shards), and
+  // its key alone does not tell where it is. An index that lacks a shard that is needed is
+  // bad_input.
   Result<Trace> trace(const Question& question, const corpus::RecordIndex* index = nullptr) const;
 
   uint64_t log_size() const;

@@ -1,5 +1,7 @@
 // The oracle: what is concerned, by the rules and over the records themselves, again and again
 // until nothing is added. Slow, and with no graph to get wrong.
+#include <fmt/core.h>
+
 #include <algorithm>
 
 #include "lineage/trace_world_internal.h"
@@ -21,7 +23,17 @@ bool meet(const std::set<std::string>& a, const std::set<std::string>& b) {
 struct World::Taint {
   std::set<std::string> terms, bytes;  // bytes: digests, names of models, files
   std::set<int64_t> doors, declarations, runs, models;
-  std::set<size_t> marked;  // shards of a record that was asked about, and what was made of them
+  // A record that was asked about, and what was made of it: rows, or the whole of their shards.
+  std::set<std::pair<size_t, size_t>> rows;
+  bool whole_shards = true;
+
+  bool has_row_of(size_t shard) const {
+    const auto at = rows.lower_bound({shard, 0});
+    return at != rows.end() && at->first == shard;
+  }
+  bool has(size_t shard, size_t row) const {
+    return whole_shards ? has_row_of(shard) : rows.contains({shard, row});
+  }
 
   bool by_source(const Row& row) const {
     return meet(row.terms, terms) ||
@@ -36,9 +48,11 @@ bool World::is_tainted(const Run& run, const Taint& taint) const {
     if (taint.declarations.contains(one)) return true;
   }
   for (const size_t at : run.shards) {
-    if (taint.marked.contains(at)) return true;
-    for (const auto& row : shards_[at].rows) {
-      if (learnt(run, row) && taint.by_source(row)) return true;
+    if (taint.whole_shards && taint.has_row_of(at)) return true;
+    const auto& rows = shards_[at].rows;
+    for (size_t i = 0; i < rows.size(); ++i) {
+      if (!learnt(run, rows[i])) continue;
+      if (taint.by_source(rows[i]) || taint.has(at, i)) return true;
     }
   }
   return false;
@@ -53,16 +67,22 @@ bool World::is_tainted(const Model& model, const Taint& taint) const {
   return meet(model.files, taint.bytes) || taint.bytes.contains(model.name);
 }
 
+bool World::mark_children(size_t shard, Taint& taint) const {
+  bool more = false;
+  const auto& rows = shards_[shard].rows;
+  for (size_t i = 0; i < rows.size(); ++i) {
+    for (const auto& [parent, at] : rows[i].parents) {
+      if (taint.has(parent, at)) more |= put(taint.rows, std::pair(shard, i));
+    }
+  }
+  return more;
+}
+
 bool World::step(Taint& taint, uint64_t size) const {
   bool more = false;
   const auto known = [size](int64_t entry) { return static_cast<uint64_t>(entry) < size; };
   for (size_t at = 0; at < shards_.size(); ++at) {
-    if (!known(shards_[at].entry)) continue;
-    for (const auto& row : shards_[at].rows) {
-      for (const auto& [parent, ignored] : row.parents) {
-        if (taint.marked.contains(parent)) more |= put(taint.marked, at);
-      }
-    }
+    if (known(shards_[at].entry)) more |= mark_children(at, taint);
   }
   for (const auto& run : runs_) {
     if (known(run.entry) && is_tainted(run, taint)) more |= put(taint.runs, run.entry);
@@ -84,9 +104,22 @@ bool World::step(Taint& taint, uint64_t size) const {
   return more;
 }
 
-World::Answer World::oracle(const Question& question, uint64_t size) const {
+void World::mark(const Question& question, Taint& taint) const {
+  for (size_t shard = 0; shard < shards_.size(); ++shard) {
+    const auto& rows = shards_[shard].rows;
+    for (size_t i = 0; i < rows.size(); ++i) {
+      const bool asked = rows[i].key == question.id ||
+                         fmt::format("{}:{}", shards_[shard].digest, i) == question.id;
+      if (asked) taint.rows.insert({shard, i});
+    }
+  }
+}
+
+World::Answer World::oracle(const Question& question, uint64_t size, Record record) const {
   using Kind = Question::Kind;
   Taint taint;
+  taint.whole_shards = record == Record::by_shard;
+  if (question.kind == Kind::kRecord) mark(question, taint);
   const std::string& id = question.id;
   if (question.kind == Kind::kTerms) taint.terms.insert(id);
   if (question.kind == Kind::kWeights) taint.bytes.insert(id);
@@ -95,10 +128,6 @@ World::Answer World::oracle(const Question& question, uint64_t size) const {
   }
   for (const auto& door : doors_) {
     if (question.kind == Kind::kDoor && door.name == id) taint.doors.insert(door.entry);
-  }
-  for (size_t at = 0; at < shards_.size(); ++at) {
-    const bool asked = question.kind == Kind::kRecord && id.starts_with(shards_[at].digest);
-    if (asked) taint.marked.insert(at);
   }
   for (const auto& model : models_) {
     const bool asked = question.kind == Kind::kWeights &&
@@ -113,12 +142,16 @@ World::Answer World::oracle(const Question& question, uint64_t size) const {
   for (size_t at = 0; at < shards_.size(); ++at) {
     const auto& rows = shards_[at].rows;
     if (static_cast<uint64_t>(shards_[at].entry) >= size) continue;
-    const bool concerned =
-        taint.marked.contains(at) ||
-        std::any_of(rows.begin(), rows.end(), [&](const Row& row) { return taint.by_source(row); });
-    if (!concerned) continue;
+    uint64_t concerned = 0;
+    uint64_t by_source = 0;
+    for (size_t i = 0; i < rows.size(); ++i) {
+      concerned += taint.has(at, i) || taint.by_source(rows[i]) ? 1 : 0;
+      by_source += taint.by_source(rows[i]) ? 1 : 0;
+    }
+    if (concerned == 0) continue;
     out.shards.insert(static_cast<uint64_t>(shards_[at].entry));
-    out.records += rows.size();
+    // The log knows no part of a shard by its doors.
+    out.records += by_source > 0 ? rows.size() : concerned;
   }
   for (const int64_t run : taint.runs) out.runs.insert(static_cast<uint64_t>(run));
   for (const int64_t model : taint.models) out.models.insert(static_cast<uint64_t>(model));

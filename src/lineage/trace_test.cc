@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "corpus/record_index.h"
 #include "crypto/hash.h"
 #include "lineage/testing_internal.h"
 #include "lineage/trace_world_internal.h"
@@ -32,11 +33,12 @@ World::Answer answer_of(const Trace& trace) {
 }
 
 void expect_equal(const World& world, const Lineage& lineage, const Question& question,
-                  uint64_t size) {
-  const auto trace = lineage.trace(question);
+                  uint64_t size, const corpus::RecordIndex* index = nullptr) {
+  const auto trace = lineage.trace(question, index);
   ASSERT_TRUE(trace.ok()) << trace.error().text();
   const auto got = answer_of(*trace);
-  const auto wanted = world.oracle(question, size);
+  const auto wanted = world.oracle(
+      question, size, index != nullptr ? World::Record::by_row : World::Record::by_shard);
   EXPECT_EQ(got.shards, wanted.shards) << question.id;
   EXPECT_EQ(got.runs, wanted.runs) << question.id;
   EXPECT_EQ(got.models, wanted.models) << question.id;
@@ -90,6 +92,52 @@ TEST(TraceTest, IsRightForALogThatEndsAnywhere) {
       }
     }
   }
+}
+
+TEST(TraceTest, WithAnIndexARecordIsFollowedAlone) {
+  size_t exact_models = 0;
+  size_t all_models = 0;
+  for (uint64_t seed = 201; seed <= 212; ++seed) {
+    World world(seed);
+    world.grow(3);
+    const std::string folder = ::testing::TempDir() + "retort_lineage_world";
+    ASSERT_TRUE(base::remove_all(folder).ok());
+    world.write_index(folder);
+    const auto index = corpus::RecordIndex::open(folder);
+    ASSERT_TRUE(index.ok()) << index.error().text();
+    const Lineage lineage = lineage_of(world.log());
+    const uint64_t size = world.log().size();
+    for (const auto& question : world.keys(40)) {
+      expect_equal(world, lineage, question, size, &*index);
+      if (HasFailure()) FAIL() << "seed " << seed;
+    }
+    for (const auto& question : world.questions(size)) {
+      expect_equal(world, lineage, question, size, &*index);
+      if (HasFailure()) FAIL() << "seed " << seed;
+      if (question.kind != Kind::kRecord) continue;
+      exact_models += lineage.trace(question, &*index)->models.size();
+      all_models += lineage.trace(question)->models.size();
+    }
+    const std::string nobody(64, '0');
+    EXPECT_EQ(lineage.trace({Kind::kRecord, nobody}, &*index).error().code, ErrorCode::not_found);
+  }
+  EXPECT_GT(exact_models, 100u);
+  EXPECT_GT(all_models, exact_models * 5 / 4);
+}
+
+TEST(TraceTest, AnIndexThatLacksAShardIsRefused) {
+  World world(9);
+  world.grow(2);
+  const std::string folder = ::testing::TempDir() + "retort_lineage_partial";
+  ASSERT_TRUE(base::remove_all(folder).ok());
+  world.write_index(folder);
+  const auto names = base::list_directory(base::join(folder, "index"));
+  ASSERT_TRUE(base::remove_all(base::join(base::join(folder, "index"), names->front())).ok());
+  const auto index = corpus::RecordIndex::open(folder);
+  const auto trace = lineage_of(world.log()).trace(world.keys(1).front(), &*index);
+  ASSERT_FALSE(trace.ok());
+  EXPECT_TRUE(has(trace.error().text(), "lacks 1 of"));
+  EXPECT_TRUE(has(trace.error().text(), "retort ledger index"));
 }
 
 TEST(TraceTest, FromARealHouseThroughAStudentThatIsServed) {
@@ -146,6 +194,18 @@ TEST(TraceTest, FromARealHouseThroughAStudentThatIsServed) {
   EXPECT_TRUE(of_record->whole_shards);
   EXPECT_EQ(of_record->models, trace->models);
   EXPECT_EQ(of_record->records, 20u);
+  // Its index was written as the shards were sealed: a record that was kept, and one held out.
+  const auto index = corpus::RecordIndex::open(house.log->folder());
+  ASSERT_TRUE(index.ok()) << index.error().text();
+  const auto kept = lineage::trace(*house.log, {Kind::kRecord, shard->name + ":3"}, &*index);
+  ASSERT_TRUE(kept.ok()) << kept.error().text();
+  EXPECT_EQ(kept->models, trace->models);
+  EXPECT_EQ(kept->records, 2u);
+  EXPECT_EQ(kept->rows.at(trace->shards.front()), std::vector<uint32_t>{3});
+  const auto held_out = lineage::trace(*house.log, {Kind::kRecord, shard->name + ":4"}, &*index);
+  ASSERT_TRUE(held_out.ok()) << held_out.error().text();
+  EXPECT_EQ(held_out->records, 2u);
+  EXPECT_TRUE(held_out->runs.empty());
 }
 
 TEST(TraceTest, NamesAreLookedUpAsPeopleGiveThem) {

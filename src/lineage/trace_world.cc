@@ -1,8 +1,10 @@
 #include <fmt/core.h>
+#include <gtest/gtest.h>
 
 #include <algorithm>
 #include <map>
 
+#include "corpus/record_index.h"
 #include "crypto/hash.h"
 #include "lineage/trace_world_internal.h"
 
@@ -94,6 +96,7 @@ void World::gather() {
   std::set<std::string> terms{terms_[static_cast<size_t>(pick(std::ssize(terms_)))]};
   if (chance(50)) terms.insert(terms_[static_cast<size_t>(pick(std::ssize(terms_)))]);
   for (auto& row : rows) {
+    row.key = digest();
     row.terms = terms;
     row.doors = {doors_[door].entry};
     row.held_out = chance(30);
@@ -111,6 +114,7 @@ void World::derive() {
       const auto at = static_cast<size_t>(pick(std::ssize(shards_[shard].rows)));
       const Row& parent = shards_[shard].rows[at];
       row.parents.emplace_back(shard, at);
+      row.key = chance(60) ? parent.key : digest();  // kept or rewritten
       row.terms.insert(parent.terms.begin(), parent.terms.end());
       row.doors.insert(parent.doors.begin(), parent.doors.end());
     }
@@ -277,6 +281,29 @@ void World::grow(int rounds) {
     for (int i = 0; i < 5; ++i) train();
     for (int i = 0; i < 2; ++i) make_foreign();
     for (int i = 0; i < 2; ++i) serve();
+  }
+}
+
+std::vector<Question> World::keys(size_t n) {
+  std::vector<Question> out;
+  while (out.size() < n) {
+    const auto& rows = shards_[static_cast<size_t>(pick(std::ssize(shards_)))].rows;
+    out.push_back({Question::Kind::kRecord, rows[static_cast<size_t>(pick(std::ssize(rows)))].key});
+  }
+  return out;
+}
+
+void World::write_index(const std::string& ledger_folder) const {
+  for (const auto& shard : shards_) {
+    corpus::RecordIndexWriter writer("world");
+    for (const auto& row : shard.rows) {
+      std::vector<corpus::ParentLink> links;
+      for (const auto& [parent, at] : row.parents) {
+        links.push_back({shards_[parent].digest, static_cast<int64_t>(at), ""});
+      }
+      EXPECT_TRUE(writer.add(row.key, row.held_out ? "held_out" : "train", links).ok());
+    }
+    EXPECT_TRUE(writer.finish(ledger_folder, shard.digest, shard.termset).ok());
   }
 }
 

@@ -23,19 +23,25 @@ class World {
   void grow(int rounds);
 
   const std::vector<ledger::Entry>& log() const { return log_; }
-  // Everything that can be asked about entries below `size`.
+  // Everything that can be asked about entries below `size`, records as places in shards.
   std::vector<Question> questions(uint64_t size) const;
+  // The keys of some records.
+  std::vector<Question> keys(size_t n);
+  // As sealing does it.
+  void write_index(const std::string& ledger_folder) const;
 
   struct Answer {
     std::set<uint64_t> shards, runs, models;
     uint64_t records = 0;  // of all shards concerned
     bool operator==(const Answer&) const = default;
   };
-  // By going over everything again and again until nothing is added.
-  Answer oracle(const Question& question, uint64_t size) const;
+  // By going over everything again and again until nothing is added. `by_row`: with the index.
+  enum class Record { by_shard, by_row };
+  Answer oracle(const Question& question, uint64_t size, Record record = Record::by_shard) const;
 
  private:
   struct Row {
+    std::string key;
     std::set<std::string> terms;
     std::set<int64_t> doors;                         // entries
     std::vector<std::pair<size_t, size_t>> parents;  // shard (by place in shards_) and row
@@ -94,6 +100,8 @@ class World {
   WeightsUsed use_weights();
   RunManifest manifest_of(const Run& run) const;
   bool step(Taint& taint, uint64_t size) const;
+  void mark(const Question& question, Taint& taint) const;
+  bool mark_children(size_t shard, Taint& taint) const;
   bool is_tainted(const Run& run, const Taint& taint) const;
   bool is_tainted(const Model& model, const Taint& taint) const;
   bool learnt(const Run& run, const Row& row) const { return run.held_out_too || !row.held_out; }

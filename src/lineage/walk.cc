@@ -55,7 +55,7 @@ Reason Walk::reason(NodeId id) const {
              .generation = seen_[id].generation,
              .assumed = seen_[id].assumed};
   // A step leads to an earlier node of the walk, so this ends at the question.
-  while (seen_[id].from != id) {
+  while (seen_[id].from != id && seen_[id].from != Graph::kNone) {
     id = seen_[id].from;
     const int64_t entry = graph_.at(id).entry;
     if (entry < 0 || entry == own) continue;

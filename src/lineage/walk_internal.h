@@ -13,7 +13,11 @@ class Walk {
  public:
   explicit Walk(const Graph& graph) : graph_(graph), seen_(graph.size()) {}
 
-  void seed(NodeId id) { reach(id, {.from = id, .generation = 0, .assumed = false}); }
+  void seed(NodeId id) { seed(id, id); }
+  // `from` is the reason, and not walked from itself.
+  void seed(NodeId id, NodeId from) {
+    reach(id, {.from = from, .generation = 0, .assumed = false});
+  }
   void run();
 
   bool reached(NodeId id) const { return seen_[id].from != Graph::kNone; }
