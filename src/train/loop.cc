@@ -1,23 +1,20 @@
 #include <fmt/core.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
 
 #include "base/cancel.h"
-#include "base/check.h"
 #include "base/clock.h"
 #include "base/files.h"
 #include "base/log.h"
-#include "base/parallel.h"
-#include "base/progress.h"
 #include "base/random.h"
 #include "kernels/norm.h"
-#include "model/network.h"
+#include "train/diary_internal.h"
+#include "train/identity_internal.h"
+#include "train/learner_internal.h"
 #include "train/loop_internal.h"
-#include "train/metrics.h"
-#include "train/objective.h"
 #include "train/optimizer.h"
+#include "train/running_mean_internal.h"
 #include "train/schedule.h"
 
 namespace retort::train {
@@ -26,57 +23,25 @@ namespace {
 constexpr int64_t kMostRefusedInRow = 5;
 constexpr uint64_t kOnPolicy = 0x6f6e0000;  // stream of random numbers, with the step
 
-// Everything that a resumed run must have in common with the one it continues; how often
-// checkpoints are written is not part of it.
-json::Value identity_of(const LoopInput& input, const model::Config& config) {
-  json::Value identity = input.identity.is_object() ? input.identity : json::Value::object();
-  TrainOptions options = input.options;
-  base::Options table;
-  describe(table, options);
-  for (const base::Option& option : table.all()) {
-    if (option.name == "checkpoint_every" || option.name == "keep") continue;
-    identity.set("train." + option.name,
-                 fmt::format("{}", fmt::join(table.value_texts(option), ", ")));
-  }
-  identity.set("student", fmt::format("{} x {}, {}/{} heads of {}, ffn {}, vocabulary {}",
-                                      config.layers, config.width, config.heads, config.kv_heads,
-                                      config.head_dim, config.ffn, config.vocab));
-  identity.set("data", digest(input.data));
-  identity.set("held_out", digest(input.held_out));
-  return identity;
-}
+using Batches = std::span<const std::vector<uint32_t>>;
 
 class Loop {
  public:
-  struct Learner {
-    model::Weights& weights;
-    model::Adapter* adapter;
-    Trainable trained() const {
-      if (adapter == nullptr) return {&weights.tensors(), weights.block()};
-      return {&adapter->tensors(), adapter->block()};
-    }
-  };
-  Loop(const Learner& learner, const LoopInput& input, model::Precision precision)
+  Loop(model::Weights& weights, model::Adapter* adapter, const LoopInput& input,
+       model::Precision precision)
       : input_(input),
         options_(input.options),
-        identity_(identity_of(input, learner.weights.config())),
-        trained_(learner.trained()),
-        weigher_(weigher_of(options_)),
-        network_(learner.weights, options_.batch_tokens, precision, learner.adapter),
+        identity_(identity_of(input, weights.config())),
+        learner_(weights, adapter, input, precision),
+        trained_(learner_.trained()),
         optimizer_(trained_, options_),
-        gradients_(trained_.block.size()),
-        average_(options_.average > 0 ? trained_.block.size() : 0),
+        mean_(options_.average, trained_.block),
         checkpoints_({.folder = base::join(input.folder, "checkpoints"),
                       .tensors = *trained_.tensors,
                       .blocks = blocks(),
                       .keep = options_.keep},
                      input.at_save_point) {
-    std::copy_n(trained_.block.begin(), average_.size(), average_.begin());
-    model::Objective objective = objective_of(options_, input.teacher);
-    objective.weigher = weigher_.get();
-    if (weigher_ && !learns_pairs(options_)) objective.spoken = input.spoken;
-    network_.set_objective(objective);
-    outcome_.precision = network_.precision();
+    outcome_.precision = learner_.network().precision();
     identity_.set("precision", outcome_.precision == model::Precision::bf16 ? "bf16" : "fp32");
   }
 
@@ -84,44 +49,35 @@ class Loop {
 
  private:
   std::vector<NamedBlock> blocks();
-  Result<void> resume();
+  BatchPlan plan(int64_t epoch) const;
   void plan_steps();
+  Result<void> resume();
   Result<void> train_epoch();
-  Result<void> take_step(std::span<const std::vector<uint32_t>> batches);
+  Result<void> take_step(Batches batches);
   bool samples_now() const;
-  uint32_t together() const { return learns_pairs(options_) ? 2 : 1; }  // rows of a batch
-  Result<model::LossSum> learn(std::span<const std::vector<uint32_t>> batches);
-  model::LossSum forward_backward(const std::vector<Example>& examples,
-                                  std::span<const std::vector<uint32_t>> batches);
-  Result<void> refuse_step(std::span<const std::vector<uint32_t>> batches, const char* what);
+  Result<model::LossSum> learn(Batches batches);
+  Result<void> refuse_step(Batches batches, const char* what);
   void update(double norm);
-  void move_average();
-  void swap_average();
   Result<void> measure_start();
   Result<void> end_epoch(bool& improved);
-  Result<void> add_held_out(const model::LossSum& sum);
   model::LossSum held_out_loss();
+  void swap_mean();
   Result<void> save();
   Result<void> choose_weights();
-  void show_progress(double tokens_per_second);
 
   const LoopInput& input_;
   const TrainOptions& options_;
   json::Value identity_;
+  Learner learner_;
   Trainable trained_;
-  const std::unique_ptr<model::RowWeigher> weigher_;  // what the network asks, where one is wanted
-  model::Network network_;
   Optimizer optimizer_;
-  std::vector<float> gradients_;
-  std::vector<float> average_;  // of what is trained, where one is wanted
+  RunningMean mean_;  // of what is trained, where one is wanted
   Checkpoints checkpoints_;
   Schedule schedule_;
   LoopState state_;
   LoopOutcome outcome_;
-  std::optional<Metrics> metrics_;
-  std::optional<base::Progress> progress_;
-  double smooth_rate_ = 0;  // tokens a second, for the eye
-  double started_s_ = 0;    // of this process, less what earlier ones took
+  std::optional<Diary> diary_;
+  double started_s_ = 0;  // of this process, less what earlier ones took
   int64_t saved_step_ = -1;
   bool stop_ = false;
 };
@@ -129,17 +85,19 @@ class Loop {
 std::vector<NamedBlock> Loop::blocks() {
   std::vector<NamedBlock> all = {{"model", trained_.block}};
   for (NamedBlock& state : optimizer_.state()) all.push_back(std::move(state));
-  if (!average_.empty()) all.push_back({"average", average_});
+  if (mean_.is_kept()) all.push_back({"average", mean_.values()});
   return all;
+}
+
+BatchPlan Loop::plan(int64_t epoch) const {
+  return plan_epoch(input_.data.rows, options_.batch_tokens, static_cast<uint64_t>(options_.seed),
+                    epoch, learner_.together());
 }
 
 void Loop::plan_steps() {
   int64_t total = 0;
   for (int64_t epoch = 0; epoch < options_.epochs; ++epoch) {
-    const auto batches =
-        static_cast<int64_t>(plan_epoch(input_.data.rows, options_.batch_tokens,
-                                        static_cast<uint64_t>(options_.seed), epoch, together())
-                                 .size());
+    const auto batches = static_cast<int64_t>(plan(epoch).size());
     total += (batches + options_.accumulate - 1) / options_.accumulate;
   }
   const auto share = static_cast<int64_t>(options_.warmup_share * static_cast<double>(total));
@@ -164,13 +122,13 @@ Result<void> Loop::resume() {
     }
     state_ = found->loop;
     saved_step_ = outcome_.resumed_step = state_.step;
-    network_.refresh();
+    learner_.network().refresh();
     base::log_info("training goes on after step {} of {}", state_.step, outcome_.total_steps);
   }
   // A run that begins anew keeps no line, not even of what was measured before its first step.
   const int64_t last_line = found ? state_.step : -1;
-  RETORT_TRY(auto metrics, Metrics::open(base::join(input_.folder, "metrics.jsonl"), last_line));
-  metrics_.emplace(std::move(metrics));
+  RETORT_TRY(auto diary, Diary::open(input_.folder, last_line, outcome_.total_steps));
+  diary_.emplace(std::move(diary));
   return {};
 }
 
@@ -181,8 +139,8 @@ Result<LoopOutcome> Loop::run() {
   stop_ = options_.patience > 0 && state_.worse_epochs >= options_.patience;
   if (state_.epoch < options_.epochs && !stop_ && input_.limit) {
     outcome_.limit_tokens_per_second = input_.limit(outcome_.precision);
+    diary_->set_limit(outcome_.limit_tokens_per_second);
   }
-  progress_.emplace("train", outcome_.total_steps, "steps");
   started_s_ = base::monotonic_seconds() - state_.seconds;
   if (input_.measure_start && state_.step == 0) RETORT_TRY_VOID(measure_start());
   while (state_.epoch < options_.epochs && !stop_) RETORT_TRY_VOID(train_epoch());
@@ -190,20 +148,17 @@ Result<LoopOutcome> Loop::run() {
   RETORT_TRY_VOID(choose_weights());
   outcome_.state = state_;
   outcome_.stopped_early = stop_;
-  progress_->finish(fmt::format("{} steps, loss {:.3f}, {} tokens in {}", state_.step,
-                                state_.last_loss, base::grouped(state_.tokens),
-                                base::human_duration(state_.seconds)));
+  diary_->finish(state_);
   return outcome_;
 }
 
 Result<void> Loop::train_epoch() {
-  const BatchPlan plan = plan_epoch(input_.data.rows, options_.batch_tokens,
-                                    static_cast<uint64_t>(options_.seed), state_.epoch, together());
-  const auto batches = static_cast<int64_t>(plan.size());
+  const BatchPlan epoch = plan(state_.epoch);
+  const auto batches = static_cast<int64_t>(epoch.size());
   while (state_.cursor < batches) {
     const int64_t count = std::min(options_.accumulate, batches - state_.cursor);
     const auto stepped = take_step(
-        std::span(plan).subspan(static_cast<size_t>(state_.cursor), static_cast<size_t>(count)));
+        std::span(epoch).subspan(static_cast<size_t>(state_.cursor), static_cast<size_t>(count)));
     if (!stepped) {
       // Nothing was learnt in this step: it is taken again when the run goes on.
       const ErrorCode code = stepped.error().code;
@@ -232,44 +187,24 @@ bool Loop::samples_now() const {
 }
 
 // From the answers of the data, or from the student's own to the same prompts.
-Result<model::LossSum> Loop::learn(std::span<const std::vector<uint32_t>> batches) {
-  if (!samples_now()) return forward_backward(input_.data.rows, batches);
+Result<model::LossSum> Loop::learn(Batches batches) {
+  if (!samples_now()) return learner_.learn(input_.data.rows, batches);
   std::vector<uint32_t> rows;
   for (const auto& batch : batches) rows.insert(rows.end(), batch.begin(), batch.end());
   RETORT_TRY(const Examples sampled, input_.own_answers->answers(rows, state_.step));
-  return forward_backward(sampled.rows, plan_in_order(sampled.rows, options_.batch_tokens));
+  return learner_.learn(sampled.rows, plan_in_order(sampled.rows, options_.batch_tokens));
 }
 
-// Every counted token weighs the same, in whichever batch of the step it stands.
-model::LossSum Loop::forward_backward(const std::vector<Example>& examples,
-                                      std::span<const std::vector<uint32_t>> batches) {
-  int64_t counted = 0;
-  for (const auto& rows : batches) {
-    if (learns_pairs(options_)) {
-      counted += std::ssize(rows) / 2;
-      continue;
-    }
-    for (const uint32_t row : rows) counted += examples[row].trained_tokens();
-  }
-  std::fill(gradients_.begin(), gradients_.end(), 0.0F);
-  model::LossSum sum;
-  for (const auto& rows : batches) {
-    const model::Batch batch = make_batch(examples, rows);
-    sum.add(network_.forward_backward(batch, 1.0F / static_cast<float>(counted), gradients_));
-    state_.tokens += static_cast<int64_t>(batch.tokens.size());
-  }
-  return sum;
-}
-
-Result<void> Loop::take_step(std::span<const std::vector<uint32_t>> batches) {
+Result<void> Loop::take_step(Batches batches) {
   if (base::cancelled()) return base::cancelled_error("train");
   const double began_s = base::monotonic_seconds();
-  const int64_t tokens_before = state_.tokens;
+  const int64_t inputs_before = learner_.inputs();
   RETORT_TRY(const model::LossSum sum, learn(batches));
   const double loss = sum.loss();
-  const double norm = std::sqrt(kernels::sum_of_squares(gradients_));
+  const double norm = std::sqrt(kernels::sum_of_squares(learner_.gradients()));
   const double lr = schedule_.at(state_.step++);
-  const int64_t tokens = state_.tokens - tokens_before;
+  const int64_t tokens = learner_.inputs() - inputs_before;
+  state_.tokens += tokens;
   if (!std::isfinite(loss)) return refuse_step(batches, "loss");
   if (!std::isfinite(norm)) return refuse_step(batches, "gradient");
   state_.refused_in_row = 0;
@@ -277,55 +212,38 @@ Result<void> Loop::take_step(std::span<const std::vector<uint32_t>> batches) {
   ++state_.updates;
   update(norm);
   const double ended_s = base::monotonic_seconds();
-  const double rate = static_cast<double>(tokens) / std::max(ended_s - began_s, 1e-9);
   state_.seconds = ended_s - started_s_;
-  show_progress(rate);
-  return metrics_->add({.step = state_.step,
-                        .epoch = state_.epoch,
-                        .loss = loss,
-                        .nll = sum.nll(),
-                        .divergence = sum.divergence(),
-                        .lr = lr,
-                        .grad_norm = norm,
-                        .tokens = tokens,
-                        .tokens_per_second = rate,
-                        .seconds = state_.seconds});
+  return diary_->add(
+      {.step = state_.step,
+       .epoch = state_.epoch,
+       .loss = loss,
+       .nll = sum.nll(),
+       .divergence = sum.divergence(),
+       .lr = lr,
+       .grad_norm = norm,
+       .tokens = tokens,
+       .tokens_per_second = static_cast<double>(tokens) / std::max(ended_s - began_s, 1e-9),
+       .seconds = state_.seconds});
 }
 
 void Loop::update(double norm) {
   const bool clips = options_.clip_norm > 0 && norm > options_.clip_norm;
-  optimizer_.step(gradients_, {.lr = schedule_.at(state_.step - 1),
-                               .gradient_scale = clips ? options_.clip_norm / norm : 1,
-                               .number = state_.updates});
-  if (!average_.empty()) move_average();
-  network_.refresh();
-}
-
-// The first updates count more, or the mean would long be that of the first weights.
-void Loop::move_average() {
-  const auto updates = static_cast<double>(state_.updates);
-  const auto decay = static_cast<float>(std::min(options_.average, (1 + updates) / (10 + updates)));
-  const float* now = trained_.block.data();
-  base::parallel_for(static_cast<int64_t>(average_.size()), 1 << 14,
-                     [&](int64_t begin, int64_t end) {
-                       for (int64_t i = begin; i < end; ++i)
-                         average_[i] += (1 - decay) * (now[i] - average_[i]);
-                     });
+  optimizer_.step(learner_.gradients(), {.lr = schedule_.at(state_.step - 1),
+                                         .gradient_scale = clips ? options_.clip_norm / norm : 1,
+                                         .number = state_.updates});
+  mean_.move(trained_.block, state_.updates);
+  learner_.network().refresh();
 }
 
 // The weights stay as they are; the step counts, so that data and schedule go on.
-Result<void> Loop::refuse_step(std::span<const std::vector<uint32_t>> batches, const char* what) {
+Result<void> Loop::refuse_step(Batches batches, const char* what) {
   ++state_.refused_in_row;
   ++outcome_.refused_steps;
   std::vector<std::string> keys;
   for (const auto& rows : batches) {
     for (const uint32_t row : rows) keys.push_back(input_.data.rows[row].key);
   }
-  const size_t shown = std::min<size_t>(keys.size(), 8);
-  base::log_warning(
-      "step {} is refused: its {} is not finite; {} records, the first: {}", state_.step, what,
-      keys.size(), fmt::join(keys.begin(), keys.begin() + static_cast<std::ptrdiff_t>(shown), " "));
-  RETORT_TRY_VOID(metrics_->add_refused(state_.step, what, keys));
+  RETORT_TRY_VOID(diary_->add_refused(state_.step, what, keys));
   if (state_.refused_in_row < kMostRefusedInRow) return {};
   return base::bad_input(
       fmt::format("{} steps in a row had no finite {}", state_.refused_in_row, what),
@@ -336,15 +254,7 @@ Result<void> Loop::measure_start() {
   if (input_.held_out.rows.empty()) return {};
   const model::LossSum sum = held_out_loss();
   state_.start_loss = sum.loss();
-  return add_held_out(sum);
-}
-
-Result<void> Loop::add_held_out(const model::LossSum& sum) {
-  return metrics_->add_held_out({.step = state_.step,
-                                 .loss = sum.loss(),
-                                 .nll = sum.nll(),
-                                 .divergence = sum.divergence(),
-                                 .tokens = sum.tokens});
+  return diary_->add_held_out(state_.step, sum);
 }
 
 Result<void> Loop::end_epoch(bool& improved) {
@@ -361,28 +271,25 @@ Result<void> Loop::end_epoch(bool& improved) {
   }
   state_.worse_epochs = improved ? 0 : state_.worse_epochs + 1;
   stop_ = options_.patience > 0 && state_.worse_epochs >= options_.patience;
-  return add_held_out(sum);
+  return diary_->add_held_out(state_.step, sum);
 }
 
 model::LossSum Loop::held_out_loss() {
-  model::LossSum sum;
-  swap_average();
-  for (const auto& rows : plan_in_order(input_.held_out.rows, options_.batch_tokens, together())) {
-    sum.add(network_.loss(make_batch(input_.held_out.rows, rows)));
-  }
-  swap_average();
+  swap_mean();
+  const model::LossSum sum = learner_.measure(input_.held_out.rows);
+  swap_mean();
   return sum;
 }
 
 // What the network sees; swapped again it is as it was.
-void Loop::swap_average() {
-  if (average_.empty()) return;
-  std::swap_ranges(average_.begin(), average_.end(), trained_.block.begin());
-  network_.refresh();
+void Loop::swap_mean() {
+  if (!mean_.is_kept()) return;
+  mean_.swap(trained_.block);
+  learner_.network().refresh();
 }
 
 Result<void> Loop::save() {
-  RETORT_TRY_VOID(metrics_->sync());
+  RETORT_TRY_VOID(diary_->sync());
   const std::string answers = input_.own_answers != nullptr ? input_.own_answers->saved() : "";
   RETORT_TRY_VOID(checkpoints_.save({state_, identity_, answers}));
   saved_step_ = state_.step;
@@ -395,26 +302,14 @@ Result<void> Loop::choose_weights() {
   outcome_.restored_best = best;
   if (best && state_.best_step != state_.step) {
     RETORT_TRY(const Checkpoint checkpoint, checkpoints_.load(state_.best_step));
-    const auto& block = average_.empty() ? checkpoint.blocks.front() : checkpoint.blocks.back();
+    const auto& block = mean_.is_kept() ? checkpoint.blocks.back() : checkpoint.blocks.front();
     std::copy(block.begin(), block.end(), trained_.block.begin());
     base::log_info("the weights are those of step {}, whose held-out loss was lowest",
                    state_.best_step);
     return {};
   }
-  std::copy(average_.begin(), average_.end(), trained_.block.begin());
+  mean_.replace(trained_.block);
   return {};
-}
-
-void Loop::show_progress(double tokens_per_second) {
-  smooth_rate_ =
-      smooth_rate_ == 0 ? tokens_per_second : 0.95 * smooth_rate_ + 0.05 * tokens_per_second;
-  std::string detail = fmt::format("loss {:.3f}, {} tokens/s", state_.last_loss,
-                                   base::grouped(static_cast<int64_t>(smooth_rate_)));
-  if (outcome_.limit_tokens_per_second > 0) {
-    detail += fmt::format(" ({:.0f} % of the machine's limit)",
-                          100 * smooth_rate_ / outcome_.limit_tokens_per_second);
-  }
-  progress_->update(state_.step, detail);
 }
 
 }  // namespace
@@ -428,7 +323,7 @@ Result<LoopOutcome> run_loop(model::Weights& weights, const LoopInput& input,
                            fmt::format("{} were too long", input.data.too_long),
                            "see what curation dropped, or raise train.batch_tokens");
   }
-  Loop loop({weights, adapter}, input, precision);
+  Loop loop(weights, adapter, input, precision);
   return loop.run();
 }
 

@@ -1,0 +1,26 @@
+#include <fmt/core.h>
+#include <fmt/ranges.h>
+
+#include "train/identity_internal.h"
+
+namespace retort::train {
+
+json::Value identity_of(const LoopInput& input, const model::Config& config) {
+  json::Value identity = input.identity.is_object() ? input.identity : json::Value::object();
+  TrainOptions options = input.options;
+  base::Options table;
+  describe(table, options);
+  for (const base::Option& option : table.all()) {
+    if (option.name == "checkpoint_every" || option.name == "keep") continue;
+    identity.set("train." + option.name,
+                 fmt::format("{}", fmt::join(table.value_texts(option), ", ")));
+  }
+  identity.set("student", fmt::format("{} x {}, {}/{} heads of {}, ffn {}, vocabulary {}",
+                                      config.layers, config.width, config.heads, config.kv_heads,
+                                      config.head_dim, config.ffn, config.vocab));
+  identity.set("data", digest(input.data));
+  identity.set("held_out", digest(input.held_out));
+  return identity;
+}
+
+}  // namespace retort::train
