@@ -177,10 +177,17 @@ Result<void> Checkpoints::save(const CheckpointView& view) const {
         target, "check the disk; earlier checkpoints are untouched");
   }
   point("verified");
-  RETORT_TRY_VOID(
-      base::write_file_atomic(base::join(place_.folder, "latest"), base::base_name(target) + "\n"));
+  RETORT_TRY_VOID(point_latest_at(view.loop.step));
   point("latest");
   return prune(view.loop);
+}
+
+Result<void> Checkpoints::point_latest_at(int64_t step) const {
+  const std::string file = base::join(place_.folder, "latest");
+  const std::string name = base::base_name(path(step)) + "\n";
+  const auto now = base::read_file(file, 1024);
+  if (now && *now == name) return {};
+  return base::write_file_atomic(file, name);
 }
 
 // Keeps the newest ones and the best one. Later steps than this one are damaged, or this one would
@@ -253,7 +260,10 @@ Result<std::optional<Checkpoint>> Checkpoints::load_newest(const json::Value& id
             path(step), "put it back, or remove " + base::parent(place_.folder) + " to start anew");
       }
       auto loaded = load(step);
-      if (loaded) return std::optional<Checkpoint>(std::move(*loaded));
+      if (loaded) {
+        RETORT_TRY_VOID(point_latest_at(step));
+        return std::optional<Checkpoint>(std::move(*loaded));
+      }
       base::log_warning("checkpoint {} is passed over: {}", path(step), loaded.error().text());
       continue;
     }

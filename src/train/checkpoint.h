@@ -6,7 +6,8 @@
 //   answers.json where some are kept, state.json
 //                      complete            the SHA-256 of state.json, which holds those of the
 //                      tensors
-//   FOLDER/latest                          the name of the newest verified one
+//   FOLDER/latest                          the name of the newest verified one, or of the one
+//                      that a run went on from because newer ones were damaged
 #pragma once
 #include <functional>
 #include <optional>
@@ -80,6 +81,7 @@ class Checkpoints {
   std::string path(int64_t step) const;
   void point(std::string_view name) const;
   Result<void> write(const CheckpointView& view, const std::string& folder) const;
+  Result<void> point_latest_at(int64_t step) const;
   Result<void> prune(const LoopState& loop) const;
   Result<json::Value> read_state(int64_t step) const;
 

@@ -110,6 +110,38 @@ TEST_F(CheckpointTest, AnyDamageLeadsToThePreviousOne) {
   }
 }
 
+// Every byte of the small files, and of the tensors' files the whole header and bytes all over the
+// values; and files that end early anywhere. `latest` then names the one that loads.
+TEST_F(CheckpointTest, AFlippedBitOrALostEndIsFoundWhereverItIs) {
+  save(10);
+  save(20);
+  const char* names[] = {"model.safetensors", "moments.safetensors", "state.json", "answers.json",
+                         "complete"};
+  for (const char* name : names) {
+    const std::string path = file("step-000020", name);
+    const std::string whole = *base::read_file(path);
+    const auto expect_passed_over = [&](const std::string& content, size_t at) {
+      ASSERT_TRUE(base::write_file_atomic(path, content).ok());
+      const auto found = Checkpoints(place()).load_newest(kIdentity);
+      ASSERT_TRUE(found && *found) << name << " at " << at;
+      ASSERT_EQ((*found)->loop.step, 10) << name << " at " << at;
+      ASSERT_EQ(*base::read_file(base::join(folder_, "latest")), "step-000010\n");
+    };
+    const size_t stride = std::max<size_t>(whole.size() / 23, 1);
+    for (size_t at = 0; at < whole.size(); at += whole.size() < 3000 || at < 40 ? 1 : stride) {
+      std::string content = whole;
+      content[at] = static_cast<char>(content[at] ^ (1 << at % 8));
+      expect_passed_over(content, at);
+    }
+    for (size_t size = 0; size < whole.size(); size += stride) {
+      expect_passed_over(whole.substr(0, size), size);
+    }
+    ASSERT_TRUE(base::write_file_atomic(path, whole).ok());
+    ASSERT_EQ(newest(), 20);  // and it was this file alone
+    ASSERT_EQ(*base::read_file(base::join(folder_, "latest")), "step-000020\n");
+  }
+}
+
 TEST_F(CheckpointTest, AMissingFileLeadsToThePreviousOne) {
   save(10);
   save(20);

@@ -27,6 +27,7 @@ struct Orders {
   std::string kill_at_point = "";  // SIGKILL the n-th time that saving passes a point
   std::string full_at_step = "";   // from then on no file may grow beyond 4 KiB
   std::string lora_rank = "";      // of an adapter that is trained alone
+  std::string kill_at_batch = "";  // SIGKILL before the n-th batch; a number makes steps of two
 };
 
 std::string environment(const char* name) {
@@ -45,6 +46,7 @@ int run_child(const Orders& orders) {
   ::setenv("RETORT_TRAIN_KILL_POINT", orders.kill_at_point.c_str(), 1);
   ::setenv("RETORT_TRAIN_FULL_STEP", orders.full_at_step.c_str(), 1);
   ::setenv("RETORT_TRAIN_LORA_RANK", orders.lora_rank.c_str(), 1);
+  ::setenv("RETORT_TRAIN_KILL_BATCH", orders.kill_at_batch.c_str(), 1);
   std::string program = "/proc/self/exe", filter = "--gtest_filter=Kill.DISABLED_Child",
               disabled = "--gtest_also_run_disabled_tests", brief = "--gtest_brief=1";
   char* arguments[] = {program.data(), filter.data(), disabled.data(), brief.data(), nullptr};
@@ -61,14 +63,43 @@ void forbid_large_files() {
   ::setrlimit(RLIMIT_FSIZE, &limit);
 }
 
+// A teacher that knows nothing, and ends the process when it is asked about the n-th batch: the
+// only place of a run that is inside a step.
+class Killer final : public model::LogitSource {
+ public:
+  explicit Killer(int64_t left) : left_(left) {}
+  void start(const model::Batch&) override {
+    if (--left_ == 0) ::raise(SIGKILL);
+  }
+  void logits(std::span<const int32_t> rows, float* to) override {
+    std::fill_n(to, static_cast<int64_t>(rows.size()) * tiny_config().vocab, 0.0F);
+  }
+
+ private:
+  int64_t left_;
+};
+
+// 21 steps of two batches, the last of an epoch of one.
+TrainOptions steps_of_two() {
+  TrainOptions options = quick_options();
+  options.objective = "forward_kl";
+  options.soft_share = 0.5;
+  options.accumulate = 2;
+  options.epochs = 7;
+  return options;
+}
+
 // Not a test of its own: what run_child() starts.
 TEST(Kill, DISABLED_Child) {
   const std::string folder = environment("RETORT_TRAIN_FOLDER");
   const int64_t kill_step = number(environment("RETORT_TRAIN_KILL_STEP"));
   const int64_t full_step = number(environment("RETORT_TRAIN_FULL_STEP"));
   int64_t points_left = number(environment("RETORT_TRAIN_KILL_POINT"));
-  const Examples data = mapping_rows(12, 1), held_out = mapping_rows(5, 2);
-  TrainOptions options = quick_options();
+  const int64_t kill_batch = number(environment("RETORT_TRAIN_KILL_BATCH"));
+  const bool in_twos = kill_batch >= 0;
+  const Examples data = mapping_rows(in_twos ? 22 : 12, 1), held_out = mapping_rows(5, 2);
+  TrainOptions options = in_twos ? steps_of_two() : quick_options();
+  Killer killer(kill_batch);
   base::set_thread_count(1);  // so little work is slower on more
   model::Weights weights = model::Weights::random(tiny_config(), 5);
   options.lora_rank = std::max<int64_t>(number(environment("RETORT_TRAIN_LORA_RANK")), 0);
@@ -79,7 +110,7 @@ TEST(Kill, DISABLED_Child) {
                                 {.data = data,
                                  .held_out = held_out,
                                  .options = options,
-                                 .teacher = nullptr,
+                                 .teacher = in_twos ? &killer : nullptr,
                                  .folder = folder,
                                  .identity = {},
                                  .limit = nullptr,
@@ -127,6 +158,21 @@ TEST(Kill, AfterAnyStep) {
   }
 }
 
+// What `latest` names verifies, every tensor of it.
+void expect_latest_is_whole(const std::string& folder) {
+  const std::string checkpoints = base::join(folder, "checkpoints");
+  const auto latest = base::read_file(base::join(checkpoints, "latest"));
+  ASSERT_TRUE(latest);
+  const model::Weights weights(tiny_config());
+  std::vector<float> values(weights.block().size());
+  const CheckpointPlace place{
+      .folder = checkpoints,
+      .tensors = weights.tensors(),
+      .blocks = {{"model", values}, {"adam_first", values}, {"adam_second", values}}};
+  const auto loaded = Checkpoints(place).load(std::stoll(latest->substr(5)));
+  EXPECT_TRUE(loaded) << loaded.error().text();
+}
+
 // A save passes nine points, and a tenth when it removes an old checkpoint, as the third one does:
 // these are the third one's, at step 6.
 TEST(Kill, AtEveryPointOfSaving) {
@@ -134,7 +180,9 @@ TEST(Kill, AtEveryPointOfSaving) {
     SCOPED_TRACE(point);
     const std::string folder = fresh_folder("killed_at_point");
     ASSERT_EQ(run_child({.folder = folder, .kill_at_point = std::to_string(point)}), -SIGKILL);
+    expect_latest_is_whole(folder);
     expect_same_end(folder);
+    expect_latest_is_whole(folder);
   }
 }
 
@@ -146,6 +194,29 @@ TEST(Kill, AnAdaptersTrainingToo) {
     expect_same_end(folder, "3");
   }
   EXPECT_NE(undisturbed("3"), undisturbed(""));
+}
+
+// Before every batch of 21 steps, the first and the second of each: mid-epoch, at its end, and with
+// half of a step's gradient added up.
+TEST(Kill, BeforeEveryBatchOfTwentyOneSteps) {
+  const std::string whole = fresh_folder("in_twos");
+  ASSERT_EQ(run_child({.folder = whole, .kill_at_batch = "0"}), kNotKilled);
+  const auto bytes = base::read_file(base::join(whole, "final"));
+  const auto lines = base::read_file(base::join(whole, "metrics.jsonl"));
+  ASSERT_TRUE(bytes && lines);
+  EXPECT_EQ(std::count(lines->begin(), lines->end(), '\n'), 21 + 7);
+  int64_t kills = 0;
+  for (int batch = 1;; ++batch) {
+    SCOPED_TRACE(batch);
+    const std::string folder = fresh_folder("killed_at_batch");
+    const int ended = run_child({.folder = folder, .kill_at_batch = std::to_string(batch)});
+    if (ended == kNotKilled) break;  // there are no more
+    ASSERT_EQ(ended, -SIGKILL);
+    ++kills;
+    ASSERT_EQ(run_child({.folder = folder, .kill_at_batch = "0"}), kNotKilled);
+    ASSERT_TRUE(base::read_file(base::join(folder, "final")).value_or("") == *bytes);
+  }
+  EXPECT_EQ(kills, 5 * 7);
 }
 
 TEST(Kill, AgainAndAgain) {

@@ -6,6 +6,7 @@
 
 #include "base/cancel.h"
 #include "base/parallel.h"
+#include "base/random.h"
 #include "json/value.h"
 #include "train/loop_internal.h"
 #include "train/test_rows_internal.h"
@@ -66,6 +67,60 @@ TEST(Loop, LearnsAMappingToNearlyZeroLoss) {
   const auto lines = metrics_of(run.folder);
   EXPECT_NEAR(lines.front().find("loss")->as_number(), std::log(24.0), 0.5);  // knows nothing yet
   EXPECT_EQ(lines.size(), static_cast<size_t>(outcome->state.step) + 30);
+}
+
+// By heart: what it cannot know from the rules either.
+TEST(Loop, ThirtyTwoRowsAreLearntByHeart) {
+  Training run;
+  run.data = mapping_rows(32, 1);
+  base::Random random(9);
+  for (Example& row : run.data.rows) {
+    for (size_t i = 0; i < row.ids.size(); ++i) {
+      if (row.trained[i]) row.ids[i] = static_cast<int32_t>(random.below(20));
+    }
+    for (int i = 0; i < 6; ++i) {  // a name of its own in front, or two rows could contradict
+      row.ids.insert(row.ids.begin(), static_cast<int32_t>(random.below(20)));
+      row.trained.insert(row.trained.begin(), false);
+    }
+  }
+  run.held_out = run.data;
+  run.folder = fresh_folder("by_heart");
+  run.options.epochs = 150;
+  run.options.batch_tokens = 600;
+  run.options.lr = 5e-3;
+  run.options.weight_decay = 0;
+  run.options.checkpoint_every = 1000;
+  const auto outcome = run.go();
+  ASSERT_TRUE(outcome) << outcome.error().text();
+  EXPECT_LT(outcome->state.held_out_loss, 0.01);
+}
+
+// What one row's teacher says is not finite: the steps with that row are refused and name it, the
+// others are taken.
+TEST(Loop, ARowThatIsNotFiniteIsNamedAndTheOthersAreLearnt) {
+  Training run;
+  run.folder = fresh_folder("one_row");
+  run.options.objective = "forward_kl";
+  run.options.teacher = "recorded";
+  for (Example& row : run.data.rows) {
+    for (int64_t i = 0; i < row.trained_tokens(); ++i) {
+      const float logprob = row.key == "row-7" ? std::numeric_limits<float>::quiet_NaN() : -0.1F;
+      row.teacher.add_row(std::vector<int32_t>{3}, std::vector<float>{logprob}, 0.09516258F);
+    }
+  }
+  const auto outcome = run.go();
+  ASSERT_TRUE(outcome) << outcome.error().text();
+  EXPECT_EQ(outcome->refused_steps, 3);  // one an epoch
+  for (const float value : run.weights.block()) ASSERT_TRUE(std::isfinite(value));
+  int64_t refused = 0;
+  for (const json::Value& line : metrics_of(run.folder)) {
+    if (line.find("refused") == nullptr) continue;
+    ++refused;
+    const auto& records = line.find("records")->as_array();
+    EXPECT_LT(records.size(), run.data.rows.size());
+    EXPECT_NE(std::find(records.begin(), records.end(), json::Value("row-7")), records.end());
+  }
+  EXPECT_EQ(refused, 3);
 }
 
 TEST(Loop, LossDoesNotDependOnPacking) {
