@@ -10,6 +10,9 @@
 namespace CLI {
 class App;
 }
+namespace retort::train {
+class Collective;
+}
 
 namespace retort::cli {
 
@@ -29,6 +32,7 @@ std::vector<Command> commands();
 struct Globals {
   bool json = false;  // machine-readable result on stdout
   bool quiet = false;
+  train::Collective* collective = nullptr;  // where more than one process trains
 };
 Globals& globals();
 

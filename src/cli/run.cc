@@ -75,6 +75,7 @@ Command pipeline_command(const std::string& name, const std::string& stage,
     control.only_stage = stage;
     control.command = command_line(name, *arguments, *rest);
     control.json = globals().json;
+    control.collective = globals().collective;
     return pipeline::run(std::move(options), control);
   };
   return command;

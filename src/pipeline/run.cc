@@ -67,7 +67,10 @@ std::string ledger_folder(const RunOptions& options) {
 }
 
 Result<void> run(RunOptions options, const RunControl& control) {
-  RunContext context{.options = std::move(options), .ledger = "", .command = control.command};
+  RunContext context{.options = std::move(options),
+                     .ledger = "",
+                     .command = control.command,
+                     .collective = control.collective};
   const std::string& out = context.options.out;
   RETORT_TRY_VOID(base::make_directories(out));
   RETORT_TRY(const auto lock, base::FileLock::acquire(base::join(out, "lock")));

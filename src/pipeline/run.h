@@ -7,12 +7,17 @@
 #include "base/result.h"
 #include "pipeline/run_options.h"
 
+namespace retort::train {
+class Collective;
+}
+
 namespace retort::pipeline {
 
 struct RunControl {
-  std::string only_stage;  // "" for all
-  std::string command;     // to repeat it, for the report
-  bool json = false;       // summaries as JSON on stdout instead of tables
+  std::string only_stage;                   // "" for all
+  std::string command;                      // to repeat it, for the report
+  bool json = false;                        // summaries as JSON on stdout instead of tables
+  train::Collective* collective = nullptr;  // processes that train together; nullptr: one
 };
 
 // Errors carry the exit code: refused_by_terms before anything was asked or trained, interrupted

@@ -10,13 +10,18 @@
 #include "pipeline/run_options.h"
 #include "pipeline/summary.h"
 
+namespace retort::train {
+class Collective;
+}
+
 namespace retort::pipeline {
 
 // What the stages of one run share.
 struct RunContext {
   RunOptions options;
-  std::string ledger;   // folder of the log
-  std::string command;  // to repeat the run
+  std::string ledger;                       // folder of the log
+  std::string command;                      // to repeat the run
+  train::Collective* collective = nullptr;  // processes that train together; nullptr: one
 
   std::string path(const std::string& name) const;  // inside OUT
 };

@@ -138,7 +138,8 @@ Result<void> run_train(RunContext& context, Summary& summary) {
                               .kept_tokens = std::move(base_ids),
                               .options = context.options.train,
                               .student = context.options.student,
-                              .folder = context.path("train")};
+                              .folder = context.path("train"),
+                              .collective = context.collective};
   RETORT_TRY(const auto run, log_run(context, *permission.log,
                                      {.data = input.data,
                                       .held_out = input.held_out,

@@ -151,6 +151,28 @@ BatchPlan plan_in_order(const std::vector<Example>& rows, int64_t batch_tokens, 
   return rows_of(bins.take(), together);
 }
 
+BatchPlan share_of(const std::vector<Example>& rows, std::span<const std::vector<uint32_t>> batches,
+                   const Share& share) {
+  if (share.size == 1) return {batches.begin(), batches.end()};
+  std::vector<std::pair<int64_t, uint32_t>> groups;  // inputs, and which
+  for (const auto& batch : batches) {
+    for (size_t i = 0; i < batch.size(); i += share.together) {
+      const uint32_t group = batch[i] / share.together;
+      groups.emplace_back(inputs_of(rows, group, share.together), group);
+    }
+  }
+  std::stable_sort(groups.begin(), groups.end(),
+                   [](const auto& a, const auto& b) { return a.first > b.first; });
+  std::vector<int64_t> loads(static_cast<size_t>(share.size));
+  Bins bins(share.batch_tokens);
+  for (const auto& [inputs, group] : groups) {
+    const auto least = std::min_element(loads.begin(), loads.end());
+    *least += inputs;
+    if (least - loads.begin() == share.rank) bins.put(group, inputs);
+  }
+  return rows_of(bins.take(), share.together);
+}
+
 size_t answer_start(const Example& row) {
   size_t begin = row.ids.size();
   while (begin > 0 && row.trained[begin - 1]) --begin;

@@ -70,6 +70,17 @@ BatchPlan plan_epoch(const std::vector<Example>& rows, int64_t batch_tokens, uin
 // Rows in their given order, for measuring.
 BatchPlan plan_in_order(const std::vector<Example>& rows, int64_t batch_tokens,
                         uint32_t together = 1);
+// What one of several processes computes of a step's batches: whole rows (or those that stay
+// together), dealt so that all have about as many inputs, the longest first. With one process these
+// very batches.
+struct Share {
+  int rank = 0;
+  int size = 1;
+  int64_t batch_tokens = 0;
+  uint32_t together = 1;
+};
+BatchPlan share_of(const std::vector<Example>& rows, std::span<const std::vector<uint32_t>> batches,
+                   const Share& share);
 model::Batch make_batch(const std::vector<Example>& rows, std::span<const uint32_t> chosen);
 
 // SHA-256 over keys, ids and marks of all rows, as hex: what a resumed run compares.

@@ -21,6 +21,7 @@
 #include "terms/action.h"
 #include "tokenizer/tokenizer.h"
 #include "train/checkpoint.h"
+#include "train/collective.h"
 #include "train/options.h"
 
 namespace retort::train {
@@ -43,6 +44,8 @@ struct FitInput {
   // (probe.h).
   std::function<double()> limit = nullptr;
   std::function<void(const LoopState&)> on_step = nullptr;
+  // Other processes that train along (assist.h), of which this is rank 0; nullptr: none.
+  Collective* collective = nullptr;
 };
 
 struct Outcome {

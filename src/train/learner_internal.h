@@ -1,12 +1,13 @@
 // The network that is trained, and what it learns of a step's rows: their loss and their gradient.
-// Every counted token (or pair) weighs the same, in whichever batch of the step it stands. Private
-// to the room.
+// Every counted token (or pair) weighs the same, in whichever batch of the step it stands and
+// whichever of several processes computes it. Private to the room.
 #pragma once
 #include <memory>
 #include <span>
 #include <vector>
 
 #include "model/network.h"
+#include "train/collective.h"
 #include "train/examples.h"
 #include "train/loop_internal.h"
 #include "train/trainable.h"
@@ -19,11 +20,14 @@ class Learner {
   Learner(model::Weights& weights, model::Adapter* adapter, const LoopInput& input,
           model::Precision precision);
 
-  // Loss of these batches of rows; gradients() are theirs afterwards.
+  // Loss of these batches of rows; gradients() are theirs afterwards. With several processes each
+  // computes its share, and all have the whole afterwards: the same bytes.
   model::LossSum learn(const std::vector<Example>& rows,
                        std::span<const std::vector<uint32_t>> batches);
   // Loss alone.
   model::LossSum measure(const std::vector<Example>& rows);
+  // Of gradients().
+  double squares();
 
   Trainable trained() const { return trained_; }
   std::span<float> gradients() { return gradients_; }
@@ -34,8 +38,10 @@ class Learner {
  private:
   int64_t units(const std::vector<Example>& rows,
                 std::span<const std::vector<uint32_t>> batches) const;
+  model::LossSum sum_over_all(const model::LossSum& mine, int64_t& inputs);
 
   const TrainOptions& options_;
+  Collective& collective_;
   Trainable trained_;
   const std::unique_ptr<model::RowWeigher> weigher_;  // what the network asks, where one is wanted
   model::Network network_;

@@ -8,7 +8,7 @@
 #include "base/files.h"
 #include "base/log.h"
 #include "base/random.h"
-#include "kernels/norm.h"
+#include "train/alike_internal.h"
 #include "train/diary_internal.h"
 #include "train/identity_internal.h"
 #include "train/learner_internal.h"
@@ -31,6 +31,7 @@ class Loop {
        model::Precision precision)
       : input_(input),
         options_(input.options),
+        collective_(*input.collective),
         identity_(identity_of(input, weights.config())),
         learner_(weights, adapter, input, precision),
         trained_(learner_.trained()),
@@ -51,7 +52,9 @@ class Loop {
   std::vector<NamedBlock> blocks();
   BatchPlan plan(int64_t epoch) const;
   void plan_steps();
+  Result<bool> load_newest();
   Result<void> resume();
+  bool cancelled();
   Result<void> train_epoch();
   Result<void> take_step(Batches batches);
   bool samples_now() const;
@@ -67,6 +70,7 @@ class Loop {
 
   const LoopInput& input_;
   const TrainOptions& options_;
+  Collective& collective_;
   json::Value identity_;
   Learner learner_;
   Trainable trained_;
@@ -76,7 +80,7 @@ class Loop {
   Schedule schedule_;
   LoopState state_;
   LoopOutcome outcome_;
-  std::optional<Diary> diary_;
+  Diary diary_;
   double started_s_ = 0;  // of this process, less what earlier ones took
   int64_t saved_step_ = -1;
   bool stop_ = false;
@@ -110,36 +114,57 @@ void Loop::plan_steps() {
   outcome_.total_steps = total;
 }
 
-Result<void> Loop::resume() {
+// Rank 0's files, or nothing.
+Result<bool> Loop::load_newest() {
   RETORT_TRY(const auto found, checkpoints_.load_newest(identity_));
-  if (found) {
-    const auto into = blocks();
-    for (size_t i = 0; i < into.size(); ++i) {
-      std::copy(found->blocks[i].begin(), found->blocks[i].end(), into[i].values.begin());
-    }
-    if (input_.own_answers != nullptr) {
-      RETORT_TRY_VOID(input_.own_answers->restore(found->answers));
-    }
-    state_ = found->loop;
-    saved_step_ = outcome_.resumed_step = state_.step;
-    learner_.network().refresh();
-    base::log_info("training goes on after step {} of {}", state_.step, outcome_.total_steps);
+  if (!found) return false;
+  const auto into = blocks();
+  for (size_t i = 0; i < into.size(); ++i) {
+    std::copy(found->blocks[i].begin(), found->blocks[i].end(), into[i].values.begin());
   }
-  // A run that begins anew keeps no line, not even of what was measured before its first step.
-  const int64_t last_line = found ? state_.step : -1;
-  RETORT_TRY(auto diary, Diary::open(input_.folder, last_line, outcome_.total_steps));
-  diary_.emplace(std::move(diary));
+  if (input_.own_answers != nullptr) {
+    RETORT_TRY_VOID(input_.own_answers->restore(found->answers));
+  }
+  state_ = found->loop;
+  base::log_info("training goes on after step {} of {}", state_.step, outcome_.total_steps);
+  return true;
+}
+
+Result<void> Loop::resume() {
+  bool found = false;
+  if (collective_.is_first()) {
+    RETORT_TRY(found, load_newest());
+    // A run that begins anew keeps no line, not even of what was measured before its first step.
+    RETORT_TRY(diary_, Diary::open(input_.folder, found ? state_.step : -1, outcome_.total_steps));
+  }
+  collective_.broadcast_value(found);
+  if (!found) return {};
+  collective_.broadcast_value(state_);
+  for (const NamedBlock& block : blocks()) {
+    collective_.broadcast(std::as_writable_bytes(block.values));
+  }
+  saved_step_ = outcome_.resumed_step = state_.step;
+  learner_.network().refresh();
   return {};
 }
 
+// Whether any of the processes was told to stop.
+bool Loop::cancelled() {
+  double told = base::cancelled() ? 1 : 0;
+  collective_.sum(std::span(&told, 1));
+  return told > 0;
+}
+
 Result<LoopOutcome> Loop::run() {
-  RETORT_TRY_VOID(base::make_directories(input_.folder));
+  if (collective_.is_first()) RETORT_TRY_VOID(base::make_directories(input_.folder));
+  RETORT_TRY_VOID(check_processors(collective_, outcome_.precision));
   plan_steps();
   RETORT_TRY_VOID(resume());
   stop_ = options_.patience > 0 && state_.worse_epochs >= options_.patience;
   if (state_.epoch < options_.epochs && !stop_ && input_.limit) {
     outcome_.limit_tokens_per_second = input_.limit(outcome_.precision);
-    diary_->set_limit(outcome_.limit_tokens_per_second);
+    collective_.sum(std::span(&outcome_.limit_tokens_per_second, 1));
+    diary_.set_limit(outcome_.limit_tokens_per_second);
   }
   started_s_ = base::monotonic_seconds() - state_.seconds;
   if (input_.measure_start && state_.step == 0) RETORT_TRY_VOID(measure_start());
@@ -148,7 +173,7 @@ Result<LoopOutcome> Loop::run() {
   RETORT_TRY_VOID(choose_weights());
   outcome_.state = state_;
   outcome_.stopped_early = stop_;
-  diary_->finish(state_);
+  diary_.finish(state_);
   return outcome_;
 }
 
@@ -196,12 +221,12 @@ Result<model::LossSum> Loop::learn(Batches batches) {
 }
 
 Result<void> Loop::take_step(Batches batches) {
-  if (base::cancelled()) return base::cancelled_error("train");
+  if (cancelled()) return base::cancelled_error("train");
   const double began_s = base::monotonic_seconds();
   const int64_t inputs_before = learner_.inputs();
   RETORT_TRY(const model::LossSum sum, learn(batches));
   const double loss = sum.loss();
-  const double norm = std::sqrt(kernels::sum_of_squares(learner_.gradients()));
+  const double norm = std::sqrt(learner_.squares());
   const double lr = schedule_.at(state_.step++);
   const int64_t tokens = learner_.inputs() - inputs_before;
   state_.tokens += tokens;
@@ -213,7 +238,7 @@ Result<void> Loop::take_step(Batches batches) {
   update(norm);
   const double ended_s = base::monotonic_seconds();
   state_.seconds = ended_s - started_s_;
-  return diary_->add(
+  return diary_.add(
       {.step = state_.step,
        .epoch = state_.epoch,
        .loss = loss,
@@ -243,7 +268,7 @@ Result<void> Loop::refuse_step(Batches batches, const char* what) {
   for (const auto& rows : batches) {
     for (const uint32_t row : rows) keys.push_back(input_.data.rows[row].key);
   }
-  RETORT_TRY_VOID(diary_->add_refused(state_.step, what, keys));
+  RETORT_TRY_VOID(diary_.add_refused(state_.step, what, keys));
   if (state_.refused_in_row < kMostRefusedInRow) return {};
   return base::bad_input(
       fmt::format("{} steps in a row had no finite {}", state_.refused_in_row, what),
@@ -254,7 +279,7 @@ Result<void> Loop::measure_start() {
   if (input_.held_out.rows.empty()) return {};
   const model::LossSum sum = held_out_loss();
   state_.start_loss = sum.loss();
-  return diary_->add_held_out(state_.step, sum);
+  return diary_.add_held_out(state_.step, sum);
 }
 
 Result<void> Loop::end_epoch(bool& improved) {
@@ -271,7 +296,7 @@ Result<void> Loop::end_epoch(bool& improved) {
   }
   state_.worse_epochs = improved ? 0 : state_.worse_epochs + 1;
   stop_ = options_.patience > 0 && state_.worse_epochs >= options_.patience;
-  return diary_->add_held_out(state_.step, sum);
+  return diary_.add_held_out(state_.step, sum);
 }
 
 model::LossSum Loop::held_out_loss() {
@@ -289,17 +314,19 @@ void Loop::swap_mean() {
 }
 
 Result<void> Loop::save() {
-  RETORT_TRY_VOID(diary_->sync());
-  const std::string answers = input_.own_answers != nullptr ? input_.own_answers->saved() : "";
-  RETORT_TRY_VOID(checkpoints_.save({state_, identity_, answers}));
+  RETORT_TRY_VOID(check_alike(collective_, trained_.block, state_.step));
   saved_step_ = state_.step;
-  return {};
+  if (!collective_.is_first()) return {};
+  RETORT_TRY_VOID(diary_.sync());
+  const std::string answers = input_.own_answers != nullptr ? input_.own_answers->saved() : "";
+  return checkpoints_.save({state_, identity_, answers});
 }
 
 // The last weights or their mean, of the last step or of the best one.
 Result<void> Loop::choose_weights() {
   const bool best = options_.patience > 0 && state_.best_step >= 0;
   outcome_.restored_best = best;
+  if (!collective_.is_first()) return {};  // they are of no more use there
   if (best && state_.best_step != state_.step) {
     RETORT_TRY(const Checkpoint checkpoint, checkpoints_.load(state_.best_step));
     const auto& block = mean_.is_kept() ? checkpoint.blocks.back() : checkpoint.blocks.front();

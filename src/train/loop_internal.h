@@ -9,6 +9,7 @@
 #include "model/objective.h"
 #include "model/weights.h"
 #include "train/checkpoint.h"
+#include "train/collective.h"
 #include "train/examples.h"
 #include "train/options.h"
 
@@ -41,6 +42,9 @@ struct LoopInput {
   // After each step, refused ones too; tests end the process here.
   std::function<void(const LoopState&)> on_step;
   Checkpoints::AtPoint at_save_point;
+  // Processes that train this together, all with the same input; those other than rank 0 touch no
+  // file.
+  Collective* collective = &alone();
 };
 
 struct LoopOutcome {

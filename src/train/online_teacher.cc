@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "tokenizer/match.h"
 #include "train/online_teacher_internal.h"
+#include "train/pack_examples_internal.h"
 
 namespace retort::train {
 namespace {
@@ -53,7 +54,7 @@ Result<std::optional<uint32_t>> OnlineTeacher::add(const std::string& key,
                                                    const dialog::Messages& messages,
                                                    const Example& student_row) {
   const int64_t context = weights_.config().max_positions;
-  ExampleBuilder builder(*tokenizer_, format_, context);
+  ExampleBuilder builder(*tokenizer_, *format_, context);
   RETORT_TRY_VOID(builder.add(key, messages));
   Examples built = builder.take();
   if (built.rows.empty()) {
@@ -109,6 +110,19 @@ int64_t OnlineTeacher::memory_bytes() const {
   return static_cast<int64_t>(weights_.block().size_bytes()) +
          model::Network::memory_bytes(weights_.config(), room_, network_->precision(), nullptr,
                                       model::Use::inference);
+}
+
+void OnlineTeacher::pack(Packer& packer) const {
+  packer.fields(source_, ids_, same_ids_, student_vocab_, longest_, longest_prompt_, given_);
+  exchange_examples(packer, rows_);
+}
+
+std::unique_ptr<OnlineTeacher> OnlineTeacher::unpack(Unpacker& unpacker, model::Weights weights) {
+  std::unique_ptr<OnlineTeacher> made(new OnlineTeacher(std::move(weights), nullptr, std::nullopt));
+  unpacker.fields(made->source_, made->ids_, made->same_ids_, made->student_vocab_, made->longest_,
+                  made->longest_prompt_, made->given_);
+  exchange_examples(unpacker, made->rows_);
+  return made;
 }
 
 // Of the trained tokens of these rows of the teacher's.

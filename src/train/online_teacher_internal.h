@@ -14,6 +14,7 @@
 #include "tokenizer/chat.h"
 #include "tokenizer/tokenizer.h"
 #include "train/examples.h"
+#include "train/pack_internal.h"
 #include "train/scorer_internal.h"
 
 namespace retort::train {
@@ -44,6 +45,12 @@ class OnlineTeacher final : public model::LogitSource, public Scorer {
 
   int64_t memory_bytes() const;  // once it is prepared
 
+  // The same teacher in another process: its weights go apart. What was unpacked takes no new rows.
+  void pack(Packer& packer) const;
+  static std::unique_ptr<OnlineTeacher> unpack(Unpacker& unpacker, model::Weights weights);
+  const model::Config& config() const { return weights_.config(); }
+  std::span<float> block() { return weights_.block(); }
+
   // Samples, as add_sample() takes them. The log-probabilities are of all the teacher's tokens,
   // also where the student has a part of them.
   Result<void> score(std::vector<Example>& rows) override;
@@ -54,8 +61,10 @@ class OnlineTeacher final : public model::LogitSource, public Scorer {
 
  private:
   OnlineTeacher(model::Weights weights, std::shared_ptr<const tokenizer::Tokenizer> tokenizer,
-                tokenizer::ChatFormat format)
-      : weights_(std::move(weights)), tokenizer_(std::move(tokenizer)), format_(format) {}
+                std::optional<tokenizer::ChatFormat> format)
+      : weights_(std::move(weights)),
+        tokenizer_(std::move(tokenizer)),
+        format_(std::move(format)) {}
   std::vector<std::vector<float>> answer_logprobs(std::span<const uint32_t> rows);
   // Runs the documents of the batch from `first` on, as many as there is room for.
   void run_from(size_t first);
@@ -63,7 +72,7 @@ class OnlineTeacher final : public model::LogitSource, public Scorer {
 
   model::Weights weights_;
   std::shared_ptr<const tokenizer::Tokenizer> tokenizer_;
-  tokenizer::ChatFormat format_;
+  std::optional<tokenizer::ChatFormat> format_;
   std::string source_;
   std::vector<tokenizer::TokenId> ids_;  // the teacher's id of each of the student's
   bool same_ids_ = false;                // and of each logit
