@@ -1,6 +1,7 @@
 #include <fmt/core.h>
 
 #include <condition_variable>
+#include <fstream>
 #include <mutex>
 
 #include "base/clock.h"
@@ -12,7 +13,7 @@
 #include "pipeline/machine.h"
 #include "pipeline/permission.h"
 #include "pipeline/run.h"
-#include "train/probe.h"
+#include "train/plan.h"
 
 namespace retort::pipeline {
 namespace {
@@ -22,6 +23,7 @@ constexpr double kKeptShare = 0.93;     // of the answers, after curation and sp
 constexpr double kRowShare = 0.75;      // student tokens a row, prompt included, of max_tokens
 constexpr int64_t kRecordBytes = 6000;  // in corpus.db and shards together
 constexpr int64_t kProbeTokens = 12;
+constexpr int64_t kTokenBytes = 4;  // of own texts
 
 struct TeacherSpeed {
   double tokens_per_second = 0;
@@ -68,7 +70,8 @@ std::string row(const std::string& name, const std::string& text) {
 struct Plan {
   int64_t requests = 0;
   double seconds = 0;
-  int64_t memory_bytes = 0;
+  int64_t memory_bytes = 0;  // of asking
+  int64_t training_bytes = 0;
   int64_t disk_bytes = 0;
 };
 
@@ -107,16 +110,33 @@ Result<std::string> collect_rows(const RunOptions& options, Plan& plan) {
   return out;
 }
 
+// Rows of training that there will be. A token is taken for four bytes.
+train::Workload workload_of(const RunOptions& options, const Plan& plan) {
+  int64_t rows = static_cast<int64_t>(static_cast<double>(plan.requests) * kKeptShare);
+  int64_t tokens =
+      rows * static_cast<int64_t>(kRowShare * static_cast<double>(options.collect.max_tokens));
+  std::ifstream own(options.own_data);
+  for (std::string line; std::getline(own, line);) {
+    ++rows;
+    tokens += std::ssize(line) / kTokenBytes;
+  }
+  return {.rows = rows,
+          .tokens_per_row = std::max<int64_t>(tokens / std::max<int64_t>(rows, 1), 1)};
+}
+
 Result<std::string> train_rows(const RunOptions& options, Plan& plan) {
-  if (options.student.from != "scratch") return row("student", "from " + options.student.from);
-  RETORT_TRY(const auto config, train::student_config(options.student, options.vocab_size));
-  const train::Workload work{
-      .rows = static_cast<int64_t>(static_cast<double>(plan.requests) * kKeptShare),
-      .tokens_per_row =
-          static_cast<int64_t>(kRowShare * static_cast<double>(options.collect.max_tokens))};
-  RETORT_TRY(const auto expected, train::estimate(config, work, options.train));
+  RETORT_TRY(const auto student, train::plan_student({.student = options.student,
+                                                      .options = options.train,
+                                                      .vocab_size = options.vocab_size,
+                                                      .teacher = planned_teacher(options)}));
+  const model::Config& config = student.shape;
+  const train::Workload work = workload_of(options, plan);
+  plan.training_bytes = student.memory_bytes;
+  if (work.rows == 0) {
+    return row("student", fmt::format("{} parameters", base::grouped(config.parameters())));
+  }
+  RETORT_TRY(const auto expected, train::estimate(student, work, options.train));
   plan.seconds += expected.seconds;
-  plan.memory_bytes = std::max(plan.memory_bytes, expected.memory_bytes);
   plan.disk_bytes +=
       expected.checkpoint_bytes * (options.train.keep + 1) + config.parameters() * 4 * 3;
   std::string out =
@@ -126,6 +146,14 @@ Result<std::string> train_rows(const RunOptions& options, Plan& plan) {
   out += row("time training",
              fmt::format("about {} at {:.0f} tokens a second, measured just now",
                          base::human_duration(expected.seconds), expected.tokens_per_second));
+  out += row(
+      "", fmt::format("training takes about {} of memory", base::human_bytes(plan.training_bytes)));
+  const int64_t longest = std::min(options.train.batch_tokens, config.max_positions);
+  if (options.collect.max_tokens >= longest) {
+    out += row("", fmt::format("answers may have {} tokens; what is longer than {} with its prompt "
+                               "is not learnt",
+                               options.collect.max_tokens, longest));
+  }
   return out;
 }
 
@@ -186,7 +214,8 @@ Result<Statement> plan_text(RunOptions& options) {
   RETORT_TRY(const auto rows, train_rows(options, plan));
   words += rows;
   RETORT_TRY(const auto free, base::free_bytes(options.out));
-  words += row("memory", fmt::format("about {} of {}", base::human_bytes(plan.memory_bytes),
+  const int64_t memory_bytes = std::max(plan.memory_bytes, plan.training_bytes);
+  words += row("memory", fmt::format("about {} of {}", base::human_bytes(memory_bytes),
                                      base::human_bytes(base::total_memory_bytes())));
   words += row("disk", fmt::format("about {}, {} are free", base::human_bytes(plan.disk_bytes),
                                    base::human_bytes(free)));
@@ -194,6 +223,9 @@ Result<Statement> plan_text(RunOptions& options) {
                                    base::cpu_summary()));
   if (plan.disk_bytes > free) words += row("", "not enough disk space: free some first");
   statement.words = words;
+  if (const auto enough = train::check_memory(plan.training_bytes); !enough) {
+    statement.refusal = enough.error();
+  }
   return statement;
 }
 

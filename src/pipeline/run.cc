@@ -1,6 +1,7 @@
 #include "pipeline/run.h"
 
 #include <cstdio>
+#include <map>
 
 #include "base/files.h"
 #include "base/log.h"
@@ -9,7 +10,9 @@
 #include "pipeline/permission.h"
 #include "pipeline/run_file.h"
 #include "pipeline/stage.h"
+#include "pipeline/summary.h"
 #include "report/report.h"
+#include "train/plan.h"
 
 namespace retort::pipeline {
 namespace {
@@ -30,6 +33,41 @@ Result<void> refuse_early(const RunContext& context) {
   return judged ? gathered.error() : verdict.error();
 }
 
+// Refuses a training that cannot work, before anything is asked for it. Files that are not there
+// are for the stage that needs them to tell.
+Result<void> check_student(const RunOptions& options) {
+  const std::string& from = options.student.from;
+  if (from != "scratch" && !base::exists(from)) return {};
+  const std::string teacher = planned_teacher(options);
+  if (!teacher.empty() && !base::exists(teacher)) return {};
+  RETORT_TRY(const auto plan, train::plan_student({.student = options.student,
+                                                   .options = options.train,
+                                                   .vocab_size = options.vocab_size,
+                                                   .teacher = teacher}));
+  return train::check_memory(plan.memory_bytes);
+}
+
+// One object about the training, whenever it was done.
+Result<json::Value> training_result(const std::string& out) {
+  RETORT_TRY(const Summary summary, read_summary(out, "train"));
+  const std::map<std::string, double> counts(summary.counts.begin(), summary.counts.end());
+  const auto of = [&](const char* name) {
+    const auto found = counts.find(name);
+    return found == counts.end() ? json::Value() : json::Value(found->second);
+  };
+  json::Value share;  // null where the limit was not measured, as in a run that was done already
+  if (counts.contains("limit_tokens_per_second") && counts.at("limit_tokens_per_second") > 0) {
+    share = counts.at("tokens_per_second") / counts.at("limit_tokens_per_second");
+  }
+  return json::Value::object({{"tokens_per_second", of("tokens_per_second")},
+                              {"share_of_limit", std::move(share)},
+                              {"loss_first", of("first_loss")},
+                              {"loss_last", of("loss")},
+                              {"peak_memory_bytes", of("peak_memory_bytes")},
+                              {"steps", of("steps")},
+                              {"seconds", of("training_seconds")}});
+}
+
 // `only` "train" stands for the tokenizer as well: a person thinks of them as one.
 bool wanted(const std::string& stage, const std::string& only) {
   return only.empty() || stage == only || (only == "train" && stage == "tokenizer");
@@ -43,10 +81,15 @@ Result<void> run_stages(RunContext& context, const std::string& only) {
   return {};
 }
 
-Result<void> print_result(const std::string& out, bool as_json) {
-  if (!as_json) {
+Result<void> print_result(const std::string& out, const RunControl& control) {
+  if (!control.json) {
     RETORT_TRY(const auto text, report::summary_text(out));
     std::printf("%s\nThe page: %s/report.html\n", text.c_str(), out.c_str());
+    return {};
+  }
+  if (control.only_stage == "train") {
+    RETORT_TRY(const auto value, training_result(out));
+    std::printf("%s\n", json::dump(value).c_str());
     return {};
   }
   for (const auto& stage : stages()) {
@@ -77,7 +120,10 @@ Result<void> run(RunOptions options, const RunControl& control) {
   context.ledger = ledger_folder(context.options);
   const auto energy = energy_joules();
   // Gathering alone is no use that terms could refuse beyond "store", which the clearance checks.
-  if (control.only_stage != "collect") RETORT_TRY_VOID(refuse_early(context));
+  if (control.only_stage != "collect") {
+    RETORT_TRY_VOID(refuse_early(context));
+    RETORT_TRY_VOID(check_student(context.options));
+  }
   RETORT_TRY_VOID(
       base::write_file_atomic(base::join(out, "run.toml"), to_toml(describe(context.options))));
 
@@ -86,7 +132,7 @@ Result<void> run(RunOptions options, const RunControl& control) {
   const auto written = report::write_report(out);
   if (!done) return done.error();
   RETORT_TRY_VOID(written);
-  return print_result(out, control.json);
+  return print_result(out, control);
 }
 
 }  // namespace retort::pipeline

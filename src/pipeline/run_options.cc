@@ -62,6 +62,35 @@ void find_shipped(RunOptions& o) {
   o.collect.prompts = shipped(o.collect.prompts);
 }
 
+// That what the objective wants of the teacher is to be had.
+Result<void> check_objective(const RunOptions& o) {
+  RETORT_TRY_VOID(train::validate(o.train));
+  const std::string& objective = o.train.objective;
+  if (train::reads_recorded(o.train) && o.collect.top_logprobs == 0) {
+    return base::usage_error(
+        fmt::format("the objective {} reads the teacher's log-probabilities, and none are recorded",
+                    objective),
+        "collect.top_logprobs", "set it, such as to 20, or use objective = \"sequence_kd\"");
+  }
+  if (!train::asks_teacher(o.train)) return {};
+  if (o.serve.empty()) {
+    return base::usage_error(
+        fmt::format("the objective {} asks the teacher's weights, and there are none here",
+                    objective),
+        "teacher.serve",
+        "name their file there, or set train.teacher to \"recorded\", or use objective = "
+        "\"sequence_kd\"");
+  }
+  if (o.student.from == "scratch") {
+    return base::usage_error(
+        fmt::format("a student from scratch learns a vocabulary of its own, of {} tokens; the "
+                    "objective {} needs the teacher's",
+                    o.vocab_size, objective),
+        "student.from", "start from the teacher's weights, or use objective = \"sequence_kd\"");
+  }
+  return {};
+}
+
 Result<void> check(const RunOptions& o) {
   if (!o.serve.empty() && !o.teacher.base_url.empty()) {
     return base::usage_error("both serve and base_url are given", "teacher",
@@ -76,10 +105,15 @@ Result<void> check(const RunOptions& o) {
   if (!asks && o.own_data.empty()) {
     return base::usage_error("there are no prompts", "collect", "set prompts, template or import");
   }
-  return train::check_lora_base(o.train, o.student);
+  RETORT_TRY_VOID(train::check_lora_base(o.train, o.student));
+  return check_objective(o);
 }
 
 }  // namespace
+
+std::string planned_teacher(const RunOptions& options) {
+  return train::asks_teacher(options.train) ? options.serve : "";
+}
 
 Result<terms::Purpose> to_purpose(const PurposeOptions& options) {
   terms::Purpose purpose;

@@ -58,6 +58,9 @@ struct LoadRun {
 };
 Result<RunOptions> load_run(const LoadRun& load);
 
+// The weights that the student's training asks in this process; "": none.
+std::string planned_teacher(const RunOptions& options);
+
 // Digests of files that options name (prompts, words, terms), for a stage's fingerprint.
 Result<std::vector<std::pair<std::string, std::string>>> option_file_digests(
     const RunOptions& options, const std::string& stage);

@@ -5,6 +5,7 @@
 #include "evaluate/evaluate.h"
 #include "json/value.h"
 #include "pipeline/lineage_entries.h"
+#include "pipeline/machine.h"
 #include "pipeline/stages_internal.h"
 #include "tokenizer/bpe_trainer.h"
 #include "tokenizer/trim.h"
@@ -158,6 +159,7 @@ Result<void> run_train(RunContext& context, Summary& summary) {
   count(summary, "steps", state.step);
   count(summary, "epochs", context.options.train.epochs);
   count(summary, "tokens", state.tokens);
+  count(summary, "first_loss", state.first_loss);
   count(summary, "loss", state.last_loss);
   count(summary, "held_out_loss", state.held_out_loss);
   if (state.start_loss > 0) count(summary, "held_out_loss_before", state.start_loss);
@@ -165,6 +167,8 @@ Result<void> run_train(RunContext& context, Summary& summary) {
         state.seconds > 0 ? static_cast<double>(state.tokens) / state.seconds : 0);
   count(summary, "limit_tokens_per_second", trained.limit_tokens_per_second);
   count(summary, "refused_steps", trained.refused_steps);
+  count(summary, "training_seconds", state.seconds);
+  count(summary, "peak_memory_bytes", peak_memory_bytes());
   count_start(context, summary);
   if (trained.stopped_early) {
     summary.notes.push_back("training stopped early: the held-out loss no longer fell");

@@ -45,7 +45,8 @@ json::Value loop_to_json(const LoopState& loop) {
                               {"best_loss", loop.best_loss},
                               {"held_out_loss", loop.held_out_loss},
                               {"worse_epochs", loop.worse_epochs},
-                              {"start_loss", loop.start_loss}});
+                              {"start_loss", loop.start_loss},
+                              {"first_loss", loop.first_loss}});
 }
 
 Result<LoopState> loop_from_json(const json::Value& value) {
@@ -63,6 +64,7 @@ Result<LoopState> loop_from_json(const json::Value& value) {
   RETORT_TRY(loop.held_out_loss, value.number_at("held_out_loss"));
   RETORT_TRY(loop.worse_epochs, value.int_at("worse_epochs"));
   RETORT_TRY(loop.start_loss, value.number_at("start_loss", 0.0));
+  RETORT_TRY(loop.first_loss, value.number_at("first_loss", 0.0));
   return loop;
 }
 

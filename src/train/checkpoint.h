@@ -37,6 +37,7 @@ struct LoopState {
   double held_out_loss = 0;  // the last one measured
   int64_t worse_epochs = 0;  // since the best one
   double start_loss = 0;     // held out, before the first step; 0: not measured
+  double first_loss = 0;     // of the first step that was not refused
 };
 
 struct CheckpointView {

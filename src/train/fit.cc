@@ -8,7 +8,6 @@
 #include <optional>
 
 #include "base/check.h"
-#include "base/cpu.h"
 #include "base/log.h"
 #include "base/progress.h"
 #include "tokenizer/chat.h"
@@ -18,6 +17,7 @@
 #include "train/loop_internal.h"
 #include "train/objective.h"
 #include "train/online_teacher_internal.h"
+#include "train/plan.h"
 #include "train/probe.h"
 #include "train/rollout_internal.h"
 #include "train/rows_internal.h"
@@ -84,18 +84,13 @@ void tell_sizes(const model::Config& config, const Examples& data) {
 }
 
 // Said before anything is computed; memory that this machine has not got ends a run much later.
-Result<void> check_memory(const FitInput& input, const model::Config& config,
-                          const model::LoraConfig* lora, int64_t teacher_bytes) {
+Result<void> check_memory_of(const FitInput& input, const model::Config& config,
+                             const model::LoraConfig* lora, int64_t teacher_bytes) {
   RETORT_TRY(const model::Precision precision, parse_precision(input.options.precision));
   const int64_t needed =
       training_memory_bytes(config, input.options, precision, lora) + teacher_bytes;
-  const int64_t there = base::total_memory_bytes();
   base::log_info("training takes about {} of memory", base::human_bytes(needed));
-  if (needed <= there) return {};
-  return base::usage_error(fmt::format("training takes about {} of memory, this machine has {}",
-                                       base::human_bytes(needed), base::human_bytes(there)),
-                           "train.batch_tokens",
-                           "lower it (train.accumulate keeps a step's size), or set lora_rank");
+  return check_memory(needed);
 }
 
 std::string digest_or_none(const corpus::ClearedWeights<terms::TrainGenerative>* weights) {
@@ -111,11 +106,11 @@ void check_logged(const FitInput& input, const lineage::RunManifest& run) {
       "the manifest is of another teacher");
 }
 
-json::Value identity_of(const FitInput& input, bool has_teacher) {
+json::Value identity_of(const FitInput& input) {
   json::Value identity = json::Value::object({{"student.from", input.student.from}});
   identity.set("student.without_system", input.student.without_system);
   if (input.base_weights != nullptr) identity.set("base weights", input.base_weights->digest());
-  if (has_teacher) identity.set("teacher's weights", input.teacher->digest());
+  if (asks_teacher(input.options)) identity.set("teacher's weights", input.teacher->digest());
   return identity;
 }
 
@@ -157,7 +152,7 @@ Result<Outcome> fit(const FitInput& input, const lineage::LoggedRun& run) {
   RETORT_TRY(model::Weights weights, first_weights(input));
   const model::Config config = weights.config();
   const int64_t limit = std::min(input.options.batch_tokens, config.max_positions);
-  RETORT_TRY(const auto teacher, open_teacher(input, config.vocab));
+  RETORT_TRY(auto teacher, open_teacher(input, config.vocab));
   RETORT_TRY(Rows rows, rows_of(input, {*input.tokenizer, format, limit, teacher.get(),
                                         input.student.without_system}));
   if (teacher) {
@@ -165,6 +160,10 @@ Result<Outcome> fit(const FitInput& input, const lineage::LoggedRun& run) {
     const bool samples = input.options.on_policy > 0;
     RETORT_TRY_VOID(teacher->prepare(input.options.batch_tokens,
                                      samples ? input.options.rollout_tokens : 0, precision));
+  }
+  if (draws_targets(input.options)) {
+    RETORT_TRY(rows, draw_rows(input, std::move(rows), *teacher, config.vocab));
+    teacher.reset();  // its memory is free for the training
   }
   if (learns_pairs(input.options)) {
     RETORT_TRY(rows, pairs_of(input, std::move(rows), teacher.get(), weights));
@@ -174,11 +173,11 @@ Result<Outcome> fit(const FitInput& input, const lineage::LoggedRun& run) {
   tell_sizes(config, data);
   RETORT_TRY(auto adapter, first_adapter(input, config));
   const model::LoraConfig* lora = adapter ? &adapter->lora() : nullptr;
-  RETORT_TRY_VOID(
-      check_memory(input, config, lora,
-                   teacher ? teacher->memory_bytes() +
-                                 model::Network::teacher_bytes(config, input.options.batch_tokens)
-                           : 0));
+  RETORT_TRY_VOID(check_memory_of(
+      input, config, lora,
+      teacher ? teacher->memory_bytes() +
+                    model::Network::teacher_bytes(config, input.options.batch_tokens)
+              : 0));
   model::Adapter* const trained = adapter ? &*adapter : nullptr;
   auto on_policy = own_answers(input, {weights, trained, input.tokenizer, format.stop_token()},
                                teacher.get(), data.rows);
@@ -192,7 +191,7 @@ Result<Outcome> fit(const FitInput& input, const lineage::LoggedRun& run) {
       .spoken = input.tokenizer->size(),
       .measure_start = input.base_weights != nullptr,
       .folder = input.folder,
-      .identity = identity_of(input, teacher != nullptr),
+      .identity = identity_of(input),
       .limit = [&](model::Precision p) { return input.limit ? input.limit() : measure(p); },
       .on_step = input.on_step,
       .at_save_point = nullptr,

@@ -234,6 +234,7 @@ Result<void> Loop::take_step(Batches batches) {
   if (!std::isfinite(norm)) return refuse_step(batches, "gradient");
   state_.refused_in_row = 0;
   state_.last_loss = loss;
+  if (state_.updates == 0) state_.first_loss = loss;
   ++state_.updates;
   update(norm);
   const double ended_s = base::monotonic_seconds();

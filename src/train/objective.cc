@@ -46,7 +46,12 @@ bool learns_pairs(const TrainOptions& options) {
 }
 
 bool asks_teacher(const TrainOptions& options) {
-  return (needs_teacher(options) || asks_scores(options)) && options.teacher == "online";
+  return draws_targets(options) ||
+         ((needs_teacher(options) || asks_scores(options)) && options.teacher == "online");
+}
+
+bool draws_targets(const TrainOptions& options) {
+  return needs_teacher(options) && options.teacher == "sampled";
 }
 
 bool reads_recorded(const TrainOptions& options) {
@@ -66,7 +71,8 @@ model::Objective objective_of(const TrainOptions& options, model::LogitSource* t
   out.soft = {.weight = static_cast<float>(options.soft_share),
               .divergence = named->divergence,
               .mix = static_cast<float>(jsd ? options.beta : options.skew),
-              .temperature = static_cast<float>(options.temperature)};
+              .temperature = static_cast<float>(options.temperature),
+              .tail = !draws_targets(options)};  // what is not drawn is no outcome of its own
   out.teacher = teacher;
   return out;
 }
@@ -119,6 +125,10 @@ Result<void> validate_on_policy(const TrainOptions& o) {
     return base::usage_error("nothing is recorded of answers that the student has yet to give",
                              "train.teacher", "use \"online\"");
   }
+  if (o.on_policy > 0 && o.teacher == "sampled") {
+    return base::usage_error("targets are drawn before the first step, of answers that are there",
+                             "train.teacher", "use \"online\" with train.on_policy");
+  }
   if (o.on_policy > 0 && !sampled && o.soft_share < 1) {
     return base::usage_error("a sampled answer is no target: cross-entropy with it says nothing",
                              "train.soft_share", "leave it at 1 with train.on_policy");
@@ -136,8 +146,22 @@ Result<void> validate_objective(const TrainOptions& o) {
                              "sequence_kd, forward_kl, reverse_kl, jsd, skew_kl, skew_reverse_kl, "
                              "sampled_reverse_kl, dpo");
   }
-  RETORT_TRY_VOID(require(o.teacher == "online" || o.teacher == "recorded", "train.teacher",
-                          "online or recorded"));
+  RETORT_TRY_VOID(
+      require(o.teacher == "online" || o.teacher == "recorded" || o.teacher == "sampled",
+              "train.teacher", "online, recorded or sampled"));
+  RETORT_TRY_VOID(require(o.draws >= 1 && o.draws <= kernels::SparseTeacher::kMostEntries,
+                          "train.draws", "1 to 1024"));
+  if (o.teacher == "sampled" && asks_scores(o)) {
+    return base::usage_error(
+        fmt::format("{} asks for the log-probabilities of given tokens alone", o.objective),
+        "train.teacher", "use \"online\"");
+  }
+  if (draws_targets(o) && (o.objective != "forward_kl" || o.temperature != 1)) {
+    return base::usage_error(
+        "drawn targets stand for the distribution in forward_kl alone, at "
+        "temperature 1",
+        "train.teacher", "use \"online\" with other divergences");
+  }
   RETORT_TRY_VOID(
       require(o.soft_share > 0 && o.soft_share <= 1, "train.soft_share", "above 0 and up to 1"));
   RETORT_TRY_VOID(require(o.beta > 0 && o.beta < 1, "train.beta",

@@ -24,6 +24,8 @@ namespace retort::train {
 bool needs_teacher(const TrainOptions& options);
 bool asks_teacher(const TrainOptions& options);
 bool reads_recorded(const TrainOptions& options);
+// Whether its distributions are drawn from once, before the first step, and it is not asked again.
+bool draws_targets(const TrainOptions& options);
 // Whether it is asked what it thinks of the tokens of a text that is given, no more.
 bool asks_scores(const TrainOptions& options);
 

@@ -24,7 +24,8 @@ void expect_refused(const std::string& key, const std::string& words,
 
 TEST(ObjectiveOptions, RefuseWhatCannotWork) {
   expect_refused("objective", "no objective \"kl\"", [](TrainOptions& o) { o.objective = "kl"; });
-  expect_refused("teacher", "online or recorded", [](TrainOptions& o) { o.teacher = "oracle"; });
+  expect_refused("teacher", "online, recorded or sampled",
+                 [](TrainOptions& o) { o.teacher = "oracle"; });
   expect_refused("temperature", "temperature 1 alone", [](TrainOptions& o) {
     o.objective = "forward_kl";
     o.teacher = "recorded";
@@ -37,6 +38,25 @@ TEST(ObjectiveOptions, RefuseWhatCannotWork) {
     o.on_policy = 0.5;
     o.soft_share = 0.5;
   });
+}
+
+TEST(ObjectiveOptions, RefuseDrawnTargetsWhereTheyAreBiased) {
+  const auto drawn = [](const std::function<void(TrainOptions&)>& change) {
+    return [change](TrainOptions& o) {
+      o.objective = "forward_kl";
+      o.teacher = "sampled";
+      change(o);
+    };
+  };
+  EXPECT_EQ(refusal(drawn([](TrainOptions& o) { o.soft_share = 0.5; })), "");
+  expect_refused("teacher", "forward_kl alone",
+                 drawn([](TrainOptions& o) { o.objective = "reverse_kl"; }));
+  expect_refused("teacher", "forward_kl alone", drawn([](TrainOptions& o) { o.temperature = 2; }));
+  expect_refused("teacher", "before the first step",
+                 drawn([](TrainOptions& o) { o.on_policy = 1; }));
+  expect_refused("teacher", "given tokens alone",
+                 drawn([](TrainOptions& o) { o.objective = "dpo"; }));
+  expect_refused("draws", "1 to 1024", drawn([](TrainOptions& o) { o.draws = 2000; }));
 }
 
 TEST(ObjectiveOptions, RefuseASampledObjectiveWithoutWhatItNeeds) {

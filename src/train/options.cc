@@ -33,8 +33,10 @@ void describe(base::Options& table, TrainOptions& o) {
       "answers by sampled_reverse_kl; or which of several answers to a prompt the teacher finds "
       "likelier: dpo");
   table.add("teacher", &o.teacher,
-            "distributions: online, from the weights in teacher.serve; or recorded by "
-            "collect.top_logprobs");
+            "distributions: online, from the weights in teacher.serve; or sampled, drawn from "
+            "theirs once, before the first step; or recorded by collect.top_logprobs");
+  table.add("draws", &o.draws,
+            "tokens drawn from the teacher's distribution at each place, where teacher is sampled");
   table.add("soft_share", &o.soft_share, "share of the divergence; the rest is cross-entropy");
   table.add("beta", &o.beta, "jsd: the teacher's share of the mixture");
   table.add("preference_beta", &o.preference_beta,

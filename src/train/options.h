@@ -15,12 +15,14 @@ namespace retort::train {
 
 struct TrainOptions {
   std::string objective = "sequence_kd";  // objective.h has all
-  std::string teacher = "online";         // where distributions come from: its weights, or recorded
-  double soft_share = 1;                  // of the divergence; the rest is cross-entropy
-  double beta = 0.5;                      // jsd
-  double preference_beta = 0.1;           // dpo
-  double skew = 0.1;                      // skew_kl, skew_reverse_kl
-  double temperature = 1;                 // of teacher and student
+  std::string teacher = "online";  // where distributions come from: its weights (asked at each
+                                   // step, or drawn from before the first), or recorded
+  int64_t draws = 50;            // a token, where the teacher's targets are drawn
+  double soft_share = 1;         // of the divergence; the rest is cross-entropy
+  double beta = 0.5;             // jsd
+  double preference_beta = 0.1;  // dpo
+  double skew = 0.1;             // skew_kl, skew_reverse_kl
+  double temperature = 1;        // of teacher and student
   double on_policy = 0;          // share of steps that learn from the student's own answers
   int64_t rollout_tokens = 128;  // of such an answer, at most
   double rollout_temperature = 1;

@@ -1,6 +1,8 @@
 #include "train/probe.h"
 
 #include <algorithm>
+#include <functional>
+#include <optional>
 #include <vector>
 
 #include "base/clock.h"
@@ -137,12 +139,11 @@ double products_tokens_per_second(const model::Config& config, const ProductsOf&
   return static_cast<double>(rows) / seconds;
 }
 
-double step_tokens_per_second(const model::Config& config, int64_t document_tokens,
-                              model::Precision precision) {
+namespace {
+
+// Documents of any tokens, each position a target.
+model::Batch some_batch(const model::Config& config, int64_t document_tokens) {
   const int64_t tokens = std::max(kProbeTokens, document_tokens);
-  const model::Weights weights = model::Weights::random(config, 1);
-  model::Network network(weights, tokens, precision);
-  std::vector<float> gradients(weights.block().size());
   model::Batch batch;
   for (int64_t i = 0; i < tokens; ++i) {
     if (i % document_tokens == 0) batch.doc_starts.push_back(static_cast<int32_t>(i));
@@ -150,14 +151,42 @@ double step_tokens_per_second(const model::Config& config, int64_t document_toke
     batch.targets.push_back(static_cast<int32_t>((i + 1) % config.vocab));
   }
   batch.doc_starts.push_back(static_cast<int32_t>(tokens));
-  const float scale = 1.0F / static_cast<float>(tokens);
-  const auto step = [&] {
+  return batch;
+}
+
+double rate_of(const model::Batch& batch, const std::function<void()>& pass) {
+  const auto timed = [&] {
     const double began = base::monotonic_seconds();
-    network.forward_backward(batch, scale, gradients);
+    pass();
     return base::monotonic_seconds() - began;
   };
-  step();  // packing buffers, page faults
-  return static_cast<double>(tokens) / std::min(step(), step());
+  timed();  // packing buffers, page faults
+  return static_cast<double>(batch.tokens.size()) / std::min(timed(), timed());
+}
+
+}  // namespace
+
+double step_tokens_per_second(const model::Config& config, int64_t document_tokens,
+                              model::Precision precision, const model::LoraConfig* lora) {
+  const model::Weights weights = model::Weights::random(config, 1);
+  std::optional<model::Adapter> adapter;
+  if (lora != nullptr) adapter = model::Adapter::random(config, *lora, 1);
+  const model::Batch batch = some_batch(config, document_tokens);
+  const auto tokens = static_cast<int64_t>(batch.tokens.size());
+  model::Network network(weights, tokens, precision, adapter ? &*adapter : nullptr);
+  std::vector<float> gradients(adapter ? adapter->block().size() : weights.block().size());
+  return rate_of(batch, [&] {
+    network.forward_backward(batch, 1.0F / static_cast<float>(tokens), gradients);
+  });
+}
+
+double forward_tokens_per_second(const model::Config& config, int64_t document_tokens,
+                                 model::Precision precision) {
+  const model::Weights weights = model::Weights::random(config, 1);
+  const model::Batch batch = some_batch(config, document_tokens);
+  model::Network network(weights, static_cast<int64_t>(batch.tokens.size()), precision, nullptr,
+                         model::Use::inference);
+  return rate_of(batch, [&] { network.loss(batch); });
 }
 
 int64_t training_memory_bytes(const model::Config& config, const TrainOptions& options,
@@ -172,29 +201,6 @@ int64_t training_memory_bytes(const model::Config& config, const TrainOptions& o
   return frozen + (options.average > 0 ? 3 : 2) * of_trained +
          Optimizer::memory_bytes(trained, options) +
          model::Network::memory_bytes(config, options.batch_tokens, precision, lora);
-}
-
-Result<Estimate> estimate(const model::Config& config, const Workload& workload,
-                          const TrainOptions& options, double tokens_per_second) {
-  RETORT_TRY_VOID(validate(options));
-  RETORT_TRY_VOID(model::validate(config));
-  RETORT_TRY(const model::Precision precision, parse_precision(options.precision));
-  if (workload.rows < 1 || workload.tokens_per_row < 1) {
-    return base::usage_error("there are no rows to plan for");
-  }
-  Estimate out;
-  const int64_t per_row = std::min(workload.tokens_per_row, options.batch_tokens);
-  const int64_t rows_a_step = options.accumulate * (options.batch_tokens / per_row);
-  out.steps = options.epochs * ((workload.rows + rows_a_step - 1) / rows_a_step);
-  out.tokens = options.epochs * workload.rows * per_row;
-  const int64_t block_bytes = config.parameters() * static_cast<int64_t>(sizeof(float));
-  out.memory_bytes = training_memory_bytes(config, options, precision, nullptr);
-  out.checkpoint_bytes = (options.average > 0 ? 4 : 3) * block_bytes;
-  out.tokens_per_second = tokens_per_second > 0
-                              ? tokens_per_second
-                              : step_tokens_per_second(config, per_row, precision);
-  out.seconds = static_cast<double>(out.tokens) / out.tokens_per_second;
-  return out;
 }
 
 }  // namespace retort::train

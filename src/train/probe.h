@@ -3,8 +3,8 @@
 #pragma once
 #include <cstdint>
 
-#include "base/result.h"
 #include "model/config.h"
+#include "model/lora.h"
 #include "model/network.h"
 #include "train/options.h"
 
@@ -22,31 +22,16 @@ double products_tokens_per_second(const model::Config& config, const ProductsOf&
                                   model::Precision precision);
 
 // Tokens a second of a whole step (forward, backward), measured on a short batch of documents of
-// `document_tokens`.
+// `document_tokens`. `lora`: of an adapter that is trained beside frozen weights, or nullptr.
 double step_tokens_per_second(const model::Config& config, int64_t document_tokens,
-                              model::Precision precision);
+                              model::Precision precision, const model::LoraConfig* lora = nullptr);
+// Of a forward pass with all its logits, as a teacher makes it.
+double forward_tokens_per_second(const model::Config& config, int64_t document_tokens,
+                                 model::Precision precision);
 
 // Bytes that training takes at its most: weights, what is trained beside them, gradients, the
 // optimizer's state, activations. Without a teacher.
 int64_t training_memory_bytes(const model::Config& config, const TrainOptions& options,
                               model::Precision precision, const model::LoraConfig* lora);
-
-struct Workload {
-  int64_t rows = 0;            // of training
-  int64_t tokens_per_row = 0;  // about
-};
-
-struct Estimate {
-  int64_t steps = 0;
-  int64_t tokens = 0;            // inputs in all epochs
-  int64_t memory_bytes = 0;      // weights, gradients, moments, buffers
-  int64_t checkpoint_bytes = 0;  // of one
-  double tokens_per_second = 0;
-  double seconds = 0;
-};
-
-// For a plan before the data is there. `tokens_per_second` 0: measured here, which takes seconds.
-Result<Estimate> estimate(const model::Config& config, const Workload& workload,
-                          const TrainOptions& options, double tokens_per_second = 0);
 
 }  // namespace retort::train

@@ -10,6 +10,7 @@
 #include "train/objective.h"
 #include "train/pairs_internal.h"
 #include "train/rows_internal.h"
+#include "train/sampled_targets_internal.h"
 
 namespace retort::train {
 namespace {
@@ -126,6 +127,23 @@ Result<Rows> rows_of(const FitInput& input, const Reading& reading) {
   if (input.held_out != nullptr) {
     RETORT_TRY_VOID(attach_recorded(*input.held_out, reading, rows.held_out));
   }
+  return rows;
+}
+
+Result<Rows> draw_rows(const FitInput& input, Rows rows, OnlineTeacher& teacher, int64_t vocab) {
+  const Drawing drawing{.vocab = vocab,
+                        .draws = input.options.draws,
+                        .seed = static_cast<uint64_t>(input.options.seed),
+                        .batch_tokens = input.options.batch_tokens};
+  for (Examples* const examples : {&rows.data, &rows.held_out}) {
+    RETORT_TRY_VOID(draw_targets(teacher, drawing, examples->rows));
+  }
+  int64_t kept = 0;
+  for (const Example& row : rows.data.rows) kept += std::ssize(row.teacher.ids);
+  base::log_info("drew {} times from the teacher at each of {} tokens; {:.1f} ids a token stay",
+                 drawing.draws, base::grouped(rows.data.trained_tokens()),
+                 static_cast<double>(kept) /
+                     static_cast<double>(std::max<int64_t>(rows.data.trained_tokens(), 1)));
   return rows;
 }
 

@@ -20,6 +20,8 @@ struct Rows {
 };
 // With what the teacher recorded of them, where the objective learns from that.
 Result<Rows> rows_of(const FitInput& input, const Reading& reading);
+// The same rows with targets that were drawn from the teacher's distributions, which is prepared.
+Result<Rows> draw_rows(const FitInput& input, Rows rows, OnlineTeacher& teacher, int64_t vocab);
 // The same rows as pairs by what the teacher thinks of them, with what the first weights do: for
 // objectives that learn pairs. `teacher` is prepared, or null where it recorded what it thinks.
 Result<Rows> pairs_of(const FitInput& input, Rows rows, OnlineTeacher* teacher,
