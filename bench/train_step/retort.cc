@@ -3,7 +3,9 @@
 // streams them, then whole steps: forward, backward, gradient norm, AdamW. `lora` trains an adapter
 // of rank 16 beside every projection of smollm2. Prints one JSON line.
 //
-//   retort_bench_train_step [student|smollm2|lora] [fp32|bf16] [seconds]
+//   retort_bench_train_step [student|smollm2|lora|POINT] [fp32|bf16] [seconds]
+//
+// A POINT is SHAPE@CONTEXTxDOCUMENTS, SHAPE smollm2 or LAYERSxWIDTH ("8x256@1024x4").
 #include <fmt/core.h>
 
 #include <algorithm>
@@ -208,35 +210,61 @@ Times measure(const Task& task, Model& made, model::Precision precision, double 
   return times;
 }
 
+const Config kStudent{.vocab = 4096,
+                      .width = 256,
+                      .layers = 8,
+                      .heads = 8,
+                      .kv_heads = 4,
+                      .head_dim = 32,
+                      .ffn = 704};
+const Config kSmollm2{.vocab = 49152,
+                      .width = 576,
+                      .layers = 30,
+                      .heads = 9,
+                      .kv_heads = 3,
+                      .head_dim = 64,
+                      .ffn = 1536};
+
+// torch_peer.py makes the same of the same name.
+Config shape_of(const std::string& name) {
+  if (name == "smollm2") return kSmollm2;
+  Config config = kStudent;
+  const size_t times = name.find('x');
+  config.layers = std::atoll(name.c_str());
+  config.width = times == std::string::npos ? 0 : std::atoll(name.c_str() + times + 1);
+  config.heads = config.width / config.head_dim;
+  config.kv_heads = config.heads / 2;
+  config.ffn = (config.width * 8 / 3 + 32) / 64 * 64;
+  return config;
+}
+
+std::optional<Task> task_of(const std::string& name) {
+  if (name == "student") return Task{name, kStudent, 4096, {256}};
+  if (name == "smollm2") return Task{name, kSmollm2, 2048, {512}};
+  if (name == "lora") return Task{name, kSmollm2, 2048, {512}, 16};
+  const size_t at = name.find('@'), times = name.rfind('x');
+  if (at == std::string::npos || times == std::string::npos || times < at) return std::nullopt;
+  const int64_t context = std::atoll(name.c_str() + at + 1);
+  const int64_t documents = std::atoll(name.c_str() + times + 1);
+  Task task{
+      name, shape_of(name.substr(0, at)), context * documents, {static_cast<int32_t>(context)}};
+  task.config.max_positions = std::max<int64_t>(context, 2048);
+  if (!model::validate(task.config) || context < 2 || documents < 1) return std::nullopt;
+  return task;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   const std::string shape = argc > 1 ? argv[1] : "student";
   const std::string format = argc > 2 ? argv[2] : "automatic";
   const double seconds = argc > 3 ? std::atof(argv[3]) : 12;
-  Task task{"student",
-            {.vocab = 4096,
-             .width = 256,
-             .layers = 8,
-             .heads = 8,
-             .kv_heads = 4,
-             .head_dim = 32,
-             .ffn = 704},
-            4096,
-            {256}};
-  if (shape == "smollm2" || shape == "lora") {
-    task = {shape,
-            {.vocab = 49152,
-             .width = 576,
-             .layers = 30,
-             .heads = 9,
-             .kv_heads = 3,
-             .head_dim = 64,
-             .ffn = 1536},
-            2048,
-            {512},
-            shape == "lora" ? 16 : 0};
+  const auto found = task_of(shape);
+  if (!found) {
+    fmt::print(stderr, "there is no task \"{}\"\n", shape);
+    return 2;
   }
+  const Task& task = *found;
   const model::Precision wanted = format == "fp32"   ? model::Precision::fp32
                                   : format == "bf16" ? model::Precision::bf16
                                                      : model::Precision::automatic;

@@ -3,7 +3,7 @@
 retort's side trained, eager and compiled, products in bf16 by autocast over fp32 masters; for
 `lora` PEFT with the adapter that retort's side wrote, beside the frozen model.
 
-    torch_peer.py [student|smollm2|lora] [seconds] [eager|compiled|both]
+    torch_peer.py [student|smollm2|lora|POINT] [seconds] [eager|compiled|both]
 
 Exits with 1 when the loss of the first batch is not retort's: nothing is timed then.
 """
@@ -28,6 +28,23 @@ SHAPES = {
 }
 SHAPES["lora"] = SHAPES["smollm2"]
 BATCHES = {"student": (16, 256), "smollm2": (4, 512), "lora": (4, 512)}
+
+
+
+def add_point(name):
+    """SHAPE@CONTEXTxDOCUMENTS, as retort's side makes it."""
+    shape, _, batch = name.partition("@")
+    context, documents = map(int, batch.split("x"))
+    BATCHES[name] = (documents, context)
+    if shape in SHAPES:
+        SHAPES[name] = SHAPES[shape]
+        return
+    layers, width = map(int, shape.split("x"))
+    SHAPES[name] = dict(SHAPES["student"], hidden_size=width, num_hidden_layers=layers,
+                        num_attention_heads=width // 32, num_key_value_heads=width // 64,
+                        intermediate_size=(width * 8 // 3 + 32) // 64 * 64)
+
+
 EQUAL = 5e-3  # relative difference of the loss, products in bf16 on both sides
 
 
@@ -56,7 +73,7 @@ def make_batch(shape):
 
 
 def make_model(shape):
-    config = LlamaConfig(**SHAPES[shape], max_position_embeddings=2048, rms_norm_eps=1e-5,
+    config = LlamaConfig(**SHAPES[shape], max_position_embeddings=8192, rms_norm_eps=1e-5,
                          rope_theta=10000.0, tie_word_embeddings=True, attention_bias=False,
                          mlp_bias=False, pad_token_id=None)
     config._attn_implementation = "sdpa"
@@ -118,6 +135,8 @@ def speed(model, tokens, targets, seconds):
 def main():
     shape = sys.argv[1] if len(sys.argv) > 1 else "student"
     seconds = float(sys.argv[2]) if len(sys.argv) > 2 else 20
+    if "@" in shape:
+        add_point(shape)
     torch.set_num_threads(os.cpu_count())
     tokens, targets = make_batch(shape)
     model, expected = make_model(shape)
