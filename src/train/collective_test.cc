@@ -196,7 +196,9 @@ TEST(Collective, ShareOfGivesEveryGroupOnceAndAboutAsMuchToEach) {
         int64_t here = 0;
         for (size_t i = 0; i < batch.size(); ++i) {
           here += rows.rows[batch[i]].inputs();
-          if (i % together != 0) EXPECT_EQ(batch[i], batch[i - 1] + 1);
+          if (i % together != 0) {
+            EXPECT_EQ(batch[i], batch[i - 1] + 1);
+          }
         }
         EXPECT_LE(here, 100);
         inputs += here;

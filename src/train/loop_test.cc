@@ -85,7 +85,7 @@ TEST(Loop, ThirtyTwoRowsAreLearntByHeart) {
   }
   run.held_out = run.data;
   run.folder = fresh_folder("by_heart");
-  run.options.epochs = 150;
+  run.options.epochs = 300;
   run.options.batch_tokens = 600;
   run.options.lr = 5e-3;
   run.options.weight_decay = 0;

@@ -34,8 +34,8 @@ TEST(StudentPlanTest, FromScratchIsWhatTheLoopTakes) {
 
 TEST(StudentPlanTest, TooMuchMemoryIsRefusedWithBothNumbers) {
   StudentOptions student;
-  student.layers = 300;
-  student.width = 65536;
+  student.layers = 100;
+  student.width = 16384;
   TrainOptions options;
   const auto plan = plan_student({.student = student, .options = options, .vocab_size = 4096});
   ASSERT_TRUE(plan) << plan.error().text();

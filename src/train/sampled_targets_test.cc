@@ -38,7 +38,9 @@ TEST(DrawnTargets, AreSharesOfDrawsWhoseMeanIsTheDistribution) {
     for (size_t i = 0; i < targets.ids.size(); ++i) {
       const double share = std::exp(static_cast<double>(targets.logprobs[i]));
       EXPECT_NEAR(share * kDraws, std::round(share * kDraws), 1e-4);
-      if (i > 0) EXPECT_GT(targets.ids[i], targets.ids[i - 1]);
+      if (i > 0) {
+        EXPECT_GT(targets.ids[i], targets.ids[i - 1]);
+      }
       mean[static_cast<size_t>(targets.ids[i])] += share / kTimes;
       sum += share;
     }

@@ -78,7 +78,7 @@ class RefusalTest(harness.Run):
          "collect.top_logprobs", "none are recorded"),
         (["--train.lora_rank", "8"], "train.lora_rank", "know something"),
         (["--student.width", "100", "--student.heads", "7"], "student.width", "7 heads"),
-        (["--student.layers", "400", "--student.width", "32768"], "train.batch_tokens", "GiB"),
+        (["--student.layers", "100", "--student.width", "16384"], "train.batch_tokens", "GiB"),
         (["--train.batch_tokens", "16000000"], "train.batch_tokens", "GiB"),
         (["--train.accumulate", "0"], "train.accumulate", "1 to 100000"),
     ]
