@@ -10,9 +10,6 @@
 namespace CLI {
 class App;
 }
-namespace retort::train {
-class Collective;
-}
 
 namespace retort::cli {
 
@@ -32,7 +29,6 @@ std::vector<Command> commands();
 struct Globals {
   bool json = false;  // machine-readable result on stdout
   bool quiet = false;
-  train::Collective* collective = nullptr;  // where more than one process trains
 };
 Globals& globals();
 

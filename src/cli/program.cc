@@ -19,6 +19,8 @@ constexpr const char* kAbout =
     "retort: model distillation with permission that travels with the data.\n"
     "Gather a teacher's answers, train an own model on them, measure it, run it, serve it.";
 
+train::Collective* given_collective = nullptr;
+
 void print_error(const Error& error) {
   std::fprintf(stderr, "retort: %s", error.message.c_str());
   if (!error.where.empty()) std::fprintf(stderr, "\n  where: %s", error.where.c_str());
@@ -117,8 +119,12 @@ int dispatch(int argc, char** argv) {
 
 }  // namespace
 
+train::Collective* collective() {
+  return given_collective;
+}
+
 int run_program(int argc, char** argv, train::Collective* collective) {
-  globals().collective = collective;
+  given_collective = collective;
   try {
     return dispatch(argc, argv);
   } catch (const std::bad_alloc&) {

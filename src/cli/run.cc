@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "cli/command.h"
+#include "cli/program.h"
 #include "pipeline/run.h"
 #include "pipeline/run_file.h"
 
@@ -75,7 +76,7 @@ Command pipeline_command(const std::string& name, const std::string& stage,
     control.only_stage = stage;
     control.command = command_line(name, *arguments, *rest);
     control.json = globals().json;
-    control.collective = globals().collective;
+    control.collective = collective();
     return pipeline::run(std::move(options), control);
   };
   return command;

@@ -132,7 +132,8 @@ Result<std::string> train_rows(const RunOptions& options, Plan& plan) {
   const model::Config& config = student.shape;
   const train::Workload work = workload_of(options, plan);
   plan.training_bytes = student.memory_bytes;
-  if (work.rows == 0) {
+  // What this machine cannot hold is not measured either; the plan ends with the refusal.
+  if (work.rows == 0 || !train::check_memory(plan.training_bytes)) {
     return row("student", fmt::format("{} parameters", base::grouped(config.parameters())));
   }
   RETORT_TRY(const auto expected, train::estimate(student, work, options.train));

@@ -86,6 +86,9 @@ class RefusalTest(harness.Run):
     def test_before_anything_is_asked(self):
         with fake_teacher.FakeTeacher() as teacher:
             self.run_file(teacher.url)
+            text = (self.folder / "run.toml").read_text()
+            (self.folder / "run.toml").write_text(
+                text.replace('"fake"', '"SmolLM2-135M-Instruct"'))
             for words, key, number in self.CASES:
                 for command in (["run", "run.toml", "--plan"], ["run", "run.toml"]):
                     said = self.retort(*command, *words, code=USAGE).stderr

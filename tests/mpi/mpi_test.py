@@ -102,6 +102,10 @@ class MpiTest(harness.Run):
                 found.append(int(pid))
         return sorted(found)
 
+    @staticmethod
+    def alive(ranks):
+        return [pid for pid in ranks if pathlib.Path(f"/proc/{pid}").exists()]
+
     def steps(self):
         path = self.folder / "out/train/metrics.jsonl"
         lines = [json.loads(line) for line in path.read_text().splitlines() if line.endswith("}")]
@@ -154,7 +158,10 @@ class MpiTest(harness.Run):
             os.kill(ranks[victim], signal.SIGKILL)
             process.communicate(timeout=60)
             self.assertNotEqual(process.returncode, 0)
-            self.assertEqual([pid for pid in ranks if pathlib.Path(f"/proc/{pid}").exists()], [])
+            deadline = time.monotonic() + 30  # mpirun does not wait for those that it ends
+            while self.alive(ranks) and time.monotonic() < deadline:
+                time.sleep(0.05)
+            self.assertEqual(self.alive(ranks), [])
             self.assertFalse((self.folder / "out/summary/train.json").exists())
             if later == 1:
                 said = self.retort("train", "run.toml", *long, env={"OMP_NUM_THREADS": "1"}).stderr
