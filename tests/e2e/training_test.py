@@ -116,7 +116,7 @@ class WeightsTest(harness.Run):
         self.assertRegex(said, r"training takes about [\d.]+ GiB of memory")
         self.assertRegex(said, r"time training about .* tokens a second")
         half = self.retort("run", "run.toml", "--plan", "--student.keep_layers", "15").stdout
-        self.assertIn("81,424,512 parameters", half)
+        self.assertIn("81,413,568 parameters", half)
 
     def test_vocabularies_that_are_not_the_teachers(self):
         own = (self.folder / "run.toml").read_text().splitlines()
@@ -140,6 +140,7 @@ class WeightsTest(harness.Run):
 
     def test_answers_that_leave_no_room_and_too_many_layers(self):
         online = ["--teacher.serve", harness.TEACHER, "--teacher.model", "SmolLM2-135M-Instruct",
+                  "--teacher.terms", f"{harness.ROOT}/terms/smollm2-apache.toml",
                   "--train.objective", "reverse_kl", "--train.on_policy", "1"]
         said = self.retort("run", "run.toml", *online, "--train.rollout_tokens", "9000",
                            "--train.batch_tokens", "20000", code=USAGE).stderr

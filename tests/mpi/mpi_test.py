@@ -176,11 +176,6 @@ class MpiTest(harness.Run):
         self.assertEqual(said.count("train.lr must be"), 1, said)
         self.assertFalse((self.folder / "out/train/final").exists())
 
-    def test_answers_that_the_student_samples_are_refused(self):
-        said = self.mpi(2, "train", "run.toml", "--train.objective", "reverse_kl",
-                        "--train.on_policy", "1", code=USAGE).stderr
-        self.assertIn("train.on_policy", said)
-
     def test_other_commands_are_refused(self):
         said = self.mpi(2, "run", "run.toml", code=USAGE).stderr
         self.assertEqual(said.count("mpirun -n 4 retort-mpi train FILE"), 1, said)
