@@ -133,8 +133,7 @@ class WeightsTest(harness.Run):
                 file.write(json.dumps({"prompt": f"say {i}", "completion": f"{i}!"}) + "\n")
         self.retort("run", "own.toml")
         said = self.retort("run", "run.toml", *online, "--student.from", "out/student",
-                           "--student.base_model", "student", "--student.terms",
-                           f"{harness.ROOT}/terms/own-work.toml", code=INPUT).stderr
+                           code=INPUT).stderr
         self.assertIn("vocabulary is not the teacher's", said)
         self.assertRegex(said, r"\d+ of")
 
