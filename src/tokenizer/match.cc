@@ -5,6 +5,8 @@
 #include <string_view>
 #include <unordered_map>
 
+#include "tokenizer/printable_internal.h"
+
 namespace retort::tokenizer {
 namespace {
 
@@ -39,7 +41,7 @@ Result<std::vector<TokenId>> match(const Tokenizer& part, const Tokenizer& whole
   if (missing == 0) return ids;
   return base::bad_input(
       fmt::format("{} of {} tokens are no tokens of the other vocabulary, the first: \"{}\"",
-                  missing, part.size(), first));
+                  missing, part.size(), bytes_to_printable(first)));
 }
 
 }  // namespace retort::tokenizer
