@@ -310,6 +310,10 @@ Result<int64_t> read_segment(const std::string& path, const ledger::Entry& entry
 }  // namespace
 
 Result<AuditCount> read_audit(const std::string& folder, const UseLine& use) {
+  if (!base::exists(log_folder(folder))) {
+    return base::not_found("nothing was audited here yet", folder,
+                           "retort serve --accounts " + folder + " begins it");
+  }
   RETORT_TRY(auto log, ledger::Ledger::open(log_folder(folder), {.create = false}));
   RETORT_TRY_VOID(log->verify());
   AuditCount count;
