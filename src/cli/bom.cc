@@ -5,6 +5,7 @@
 
 #include "base/files.h"
 #include "cli/command.h"
+#include "cli/models.h"
 #include "json/value.h"
 #include "ledger/ledger.h"
 #include "lineage/artifact.h"
@@ -19,14 +20,6 @@ struct BomArguments {
   std::string format = "cyclonedx";
 };
 
-// As the log names it: the signature came later and is no part of it.
-Result<std::string> digest_of(const std::string& model) {
-  RETORT_TRY(auto artifact, lineage::artifact_of(model));
-  if (!base::is_directory(model)) return artifact.digest;
-  std::erase_if(artifact.files, [](const auto& file) { return file.name == "model.sig"; });
-  return lineage::subject_digest(artifact.files);
-}
-
 Result<void> run_bom(const BomArguments& arguments) {
   std::string folder = arguments.ledger;
   if (folder.empty()) {
@@ -34,7 +27,7 @@ Result<void> run_bom(const BomArguments& arguments) {
   }
   RETORT_TRY(auto log, ledger::Ledger::open(folder, {.create = false}));
   RETORT_TRY_VOID(log->verify());
-  RETORT_TRY(const auto digest, digest_of(arguments.model));
+  RETORT_TRY(const auto digest, logged_digest(arguments.model));
   auto bom = release::bom_of(*log, digest, "retort " RETORT_VERSION);
   if (!bom && bom.error().code == ErrorCode::not_found) {
     return base::not_found("the log does not know this model, or a file of it was changed",
@@ -51,6 +44,13 @@ Result<void> run_bom(const BomArguments& arguments) {
 }
 
 }  // namespace
+
+Result<std::string> logged_digest(const std::string& model) {
+  RETORT_TRY(auto artifact, lineage::artifact_of(model));
+  if (!base::is_directory(model)) return artifact.digest;
+  std::erase_if(artifact.files, [](const auto& file) { return file.name == "model.sig"; });
+  return lineage::subject_digest(artifact.files);
+}
 
 Command bom_command() {
   auto arguments = std::make_shared<BomArguments>();

@@ -9,20 +9,13 @@
 #include "base/progress.h"
 #include "cli/command.h"
 #include "cli/ledger_trace.h"
+#include "cli/ledger_verbs.h"
 #include "crypto/hash.h"
 #include "json/value.h"
 #include "ledger/ledger.h"
 
 namespace retort::cli {
 namespace {
-
-struct LedgerArguments {
-  std::string verb;
-  std::string folder;
-  int64_t index = -1;
-  TraceArguments trace;
-  std::vector<std::string> shards;
-};
 
 Result<void> verify(ledger::Ledger& log) {
   RETORT_TRY(const auto entries, log.verify());
@@ -50,20 +43,18 @@ Result<void> show(ledger::Ledger& log) {
   return {};
 }
 
-Result<void> prove(ledger::Ledger& log, int64_t index) {
-  RETORT_TRY(const auto proof, log.prove(index));
-  json::Value path = json::Value::array();
-  for (const auto& digest : proof.path) path.push(crypto::to_hex(digest));
-  std::printf("%s\n", json::dump(json::Value::object({{"index", proof.index},
-                                                      {"entry", proof.entry},
-                                                      {"path", std::move(path)},
-                                                      {"checkpoint", proof.checkpoint}}),
-                                 2)
-                          .c_str());
-  return {};
+// The flags that say from what are the same for a trace and a withdrawal.
+TraceArguments trace_of(const LedgerArguments& arguments) {
+  TraceArguments out = arguments.trace;
+  out.terms = arguments.terms;
+  out.door = arguments.door;
+  out.record = arguments.record;
+  out.declaration = arguments.declaration;
+  return out;
 }
 
 Result<void> run_ledger(const LedgerArguments& arguments) {
+  if (arguments.verb == "check") return check_proof(arguments);  // needs no log
   std::string folder = arguments.folder;
   if (folder.empty()) {
     RETORT_TRY(folder, ledger::find_ledger("."));
@@ -71,13 +62,59 @@ Result<void> run_ledger(const LedgerArguments& arguments) {
   RETORT_TRY(auto log, ledger::Ledger::open(folder, {.create = false}));
   if (arguments.verb == "verify") return verify(*log);
   if (arguments.verb == "show") return show(*log);
-  if (arguments.verb == "trace") return trace(*log, arguments.trace);
+  if (arguments.verb == "withdraw") return withdraw(*log, arguments);
+  if (arguments.verb == "states") return list_states(*log);
+  if (arguments.verb == "state") return move_state(*log, arguments);
+  if (arguments.verb == "erase") return erase(*log, arguments);
+  if (arguments.verb == "trace") return trace(*log, trace_of(arguments));
   if (arguments.verb == "index") return make_index(*log, arguments.shards);
-  if (arguments.index < 0) {
-    return base::usage_error("prove needs the number of an entry", "--entry",
-                             "retort ledger show lists them");
-  }
-  return prove(*log, arguments.index);
+  return prove(*log, arguments);
+}
+
+void declare_proofs(CLI::App& app, LedgerArguments& arguments) {
+  app.add_option("--entry", arguments.index, "prove: number of the entry");
+  app.add_option("--since", arguments.since,
+                 "prove: that the log only grew since it had so many entries");
+  app.add_option("-o,--out", arguments.out, "prove: the file; to the terminal when left out");
+  app.add_option("--key", arguments.key, "check: LEDGER/verifier.key of the log, or its line");
+  app.add_option("--against", arguments.against,
+                 "check: the checkpoint that was kept, for a proof of growth");
+}
+
+void declare_withdraw(CLI::App& app, LedgerArguments& arguments) {
+  app.add_option("--terms", arguments.terms, "withdraw, trace: terms by their id or series");
+  app.add_option("--door", arguments.door,
+                 "withdraw, trace: a door by the name of its entry, its endpoint or its provider");
+  app.add_option(
+      "--record", arguments.record,
+      "withdraw, trace, prove: a record by its key, or SHARD:ROW; with what was derived from it");
+  app.add_option("--declaration", arguments.declaration,
+                 "withdraw, trace: a declaration by its id");
+  app.add_option("--case", arguments.why,
+                 "why terms or a door are withdrawn: terms-changed (records captured from --from "
+                 "on), account-ended (all), reading-corrected (all are judged anew)");
+  app.add_option("--from", arguments.from, "terms-changed: the day from which the new ones hold");
+  app.add_option("--corrected-by", arguments.corrected_by,
+                 "reading-corrected: the terms file that is right");
+  app.add_option("--shards", arguments.shards,
+                 "--record, erase, index: folders that hold its shards; without, all beneath the "
+                 "folder that "
+                 "holds the ledger")
+      ->allow_extra_args(false);
+  app.add_option("--reason", arguments.reason, "withdraw, state, erase: in words, for the log");
+  app.add_option("--by", arguments.by, "withdraw, state, erase: who says so");
+  app.add_option("--to", arguments.to,
+                 "state: traced, quarantined, remediated, withdrawn, clear or frozen");
+  app.add_option("--run", arguments.run, "state --to remediated: the run that made another model");
+}
+
+void declare_trace(CLI::App& app, LedgerArguments& arguments) {
+  auto& of = arguments.trace;
+  app.add_option("--model", of.model, "trace: from this model; its file, digest or model_id");
+  app.add_option("--proofs", of.proofs, "trace: a new folder for the answer and its proofs");
+  app.add_option("--ids", of.ids, "trace: a file for the keys and places of the records");
+  app.add_flag("--whole-shards", of.whole_shards,
+               "trace: of a record, from the log without the index");
 }
 
 }  // namespace
@@ -86,29 +123,31 @@ Command ledger_command() {
   auto arguments = std::make_shared<LedgerArguments>();
   Command command;
   command.name = "ledger";
-  command.summary = "the log of terms, shards and verdicts: verify, show, prove, trace";
+  command.summary =
+      "the log of all that permission rests on: verify, prove, trace, withdraw, erase";
   command.examples =
       "  retort ledger verify\n  retort ledger show\n  retort ledger prove --entry 3\n"
+      "  retort ledger prove --record KEY -o record.proof\n"
+      "  retort ledger check record.proof --key ledger/verifier.key\n"
+      "  retort ledger withdraw --terms example.api --case account-ended --by NAME --reason WORDS\n"
       "  retort ledger trace --door https://api.example.com/v1\n"
-      "  retort ledger trace --terms 4f1c09aa --proofs evidence";
+      "  retort ledger trace --terms 4f1c09aa --proofs evidence\n"
+      "  retort ledger states\n"
+      "  retort ledger state 0123456789abcdef --to traced --by NAME\n"
+      "  retort ledger erase KEY --by NAME --reason WORDS";
   command.declare = [arguments](CLI::App& app) {
-    app.add_option("VERB", arguments->verb, "verify, show, prove, trace or index")
+    app.add_option("VERB", arguments->verb,
+                   "verify, show, prove, check, trace, index, withdraw, states, state or erase")
         ->required()
-        ->check(CLI::IsMember({"verify", "show", "prove", "trace", "index"}));
+        ->check(CLI::IsMember({"verify", "show", "prove", "check", "trace", "index", "withdraw",
+                               "states", "state", "erase"}));
+    app.add_option(
+        "WHAT", arguments->what,
+        "state: a model, by digits of its name or its entry; erase: a record; check: a file");
     app.add_option("--ledger", arguments->folder, "its folder; the nearest one upwards without");
-    app.add_option("--entry", arguments->index, "number of the entry to prove");
-    auto& of = arguments->trace;
-    app.add_option("--terms", of.terms, "trace: what learnt under these terms, by their id");
-    app.add_option("--door", of.door, "trace: through this door; its endpoint or provider");
-    app.add_option("--record", of.record, "trace: from this record; its key, or SHARD:ROW");
-    app.add_option("--declaration", of.declaration, "trace: leaning on this declaration");
-    app.add_option("--model", of.model, "trace: from this model; its file, digest or model_id");
-    app.add_option("--proofs", of.proofs, "trace: a new folder for the answer and its proofs");
-    app.add_option("--ids", of.ids, "trace: a file for the keys and places of the records");
-    app.add_flag("--whole-shards", of.whole_shards,
-                 "trace: of a record, from the log without the index");
-    app.add_option("--shards", arguments->shards,
-                   "index: folders with sealed shards; what lies beside the ledger without");
+    declare_proofs(app, *arguments);
+    declare_withdraw(app, *arguments);
+    declare_trace(app, *arguments);
   };
   command.run = [arguments] { return run_ledger(*arguments); };
   return command;

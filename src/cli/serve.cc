@@ -16,6 +16,8 @@
 #include "cli/command.h"
 #include "corpus/record.h"
 #include "engine/engine.h"
+#include "ledger/ledger.h"
+#include "lineage/state.h"
 #include "provider/provider.h"
 #include "serve/server.h"
 
@@ -29,6 +31,7 @@ struct ServeArguments {
   std::vector<std::string> names;     // none, or one a model
   std::vector<std::string> adapters;  // NAME=FOLDER, of the one model
   std::string port_file;
+  std::string ledger;      // "": the nearest ones upwards from here and from each model
   engine::Options engine;  // the cache is for all models together
   serve::Options door;
   std::string accounts;             // a folder; "": one key for all, or none
@@ -132,6 +135,37 @@ Result<void> open_one(const ServeArguments& arguments, const NamedPath& named,
   return {};
 }
 
+// The logs that may know a model: the nearest one upwards from here, and from where it lies.
+std::vector<std::string> ledgers_for(const std::string& given, const std::string& path) {
+  if (!given.empty()) return {given};
+  std::vector<std::string> out;
+  const std::string above = base::parent(path);
+  for (const std::string& start : {std::string("."), above.empty() ? std::string(".") : above}) {
+    const auto found = ledger::find_ledger(start);
+    if (!found) continue;
+    std::error_code code;
+    const bool known = std::any_of(out.begin(), out.end(), [&](const std::string& one) {
+      return std::filesystem::equivalent(one, *found, code);
+    });
+    if (!known) out.push_back(*found);
+  }
+  return out;
+}
+
+// What was withdrawn from a model is said in the log that the model stands in.
+Result<void> check_usable(const ServeArguments& arguments, const Named& named) {
+  for (const auto* list : {&named.models, &named.adapters}) {
+    for (const NamedPath& one : *list) {
+      for (const std::string& folder : ledgers_for(arguments.ledger, one.path)) {
+        RETORT_TRY(auto log, ledger::Ledger::open(folder, {.create = false}));
+        RETORT_TRY_VOID(log->verify());
+        RETORT_TRY_VOID(lineage::check_usable(*log, one.path, "serve"));
+      }
+    }
+  }
+  return {};
+}
+
 std::string names_of(const Named& named) {
   std::string out;
   for (const auto* list : {&named.models, &named.adapters}) {
@@ -192,6 +226,7 @@ Result<void> serve_until_stopped(ServeArguments arguments) {
   RETORT_TRY(auto provider, open_provider(arguments));
   RETORT_TRY_VOID(serve::check(arguments.door, provider != nullptr));
   RETORT_TRY(const auto named, name_all(arguments));
+  RETORT_TRY_VOID(check_usable(arguments, named));
   Opened opened;
   for (const NamedPath& model : named.models) {
     RETORT_TRY_VOID(open_one(arguments, model, named.adapters, opened));
@@ -269,6 +304,9 @@ void declare_serve(CLI::App& app, ServeArguments& arguments) {
       ->transform(CLI::AsSizeValue(/*kb_is_1000=*/false))
       ->capture_default_str();
   app.add_flag("--exact", arguments.engine.exact, "all products in fp32: slower, to compare with");
+  app.add_option("--ledger", arguments.ledger,
+                 "the log that says which models are frozen; without, the nearest folders of that "
+                 "name upwards from here and from each model");
   app.add_option("--terms", arguments.door.terms_url,
                  "address of the terms that bind the answers; sent with each");
   app.add_option("--content-usage", arguments.door.content_usage,

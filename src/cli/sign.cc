@@ -13,6 +13,7 @@
 #include "crypto/ecdsa.h"
 #include "json/value.h"
 #include "ledger/ledger.h"
+#include "lineage/state.h"
 #include "release/signature.h"
 #include "release/signed_facts.h"
 
@@ -65,22 +66,28 @@ Result<crypto::EcSigningKey> load_key(const std::string& path) {
   return crypto::EcSigningKey::from_pem(pem, path);
 }
 
-// What the nearest log knows of the model; null, with a word about it, where none does.
-Result<json::Value> facts_of(const SignArguments& arguments, const std::string& digest) {
+// The log named, or the nearest one; none, with a word about it, where there is none.
+Result<std::unique_ptr<ledger::Ledger>> open_log(const SignArguments& arguments) {
   std::string folder = arguments.ledger;
   if (folder.empty()) {
     const auto found = ledger::find_ledger(".");
     if (!found) {
       std::fprintf(stderr, "there is no ledger here: the signature says nothing of a log\n");
-      return json::Value();
+      return std::unique_ptr<ledger::Ledger>();
     }
     folder = *found;
   }
   RETORT_TRY(auto log, ledger::Ledger::open(folder, {.create = false}));
-  auto facts = release::signed_facts(*log, digest);
+  RETORT_TRY_VOID(log->verify());
+  return log;
+}
+
+// What the log knows of the model; null, with a word about it, where it knows nothing.
+Result<json::Value> facts_of(ledger::Ledger& log, const std::string& digest) {
+  auto facts = release::signed_facts(log, digest);
   if (facts || facts.error().code != ErrorCode::not_found) return facts;
   std::fprintf(stderr, "the log %s does not know this model: the signature says nothing of it\n",
-               folder.c_str());
+               log.folder().c_str());
   return json::Value();
 }
 
@@ -110,8 +117,13 @@ Result<void> run_sign(const SignArguments& arguments) {
   if (arguments.new_key) RETORT_TRY_VOID(make_key(arguments.key));
   RETORT_TRY(const auto key, load_key(arguments.key));
   const std::string path = signature_of(arguments);
+  RETORT_TRY(const auto log, open_log(arguments));
+  if (log != nullptr) RETORT_TRY_VOID(lineage::check_usable(*log, arguments.model, "sign"));
   RETORT_TRY(const auto digests, release::sign_model(arguments.model, key, {}, path));
-  RETORT_TRY(auto facts, facts_of(arguments, release::logged_digest(digests)));
+  json::Value facts;
+  if (log != nullptr) {
+    RETORT_TRY(facts, facts_of(*log, release::logged_digest(digests)));
+  }
   RETORT_TRY(const auto made, release::sign_model(arguments.model, key, std::move(facts), path));
   print(made, {});
   return {};

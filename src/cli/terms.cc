@@ -66,8 +66,11 @@ struct Verb {
   Result<void> (*run)(const TermsArguments&);
 };
 constexpr Verb kVerbs[] = {
-    {"show", show_files}, {"check", check},    {"declare", declare},
-    {"sign", sign},       {"log", log_signed}, {"declarations", list_declarations},
+    {"show", show_files}, {"lint", lint_files},
+    {"hash", hash_files}, {"export", export_file},
+    {"check", check},     {"explain", explain},
+    {"declare", declare}, {"sign", sign},
+    {"log", log_signed},  {"declarations", list_declarations},
     {"revoke", revoke},
 };
 
@@ -96,7 +99,10 @@ Command terms_command() {
   command.summary = "what terms say, whether they permit a run, and what people declare about them";
   command.examples =
       "  retort terms show terms/smollm2-apache.toml\n"
+      "  retort terms lint terms/*.toml   (exit code 4 when one of them is wrong)\n"
+      "  retort terms export terms/openai-api-2026-01-01.toml --format odrl\n"
       "  retort terms check examples/quickstart.toml   (exit code 3 when it is refused)\n"
+      "  retort terms explain runs/quickstart/student   (or a run file, or SHARD:ROW)\n"
       "  retort terms declare run.toml --declarant NAME --statement \"…\" --max-records 5000 \\\n"
       "    --valid-until 2027-03-31\n"
       "  retort terms sign declaration.json --key counsel.pem\n"
@@ -105,15 +111,18 @@ Command terms_command() {
   command.declare = [arguments](CLI::App& app) {
     auto& a = *arguments;
     app.add_option("VERB", a.verb,
-                   "show FILES, check RUN; declare RUN, sign STATEMENT or FILE, log SIGNED, "
-                   "declarations, revoke ID")
+                   "show, lint or hash FILES, export FILE, check RUN, explain RUN, MODEL or "
+                   "SHARD:ROW; declare RUN, sign STATEMENT or FILE, log SIGNED, declarations, "
+                   "revoke ID")
         ->required()
         ->check(CLI::IsMember(verb_names()));
-    app.add_option("FILE", a.files, "terms files, a run file, a statement, an id");
+    app.add_option("FILE", a.files, "terms files, a run file, a model, a statement, an id");
     app.add_option("--ledger", a.ledger, "folder of the log; the nearest one upwards without");
+    app.add_option("--format", a.format, "export: odrl, aipref, rsl or tdmrep");
     app.add_option("--key", a.key, "sign: the person's private key (ECDSA P-256, PEM)");
-    app.add_option("--out", a.out, "declare, sign: the file to write");
-    app.add_option("--decider", a.deciders, "log, declarations: PEM files with public keys");
+    app.add_option("--out", a.out, "declare, sign, export: the file to write");
+    app.add_option("--decider", a.deciders,
+                   "log, declarations, explain: PEM files with public keys");
     app.add_option("--declarant", a.declarant, "declare, revoke: who says so");
     app.add_option("--role", a.role, "declare: counsel or owner");
     app.add_option("--statement", a.statement, "declare: the person's words");

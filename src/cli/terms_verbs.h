@@ -11,11 +11,10 @@ namespace retort::cli {
 struct TermsArguments {
   std::string verb;
   std::vector<std::string> files;
-  std::string as = {};        // export: odrl, aipref, rsl, tdmrep
-  bool pins = false;          // lint: print the table of pins instead
-  std::string key = {};       // sign
-  std::string out = {};       // declare, sign
-  std::string ledger = {};    // log, declarations, revoke, explain
+  std::string format = {};  // export: odrl, aipref, rsl, tdmrep
+  std::string key = {};     // sign
+  std::string out = {};     // declare, sign, export
+  std::string ledger = {};  // log, declarations, revoke, explain
   std::vector<std::string> deciders = {};
   std::string declarant = {}, role = "counsel", statement = {}, valid_until = {};
   int64_t max_records = 0;
@@ -27,5 +26,12 @@ Result<void> sign(const TermsArguments& arguments);
 Result<void> log_signed(const TermsArguments& arguments);
 Result<void> list_declarations(const TermsArguments& arguments);
 Result<void> revoke(const TermsArguments& arguments);
+
+// The verbs that read files and say something about them.
+Result<void> lint_files(const TermsArguments& arguments);
+Result<void> hash_files(const TermsArguments& arguments);
+Result<void> export_file(const TermsArguments& arguments);
+// Of a run file, of SHARD:ROW, or of a model.
+Result<void> explain(const TermsArguments& arguments);
 
 }  // namespace retort::cli

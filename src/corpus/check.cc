@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <functional>
 #include <set>
 
 #include "base/files.h"
@@ -28,9 +29,13 @@ struct Gathered {
 // ends: between two such moments one verdict serves all alike records.
 class Verdicts {
  public:
-  Verdicts(const terms::TermsSet& terms, const terms::Purpose& purpose, terms::Action action,
-           const std::vector<terms::Declaration>& declarations)
-      : terms_(terms), purpose_(purpose), action_(action), declarations_(declarations) {
+  Verdicts(const terms::TermsSet& terms, const Withdrawn& withdrawn, const terms::Purpose& purpose,
+           terms::Action action, const std::vector<terms::Declaration>& declarations)
+      : terms_(terms),
+        withdrawn_(withdrawn),
+        purpose_(purpose),
+        action_(action),
+        declarations_(declarations) {
     for (const auto* one : terms.all()) {
       moments_.insert(one->effective_ms);
       moments_.insert(one->until_ms);
@@ -39,8 +44,17 @@ class Verdicts {
 
   terms::Verdict of(const Record& record) {
     terms::Verdict all;
-    for (const auto& facts : facts_of(record)) all = terms::meet(std::move(all), of(facts));
-    return all;
+    if (withdrawn_.empty()) {
+      for (const auto& facts : facts_of(record)) all = terms::meet(std::move(all), of(facts));
+      return all;
+    }
+    for (auto& facts : facts_of(record)) {
+      all = terms::meet(std::move(all), of(withdrawn_.corrected(std::move(facts))));
+    }
+    terms::Verdict ended;
+    ended.findings = withdrawn_.against(record, action_);
+    if (!ended.findings.empty()) ended.decision = terms::Decision::deny;
+    return terms::meet(std::move(all), ended);
   }
 
  private:
@@ -78,6 +92,7 @@ class Verdicts {
   }
 
   const terms::TermsSet& terms_;
+  const Withdrawn& withdrawn_;
   const terms::Purpose& purpose_;
   terms::Action action_;
   const std::vector<terms::Declaration>& declarations_;
@@ -107,8 +122,11 @@ Result<Gathered> gather(const Selection& selection, ledger::Ledger& ledger, Code
     RETORT_TRY(auto read, read_shard(shard, index, codes));
     digest.add(read.entry.digest);
     digest.add(read.entry.logprobs);
+    // What is left after an erasure is another selection.
+    if (!read.entry.erased.empty()) digest.add(read.entry.file);
     out.shards.push_back(read.entry.digest);
     for (size_t row = 0; row < read.records.size(); ++row) {
+      if (read.entry.erased.contains(static_cast<int64_t>(row))) continue;
       Record& record = read.records[row];
       RETORT_TRY_VOID(
           check_record(record, read, index, fmt::format("{}: record {}", shard.path(), row)));
@@ -122,6 +140,22 @@ Result<Gathered> gather(const Selection& selection, ledger::Ledger& ledger, Code
   digest.add("split:" + selection.split);
   out.digest = crypto::to_hex(digest.finish());
   return out;
+}
+
+// Keeps the rows that `stays` is true for; returns how many went.
+int64_t keep_rows(Gathered& gathered, const std::function<bool(const Record&)>& stays) {
+  Gathered kept;
+  for (size_t row = 0; row < gathered.records.size(); ++row) {
+    if (!stays(gathered.records[row])) continue;
+    kept.records.push_back(std::move(gathered.records[row]));
+    kept.links.push_back(std::move(gathered.links[row]));
+    if (!gathered.logprobs.empty()) kept.logprobs.push_back(std::move(gathered.logprobs[row]));
+  }
+  const int64_t gone = std::ssize(gathered.records) - std::ssize(kept.records);
+  gathered.records = std::move(kept.records);
+  gathered.links = std::move(kept.links);
+  gathered.logprobs = std::move(kept.logprobs);
+  return gone;
 }
 
 json::Value list(const std::vector<std::string>& texts, size_t most) {
@@ -155,12 +189,17 @@ Result<std::string> digest_of_weights(const std::string& path) {
 
 }  // namespace
 
-Result<Clearance::Checked> Clearance::check(const Selection& selection, terms::Action action) {
+Result<Clearance::Checked> Clearance::check(const Selection& selection, terms::Action action,
+                                            IfWithdrawn if_withdrawn) {
   RETORT_TRY_VOID(impl_->ready());
   RETORT_TRY(auto gathered, gather(selection, impl_->ledger, impl_->codes));
+  const int64_t left_out =
+      if_withdrawn == IfWithdrawn::refuse ? 0 : keep_rows(gathered, [&](const Record& record) {
+        return impl_->stays(record, purpose_);
+      });
   Tally tally;
   tally.add(purpose_verdict(purpose_, action));
-  Verdicts verdicts(impl_->terms, purpose_, action, impl_->declarations);
+  Verdicts verdicts(impl_->judged_by, impl_->withdrawn, purpose_, action, impl_->declarations);
   std::map<std::string, UsedTerms> used;
   for (const auto& record : gathered.records) {
     tally.add(verdicts.of(record), record.key);
@@ -177,8 +216,9 @@ Result<Clearance::Checked> Clearance::check(const Selection& selection, terms::A
                 .shards = gathered.shards,
                 .terms_ids = {}};
   for (const auto& [id, counted] : used) out.permit.terms_ids.push_back(id);
-  RETORT_TRY_VOID(
-      log_verdict(out.permit, selection.path_label, selection.split, gathered.digest, tally));
+  out.withdrawn = left_out;
+  RETORT_TRY_VOID(log_verdict(
+      out.permit, {selection.path_label, selection.split, gathered.digest, left_out}, tally));
   if (!tally.permits()) return tally.error(action, out.permit.records);
   out.records = std::make_shared<const std::vector<Record>>(std::move(gathered.records));
   out.links = std::move(gathered.links);
@@ -187,28 +227,55 @@ Result<Clearance::Checked> Clearance::check(const Selection& selection, terms::A
   return out;
 }
 
-Result<void> Clearance::log_verdict(Permit& permit, const std::string& path_label,
-                                    const std::string& split, const std::string& digest,
-                                    const Tally& tally) {
+Result<std::string> Clearance::withdrawn_of(const Selection& selection) {
+  RETORT_TRY_VOID(impl_->read_log());
+  if (impl_->withdrawn.empty()) return std::string();
+  RETORT_TRY(const auto gathered, gather(selection, impl_->ledger, impl_->codes));
+  crypto::Sha256 digest;
+  bool any = false;
+  for (size_t row = 0; row < gathered.records.size(); ++row) {
+    if (impl_->stays(gathered.records[row], purpose_)) continue;
+    digest.add(fmt::format("{}:{}\n", gathered.links[row].shard, gathered.links[row].row));
+    any = true;
+  }
+  return any ? crypto::to_hex(digest.finish()) : std::string();
+}
+
+// A record that was withdrawn, or whose reading or declaration was and which is not permitted
+// without it, is of no use to any stage.
+bool Clearance::Impl::stays(const Record& record, const terms::Purpose& purpose) const {
+  if (!withdrawn.against(record, terms::Action::store).empty()) return false;
+  if (!withdrawn.concerns(record)) return true;
+  return std::all_of(purpose.actions.begin(), purpose.actions.end(), [&](terms::Action action) {
+    terms::Verdict all;
+    for (const auto& facts : facts_of(record)) {
+      all = terms::meet(std::move(all), judge(facts, purpose, action));
+    }
+    return all.permits();
+  });
+}
+
+Result<void> Clearance::log_verdict(Permit& permit, const Selected& selected, const Tally& tally) {
   json::Value body = json::Value::object({{"schema", "retort.verdict/1"},
-                                          {"path", path_label},
+                                          {"path", selected.path_label},
                                           {"action", terms::name(permit.action)},
                                           {"decision", terms::name(permit.decision)},
                                           {"records", permit.records},
                                           {"refused", tally.refused()},
-                                          {"split", split},
-                                          {"digest", digest},
+                                          {"split", selected.split},
+                                          {"digest", selected.digest},
                                           {"shards", list(permit.shards, kShardsLogged)},
                                           {"terms", list(permit.terms_ids, kTermsLogged)},
                                           {"purpose", purpose_json(purpose_)},
                                           {"findings", tally.to_json()}});
+  if (selected.withdrawn > 0) body.set("withdrawn", selected.withdrawn);
   const auto declared = tally.declared();
   if (!declared.empty()) body.set("declarations", declared_json(declared));
   permit.declarations.clear();
   for (const auto& [id, records] : declared) permit.declarations.push_back(id);
   impl_->note_declarations(declared);
   RETORT_TRY(permit.leaf, impl_->ledger.append("verdict", "", std::move(body)));
-  impl_->checks.push_back({.path = path_label,
+  impl_->checks.push_back({.path = selected.path_label,
                            .action = permit.action,
                            .decision = permit.decision,
                            .records = permit.records,
@@ -232,13 +299,21 @@ Result<Clearance::CheckedWeights> Clearance::check_weights(
   facts.object = terms::Object::weights;
   if (!model.empty()) facts.models.push_back(model);
   facts.captured_ms = impl_->clock->wall_ms();
+  // Of weights that the log knows already it is known how long they have been here.
+  const auto known = impl_->ledger.find("weights", out.digest);
   for (const auto* one : set.all()) facts.terms.push_back({one->id, terms::Object::weights});
   std::map<std::string, UsedTerms> used;
   count_terms(used, facts.terms);
   for (auto& [id, one] : used) one.records = 0;  // weights are no records
   impl_->note_terms(used);
   Tally tally;
-  tally.add(terms::evaluate(facts, impl_->terms, purpose_, action, impl_->declarations));
+  tally.add(terms::evaluate(impl_->withdrawn.corrected(facts), impl_->judged_by, purpose_, action,
+                            impl_->declarations));
+  if (known) facts.captured_ms = std::min(facts.captured_ms, known->time_ms);
+  terms::Verdict ended;
+  ended.findings = impl_->withdrawn.against(facts, action);
+  if (!ended.findings.empty()) ended.decision = terms::Decision::deny;
+  tally.add(ended);
 
   out.permit = {.action = action,
                 .decision = tally.decision(),
@@ -250,7 +325,7 @@ Result<Clearance::CheckedWeights> Clearance::check_weights(
   for (const auto& reference : facts.terms) out.permit.terms_ids.push_back(reference.id);
   RETORT_TRY_VOID(
       impl_->ledger.append("weights", out.digest, json::Value::object({{"model", model}})));
-  RETORT_TRY_VOID(log_verdict(out.permit, "weights of " + model, "", out.digest, tally));
+  RETORT_TRY_VOID(log_verdict(out.permit, {"weights of " + model, "", out.digest}, tally));
   if (!tally.permits()) return tally.error(action, 0).at(path);
   return out;
 }

@@ -26,7 +26,19 @@ Result<void> Clearance::Impl::read_log() {
   RETORT_TRY(logged, read_declarations(ledger, deciders, clock->wall_ms()));
   declarations.clear();
   for (const auto& one : logged) declarations.push_back(one.declaration);
+  RETORT_TRY(withdrawn, Withdrawn::load(ledger, terms, logged));
+  judged_by = withdrawn.judged_by(terms);
   return {};
+}
+
+terms::Verdict Clearance::Impl::judge(const terms::Facts& facts, const terms::Purpose& purpose,
+                                      terms::Action action) const {
+  terms::Verdict verdict =
+      terms::evaluate(withdrawn.corrected(facts), judged_by, purpose, action, declarations);
+  terms::Verdict denied;
+  denied.findings = withdrawn.against(facts, action);
+  if (!denied.findings.empty()) denied.decision = terms::Decision::deny;
+  return terms::meet(std::move(verdict), denied);
 }
 
 Result<void> Clearance::Impl::ready() {
@@ -93,8 +105,8 @@ Result<ExportPermit> Clearance::permit_export_with(const Selection& learnt_from,
   if (!both.permits()) {
     Tally tally;
     tally.add(both);
-    RETORT_TRY_VOID(log_verdict(checked.permit, learnt_from.path_label, learnt_from.split,
-                                checked.digest, tally));
+    RETORT_TRY_VOID(log_verdict(
+        checked.permit, {learnt_from.path_label, learnt_from.split, checked.digest}, tally));
     return tally.error(action, 0);
   }
   return ExportPermit(std::move(checked.permit), purpose_.distributed, purpose_.model_id);
@@ -126,10 +138,18 @@ terms::Verdict Clearance::preview(const terms::Facts& facts) const {
   }
   for (const auto action : purpose_.actions) {
     if (!asks_about(facts.object, action)) continue;
-    all = terms::meet(std::move(all),
-                      terms::evaluate(facts, impl_->terms, purpose_, action, impl_->declarations));
+    all = terms::meet(std::move(all), impl_->judge(facts, purpose_, action));
   }
   return all;
+}
+
+Result<void> Clearance::refuse_withdrawn(const terms::Facts& facts) const {
+  RETORT_TRY_VOID(impl_->read_log());
+  const auto findings = impl_->withdrawn.against(facts, terms::Action::store);
+  if (findings.empty()) return {};
+  return Error{ErrorCode::refused_by_terms,
+               "nothing more may be gathered here: " + findings[0].reason, facts.endpoint,
+               "ask another teacher, or under the terms that hold now"};
 }
 
 Result<void> Clearance::preview_or_refuse(const std::vector<terms::Facts>& uses) const {

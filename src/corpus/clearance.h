@@ -207,6 +207,8 @@ class CurateView {
   int64_t size() const { return static_cast<int64_t>(records_->size()); }
   const Record& operator[](int64_t row) const { return (*records_)[static_cast<size_t>(row)]; }
   Parent parent(int64_t row) const;
+  // Records of the selection that are not here, because permission for them was withdrawn.
+  int64_t withdrawn() const { return withdrawn_; }
   const Permit& permit() const { return permit_; }
   const std::string& digest() const { return digest_; }
 
@@ -220,6 +222,7 @@ class CurateView {
   std::vector<KeptLogprobs> logprobs_;
   Permit permit_;
   std::string digest_;
+  int64_t withdrawn_ = 0;
 };
 
 // Writes derived records into sealed shards of their own. A record's terms, door, capture time,
@@ -273,7 +276,8 @@ class Clearance {
     return terms::ClearedText<ActionTag>(cleared.records_, texts_of(*cleared.records_, part));
   }
 
-  // For curation, which needs the action "store".
+  // For curation, which needs the action "store". Records that permission was withdrawn for are
+  // left out, so that what is curated after a withdrawal can be used.
   Result<CurateView> curate(const Selection& selection);
 
   // Base weights (a file or a folder) of the named model under these terms files.
@@ -306,6 +310,12 @@ class Clearance {
   // action of the purpose? Reads no record and logs nothing.
   terms::Verdict preview(const Origin& origin) const;
   terms::Verdict preview(const terms::Facts& facts) const;
+  // Refuses where the log says that permission ended for what would be gathered now.
+  Result<void> refuse_withdrawn(const terms::Facts& facts) const;
+  // Names what curation would leave out of the selection because of withdrawals; "" for nothing.
+  // Two equal answers are about the same records. Logs nothing, and reads no shard where the log
+  // has no withdrawal.
+  Result<std::string> withdrawn_of(const Selection& selection);
   // All versions that are known, with those of the log once something was asked.
   const terms::TermsSet& known_terms() const;
   // Of all that a run uses, together: duties of two of them may contradict each other. A refusal
@@ -324,15 +334,23 @@ class Clearance {
     std::vector<KeptLogprobs> logprobs;  // one a record, or none
     Permit permit;
     std::string digest;
+    int64_t withdrawn = 0;  // records left out
   };
+  enum class IfWithdrawn { refuse, leave_out };
   struct CheckedWeights {
     std::string digest;
     Permit permit;
   };
-  Result<Checked> check(const Selection& selection, terms::Action action);
+  Result<Checked> check(const Selection& selection, terms::Action action,
+                        IfWithdrawn if_withdrawn = IfWithdrawn::refuse);
   // Writes what was decided into the log; the permit gets the entry's number.
-  Result<void> log_verdict(Permit& permit, const std::string& path_label, const std::string& split,
-                           const std::string& digest, const Tally& tally);
+  struct Selected {
+    const std::string& path_label;
+    const std::string& split;
+    const std::string& digest;
+    int64_t withdrawn = 0;
+  };
+  Result<void> log_verdict(Permit& permit, const Selected& selected, const Tally& tally);
   Result<CheckedWeights> check_weights(const std::string& path, const std::string& model,
                                        const std::vector<std::string>& terms_files,
                                        terms::Action action);

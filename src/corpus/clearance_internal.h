@@ -9,6 +9,7 @@
 #include "corpus/clearance.h"
 #include "corpus/declarations.h"
 #include "corpus/shard_internal.h"
+#include "corpus/withdrawn_internal.h"
 
 namespace retort::corpus {
 
@@ -79,14 +80,22 @@ struct Clearance::Impl {
   // As the log has them now; read anew by every check.
   std::vector<LoggedDeclaration> logged{};
   std::vector<terms::Declaration> declarations{};
+  Withdrawn withdrawn{};
+  terms::TermsSet judged_by{};              // `terms` without the readings that were corrected
   std::map<std::string, int64_t> relied{};  // records, by declaration
   std::map<std::string, UsedTerms> used{};
   std::vector<CheckMade> checks{};
 
   // The log is verified and its terms are known; the known ones stand in the log.
   Result<void> ready();
-  // Adds what the log knows, without verifying or writing anything: terms, declarations.
+  // Adds what the log knows, without verifying or writing anything: terms, declarations,
+  // withdrawals.
   Result<void> read_log();
+  // The verdict over one part, with what withdrawals say against it.
+  terms::Verdict judge(const terms::Facts& facts, const terms::Purpose& purpose,
+                       terms::Action action) const;
+  // Whether curation keeps it, as far as withdrawals go.
+  bool stays(const Record& record, const terms::Purpose& purpose) const;
   void note_declarations(const std::map<std::string, int64_t>& in_one_check);
   void note_terms(const std::map<std::string, UsedTerms>& in_one_check);
 };

@@ -151,6 +151,7 @@ Result<ShardIndex> ShardIndex::load(ledger::Ledger& ledger) {
   RETORT_TRY_VOID(ledger.for_each("shard", [&](const ledger::Entry& entry) -> Result<void> {
     ShardEntry one;
     one.digest = entry.name;
+    one.file = entry.name;
     one.leaf = entry.index;
     one.time_ms = entry.time_ms;
     RETORT_TRY(one.columns, entry.body.string_at("columns"));
@@ -169,7 +170,35 @@ Result<ShardIndex> ShardIndex::load(ledger::Ledger& ledger) {
     index.by_name_[name] = std::move(one);
     return {};
   }));
+  RETORT_TRY_VOID(ledger.for_each("erasure", [&](const ledger::Entry& entry) -> Result<void> {
+    if (auto added = index.add_erasure(entry); !added) {
+      return added.error().at(fmt::format("entry {} of the log", entry.index));
+    }
+    return {};
+  }));
   return index;
+}
+
+// An erasure that cannot be read must not pass for none.
+Result<void> ShardIndex::add_erasure(const ledger::Entry& entry) {
+  RETORT_TRY(const auto schema, entry.body.string_at("schema"));
+  if (schema != kErasureSchema) {
+    return base::bad_input("an erasure of the form " + schema + " is not known", "",
+                           "a newer program wrote it; use that one");
+  }
+  RETORT_TRY(const auto shard, entry.body.string_at("shard"));
+  RETORT_TRY(const auto row, entry.body.int_at("index"));
+  ErasedRow erased;
+  RETORT_TRY(erased.leaf, entry.body.string_at("leaf"));
+  erased.key = entry.name.substr(0, entry.name.find('@'));
+  const auto found = by_name_.find(shard.substr(0, kNameDigits));
+  if (found == by_name_.end() || found->second.digest != shard) {
+    return base::bad_input("a record was erased from a shard that is not in the log", shard);
+  }
+  RETORT_TRY(found->second.file, entry.body.string_at("file"));
+  RETORT_TRY(found->second.logprobs, entry.body.string_at("logprobs", ""));
+  found->second.erased[row] = std::move(erased);
+  return {};
 }
 
 const ShardEntry* ShardIndex::by_name(const std::string& name) const {

@@ -63,11 +63,13 @@ Parent CurateView::parent(int64_t row) const {
 Result<CurateView> Clearance::curate(const Selection& selection) {
   Selection with_logprobs = selection;
   with_logprobs.logprobs = true;
-  auto checked = check(with_logprobs, terms::Action::store);
+  auto checked = check(with_logprobs, terms::Action::store, IfWithdrawn::leave_out);
   if (!checked) return checked.error();
-  return CurateView(std::move(checked->records), std::move(checked->links),
-                    std::move(checked->logprobs), std::move(checked->permit),
-                    std::move(checked->digest));
+  CurateView view(std::move(checked->records), std::move(checked->links),
+                  std::move(checked->logprobs), std::move(checked->permit),
+                  std::move(checked->digest));
+  view.withdrawn_ = checked->withdrawn;
+  return view;
 }
 
 struct DerivedWriter::Impl {

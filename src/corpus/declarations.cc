@@ -6,6 +6,7 @@
 #include <map>
 
 #include "base/clock.h"
+#include "corpus/withdrawals.h"
 #include "crypto/hash.h"
 
 namespace retort::corpus {
@@ -53,6 +54,10 @@ Result<std::map<std::string, std::string>> read_revocations(ledger::Ledger& ledg
                             by ? *by : std::string("somebody"), entry.index));
     return {};
   }));
+  RETORT_TRY(const auto withdrawals, read_withdrawals(ledger));
+  for (const auto& one : withdrawals) {
+    if (one.kind == SubjectKind::declaration) out.emplace(one.id, one.sentence());
+  }
   return out;
 }
 

@@ -127,7 +127,7 @@ Result<BatchContent> Gathering::Impl::content_of(int64_t batch) {
     RETORT_TRY(auto* row, sql("SELECT a.record, a.digest, a.job, j.key, l.file, l.digest "
                               "FROM answers a JOIN jobs j ON j.id = a.job "
                               "LEFT JOIN logprobs l ON l.job = a.job "
-                              "WHERE a.batch = ?1 ORDER BY a.job"));
+                              "WHERE a.batch = ?1 AND a.record <> '' ORDER BY a.job"));
     row->bind(1, batch);
     while (true) {
       RETORT_TRY(const bool more, row->step());

@@ -44,7 +44,7 @@ bool is_sound(const std::string& path, const ShardEntry& entry) {
 Result<void> index_shard(const std::string& shard_path, const std::string& path,
                          const ShardEntry& entry) {
   RETORT_TRY(const auto mapped, base::MappedFile::open(shard_path));
-  if (crypto::sha256_hex(mapped.view()) != entry.digest) {
+  if (crypto::sha256_hex(mapped.view()) != entry.file) {
     return base::bad_input("the shard's bytes are not those that the log knows", shard_path,
                            "put the file back from a backup");
   }

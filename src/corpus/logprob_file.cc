@@ -233,6 +233,12 @@ bool LogprobFile::is_of(int64_t row, std::string_view key) const {
   return record(row).key == key_of(key);
 }
 
+std::string LogprobFile::key_digits(int64_t row) const {
+  std::string bytes;
+  put(bytes, record(row).key, kKeyDigits / 2);
+  return crypto::to_hex(bytes);
+}
+
 std::vector<TokenLogprobs> LogprobFile::read(int64_t row) const {
   std::vector<TokenLogprobs> out(record(row).tokens);
   size_t at = record(row).begin;

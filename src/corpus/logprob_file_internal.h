@@ -54,6 +54,8 @@ class LogprobFile {
   int64_t strings() const { return static_cast<int64_t>(starts_.size()) - 1; }
   int64_t tokens_of(int64_t row) const { return record(row).tokens; }
   bool is_of(int64_t row, std::string_view key) const;
+  // The first 16 digits of its record's key.
+  std::string key_digits(int64_t row) const;
   std::vector<TokenLogprobs> read(int64_t row) const;
 
  private:

@@ -17,8 +17,11 @@ constexpr const char* kRestore = "put the file back from a backup, or gather and
 
 class Reading {
  public:
-  Reading(std::string path, std::string columns, CodeBook& codes)
-      : path_(std::move(path)), columns_(std::move(columns)), codes_(codes) {}
+  Reading(std::string path, std::string columns, const ShardEntry& entry, CodeBook& codes)
+      : path_(std::move(path)),
+        columns_(std::move(columns)),
+        erased_(entry.erased),
+        codes_(codes) {}
 
   // Every record against its column; stops at the first that does not fit.
   Result<void> run(std::string_view bytes) {
@@ -61,6 +64,7 @@ class Reading {
     std::vector<LeafCodes> codes(lines.size());
     for (size_t i = 0; i < lines.size(); ++i) {
       if (errors[i]) return *errors[i];
+      if (is_erased(first + i)) continue;
       auto found = codes_.find(records_[first + i]);
       if (!found && found.error().code != ErrorCode::not_found) return found.error();
       if (!found) return not_as_sealed(first + i, "names terms or a door that the log has not");
@@ -68,15 +72,40 @@ class Reading {
     }
     base::parallel_for(n, 16, [&](int64_t begin, int64_t end) {
       for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i) {
-        leaves_[first + i] = leaf_of(records_[first + i], codes[i]);
+        if (!is_erased(first + i)) leaves_[first + i] = leaf_of(records_[first + i], codes[i]);
       }
     });
+    RETORT_TRY_VOID(take_erased(first, first + lines.size()));
     return compare(first);
+  }
+
+  bool is_erased(size_t row) const { return erased_.contains(static_cast<int64_t>(row)); }
+
+  // Of these the log and the columns have the leaf, and nobody the content.
+  Result<void> take_erased(size_t first, size_t end) {
+    const auto last = erased_.lower_bound(static_cast<int64_t>(end));
+    for (auto one = erased_.lower_bound(static_cast<int64_t>(first)); one != last; ++one) {
+      RETORT_TRY(leaves_[static_cast<size_t>(one->first)],
+                 crypto::digest_from_hex(one->second.leaf));
+    }
+    return {};
   }
 
   Result<Record> read_line(std::string_view line, size_t row) const {
     RETORT_TRY(const auto value, json::parse(line, where(row)));
-    return record_from_json(value, where(row));
+    const auto* retort = value.find("retort");
+    const bool stands_for_erased =
+        retort != nullptr && retort->string_at("schema", "").value_or("") == kErasedSchema;
+    if (stands_for_erased != is_erased(row)) {
+      return base::bad_input(stands_for_erased
+                                 ? "a record is said to be erased, and the log does not say so"
+                                 : "a record that was erased is here again",
+                             where(row), kRestore);
+    }
+    if (!stands_for_erased) return record_from_json(value, where(row));
+    Record placeholder;
+    placeholder.key = erased_.at(static_cast<int64_t>(row)).key;
+    return placeholder;
   }
 
   Error not_as_sealed(size_t row, const char* why) const {
@@ -89,7 +118,9 @@ class Reading {
     for (size_t row = first; row < records_.size(); ++row) {
       const auto sealed = std::string_view(columns_).substr(
           std::min(columns_.size(), row * kColumnBytes), kColumnBytes);
-      if (sealed != columns_of({&records_[row], 1}, {&leaves_[row], 1})) {
+      const std::string now = columns_of({&records_[row], 1}, {&leaves_[row], 1});
+      const size_t bytes = is_erased(row) ? sizeof(crypto::Digest) : kColumnBytes;
+      if (sealed.substr(0, bytes) != std::string_view(now).substr(0, bytes)) {
         return not_as_sealed(row, "is not the one that was sealed there");
       }
     }
@@ -97,6 +128,7 @@ class Reading {
   }
 
   std::string path_, columns_;
+  const std::map<int64_t, ErasedRow>& erased_;
   CodeBook& codes_;
 };
 
@@ -137,7 +169,7 @@ Result<std::vector<KeptLogprobs>> read_logprobs(const std::string& path, const S
 // The bytes are not those that were sealed; says which record is the first bad one.
 Error name_damage(const std::string& path, std::string_view bytes, const ShardEntry& entry,
                   const std::string& columns, CodeBook& codes) {
-  Reading reading(path, columns, codes);
+  Reading reading(path, columns, entry, codes);
   if (const auto read = reading.run(bytes); !read) return read.error();
   const auto found = static_cast<int64_t>(reading.records_.size());
   if (found < entry.records) {
@@ -228,9 +260,15 @@ Result<ReadShard> read_shard(const Shard& shard, const ShardIndex& index, CodeBo
   const std::string digest = crypto::sha256_hex(file.view());
   RETORT_TRY(const auto* entry, entry_of(path, digest, index));
   RETORT_TRY(const auto columns, read_columns(columns_path(path), *entry));
-  if (entry->digest != digest) return name_damage(path, file.view(), *entry, columns, codes);
+  if (entry->file != digest && !entry->erased.empty()) {
+    return base::bad_input("records of this shard were erased, and this is not what was left of it",
+                           path,
+                           "retort ledger erase with one of these records ends an erasure that was "
+                           "interrupted, and brings a copy up to it");
+  }
+  if (entry->file != digest) return name_damage(path, file.view(), *entry, columns, codes);
 
-  Reading reading(path, columns, codes);
+  Reading reading(path, columns, *entry, codes);
   RETORT_TRY_VOID(reading.run(file.view()));
   const auto found = static_cast<int64_t>(reading.records_.size());
   if (found != entry->records) {

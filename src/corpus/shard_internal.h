@@ -21,6 +21,8 @@ inline constexpr const char* kShardSuffix = ".jsonl.zst";
 inline constexpr const char* kColumnsSuffix = ".columns";
 inline constexpr const char* kLogprobsSuffix = ".logprobs";
 inline constexpr const char* kPendingSuffix = ".pending";  // synced, but not yet in the log
+inline constexpr const char* kErasureSchema = "retort.erasure/1";
+inline constexpr const char* kErasedSchema = "retort.erased/1";  // of the line in its place
 inline constexpr size_t kNameDigits = 16;
 inline constexpr size_t kColumnBytes = 36;
 
@@ -62,18 +64,25 @@ crypto::Digest leaf_of(const Record& record, const LeafCodes& codes);
 // features 2, little-endian.
 std::string columns_of(std::span<const Record> records, std::span<const crypto::Digest> leaves);
 
+// A record that was erased: what the log keeps of it.
+struct ErasedRow {
+  std::string key, leaf;
+};
+
 // What the log says of one shard.
 struct ShardEntry {
-  std::string digest;    // of the file's bytes
+  std::string digest;    // of the file's bytes as it was sealed: its name in the log
+  std::string file;      // of its bytes now; another once records were erased
   std::string columns;   // digest of NAME.columns
-  std::string logprobs;  // digest of NAME.logprobs, "" where there is none
+  std::string logprobs;  // digest of NAME.logprobs now, "" where there is none
   std::string root;      // of the tree over the records' leaves
   std::string source;    // "collect", "import", "curate" ...
   std::string batch;     // the gathering's mark, "" for others
   int64_t records = 0;
-  int64_t terms_set = 0;  // entry
-  int64_t leaf = -1;      // index in the log
-  int64_t time_ms = 0;  // when it was logged
+  int64_t terms_set = 0;                // entry
+  int64_t leaf = -1;                    // index in the log
+  int64_t time_ms = 0;                  // when it was logged
+  std::map<int64_t, ErasedRow> erased;  // by row
 };
 class ShardIndex {
  public:
@@ -84,6 +93,7 @@ class ShardIndex {
   const std::map<std::string, ShardEntry>& all() const { return by_name_; }
 
  private:
+  Result<void> add_erasure(const ledger::Entry& entry);
   std::map<std::string, ShardEntry> by_name_;
   std::map<std::string, std::string> batches_;
 };
@@ -110,6 +120,7 @@ struct ReadShard {
   std::vector<Record> records;
   std::vector<crypto::Digest> leaves;
   std::vector<KeptLogprobs> logprobs;  // one a record
+  // A record that was erased (entry.erased) has nothing but its key here.
 };
 // Those of each record in the shard's order; bad_input, at `path`, when they are of others.
 Result<std::vector<KeptLogprobs>> match_logprobs(const std::shared_ptr<const LogprobFile>& file,

@@ -66,6 +66,10 @@ Result<Summary> curate(corpus::Clearance& clearance, ledger::Ledger& ledger, con
   out.funnel = funnel_of(candidates, sifted.drops);
   out.held_out_values = sifted.held_out_values;
   out.notes = sifted.notes;
+  if (view.withdrawn() > 0) {
+    out.notes.push_back(fmt::format("{} records are left out: permission for them was withdrawn",
+                                    base::grouped(view.withdrawn())));
+  }
   if (sifted.train_answers_with_held_out_values > 0) {
     out.notes.push_back(fmt::format("{} training answers mention a held-out thing by themselves",
                                     base::grouped(sifted.train_answers_with_held_out_values)));
@@ -79,7 +83,11 @@ Result<Summary> curate(corpus::Clearance& clearance, ledger::Ledger& ledger, con
   }
   if (out.train == 0) {
     return base::bad_input(
-        fmt::format("none of {} records is left to train on", base::grouped(out.records)),
+        fmt::format("none of {} records is left to train on",
+                    base::grouped(out.records + view.withdrawn())) +
+            (view.withdrawn() > 0
+                 ? fmt::format("; permission was withdrawn for {}", base::grouped(view.withdrawn()))
+                 : std::string()),
         place.shards, "loosen the rules in [curate], or gather more");
   }
   RETORT_TRY(out.sealed, writer.finish());

@@ -177,6 +177,33 @@ Result<int64_t> Ledger::append(const std::string& kind, const std::string& name,
   return size;
 }
 
+Result<bool> Ledger::append_all(int64_t at_size, std::vector<Draft> drafts) {
+  RETORT_TRY(auto transaction, impl_->database->begin());
+  RETORT_TRY(auto size, impl_->size());
+  if (size != at_size) return false;
+  RETORT_TRY_VOID(impl_->published(size));
+  RETORT_TRY(const auto last_ms, impl_->last_time_ms(size));
+  const int64_t now_ms = std::max(last_ms, impl_->clock->wall_ms());
+  for (auto& draft : drafts) {
+    if (!draft.name.empty()) {
+      RETORT_TRY(const auto known, impl_->index_of(draft.kind, draft.name));
+      if (known >= 0) {
+        return base::bad_input(fmt::format("the log has a {} {} already", draft.kind, draft.name),
+                               impl_->where(known));
+      }
+    }
+    RETORT_TRY_VOID(impl_->insert(size, {.index = size,
+                                         .kind = draft.kind,
+                                         .name = draft.name,
+                                         .time_ms = now_ms,
+                                         .body = std::move(draft.body)}));
+    RETORT_TRY_VOID(impl_->sign_head(++size));
+  }
+  RETORT_TRY_VOID(transaction.commit());
+  RETORT_TRY_VOID(impl_->publish());
+  return true;
+}
+
 Result<Entry> Ledger::entry(int64_t index) {
   RETORT_TRY(auto statement, impl_->database->prepare("SELECT entry FROM entries WHERE idx = ?1"));
   RETORT_TRY(const bool found, statement.bind(1, index).step());

@@ -32,6 +32,13 @@ struct Entry {
   json::Value body;
 };
 
+// An entry to be.
+struct Draft {
+  std::string kind = {};
+  std::string name = {};
+  json::Value body = {};
+};
+
 // A proof that needs nothing but the log's public key to be checked.
 struct Proof {
   int64_t index = 0;
@@ -56,6 +63,10 @@ class Ledger {
   // index of that entry and appends nothing. Times never go back. Refused (bad_input) when the log
   // is behind what it published, or another: it would contradict its own checkpoint.
   Result<int64_t> append(const std::string& kind, const std::string& name, json::Value body);
+  // Several at once, all or none, as entries at_size, at_size + 1 and so on, so that they may name
+  // each other. False, and nothing is appended, when the log has another size by now. Names must be
+  // new to their kinds (bad_input).
+  Result<bool> append_all(int64_t at_size, std::vector<Draft> drafts);
 
   Result<Entry> entry(int64_t index);
   // not_found when there is none of that name.

@@ -69,6 +69,30 @@ TEST(LedgerTest, KeepsEntriesWithoutGapsAndProvesThem) {
   EXPECT_EQ(*ledger->verify(), 13);
 }
 
+TEST(LedgerTest, SeveralEntriesComeTogetherOrNotAtAll) {
+  const std::string folder = scratch("together");
+  auto ledger = filled(folder, 3);
+  EXPECT_TRUE(*ledger->append_all(3, {{"thing", "a", body(1)}, {"other", "b", body(2)}}));
+  EXPECT_EQ(ledger->find("other", "b")->index, 4);
+  EXPECT_EQ(ledger->entry(3)->name, "a");
+  // Planned for another size: the log grew meanwhile.
+  EXPECT_FALSE(*ledger->append_all(3, {{"thing", "c", body(3)}}));
+  EXPECT_FALSE(*ledger->append_all(6, {{"thing", "c", body(3)}}));
+  // The second is refused, and the first is not there either.
+  const auto twice = ledger->append_all(5, {{"thing", "d", body(4)}, {"thing", "n1", body(5)}});
+  ASSERT_FALSE(twice.ok());
+  EXPECT_EQ(twice.error().code, ErrorCode::bad_input);
+  EXPECT_EQ(ledger->find("thing", "d").error().code, ErrorCode::not_found);
+  const auto large = ledger->append_all(
+      5, {{"thing", "e", body(6)}, {"thing", "f", json::Value(std::string(70'000, 'x'))}});
+  ASSERT_FALSE(large.ok());
+  EXPECT_EQ(ledger->head()->size, 5);
+  EXPECT_TRUE(ledger->verify().ok());
+  EXPECT_TRUE(ledger->verify_tiles().ok());
+  EXPECT_EQ(*ledger->append("thing", "g", body(7)), 5) << "it goes on";
+  EXPECT_TRUE(ledger->verify().ok());
+}
+
 TEST(LedgerTest, RootAndProofsAreThoseOfThePureTree) {
   auto ledger = filled(scratch("pure"), 0);
   std::vector<Digest> leaves;

@@ -8,8 +8,10 @@
 #include <tuple>
 
 #include "base/files.h"
+#include "corpus/withdrawals.h"
 #include "crypto/hash.h"
 #include "lineage/read_internal.h"
+#include "lineage/state.h"
 
 namespace retort::lineage {
 namespace {
@@ -172,6 +174,20 @@ Result<RunManifest> manifest_of(ledger::Ledger& ledger, const RunInput& input) {
   return run;
 }
 
+// What was cleared before a withdrawal may be what was withdrawn.
+Result<void> check_cleared_since(ledger::Ledger& ledger, const RunManifest& run) {
+  RETORT_TRY(const auto withdrawals, corpus::read_withdrawals(ledger));
+  if (withdrawals.empty()) return {};
+  const auto& last = withdrawals.back();
+  for (const int64_t verdict : run.verdicts) {
+    if (verdict > last.entry) continue;
+    return Error{ErrorCode::refused_by_terms,
+                 "permission was withdrawn since these records were cleared: " + last.sentence(),
+                 fmt::format("entry {}", verdict), "start again: they are cleared anew"};
+  }
+  return {};
+}
+
 Result<ModelEntry> append_model(ledger::Ledger& ledger, const std::string& name,
                                 const ModelEntry& model) {
   RETORT_TRY(const auto index, ledger.append("model", name, to_json(model)));
@@ -183,6 +199,13 @@ Result<ModelEntry> append_model(ledger::Ledger& ledger, const std::string& name,
 
 Result<LoggedRun> log_run(ledger::Ledger& ledger, const RunInput& input) {
   RETORT_TRY(const auto run, manifest_of(ledger, input));
+  RETORT_TRY_VOID(check_cleared_since(ledger, run));
+  std::vector<ModelFile> weights;
+  if (run.base) weights = run.base->files;
+  for (const auto& teacher : run.teachers) {
+    weights.insert(weights.end(), teacher.files.begin(), teacher.files.end());
+  }
+  RETORT_TRY_VOID(check_usable(ledger, weights, "training"));
   json::Value body = to_json(run);
   const std::string name = run_name(body);
   RETORT_TRY(const auto index, ledger.append("run", name, std::move(body)));
@@ -208,6 +231,7 @@ Result<void> log_served(ledger::Ledger& ledger, const ServedDoor& at, const std:
   ServedEntry served;
   served.at = at;
   RETORT_TRY(served.files, weights_of(path));
+  RETORT_TRY_VOID(check_usable(ledger, served.files, "serve"));
   json::Value body = to_json(served);
   const std::string name = crypto::sha256_hex(json::canonical(body));
   RETORT_TRY_VOID(ledger.append("served", name, std::move(body)));

@@ -56,12 +56,16 @@ Result<void> ask_teacher(RunContext& context, Permission& permission, Summary& s
   collect::Teacher teacher = teacher_of(context.options);
   RETORT_TRY(const auto expected, collect::estimate(teacher, context.options.collect, database, 0));
   // A finished collection needs no teacher: starting one would cost seconds for nothing.
-  std::optional<Child> child;
-  if (expected.done < expected.requests && !context.options.serve.empty()) {
-    RETORT_TRY(auto started, start_teacher(context, teacher));
-    child.emplace(std::move(started));
-  }
   RETORT_TRY_VOID(log_served(context, *permission.log));
+  std::optional<Child> child;
+  if (expected.done < expected.requests) {
+    RETORT_TRY(const auto uses, planned_uses(context.options));
+    RETORT_TRY_VOID(permission.clearance->refuse_withdrawn(uses.at(0).facts));
+    if (!context.options.serve.empty()) {
+      RETORT_TRY(auto started, start_teacher(context, teacher));
+      child.emplace(std::move(started));
+    }
+  }
   RETORT_TRY(const auto gathered, collect::collect(teacher, context.options.collect,
                                                    {.database = database,
                                                     .shards = context.path("shards"),
@@ -100,6 +104,12 @@ Result<void> run_collect(RunContext& context, Summary& summary) {
   }
   if (context.options.serve.empty() && context.options.teacher.base_url.empty()) return {};
   return ask_teacher(context, permission, summary);
+}
+
+Result<std::string> withdrawn_records(RunContext& context) {
+  RETORT_TRY(const auto permission, Permission::open(context.options, context.ledger));
+  return permission.clearance->withdrawn_of(
+      {.folder = context.path("shards"), .split = "", .path_label = "curate"});
 }
 
 Result<void> run_curate(RunContext& context, Summary& summary) {

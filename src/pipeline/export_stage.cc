@@ -1,4 +1,6 @@
 // Writing the student out.
+#include "base/files.h"
+#include "lineage/state.h"
 #include "pipeline/licence_texts.h"
 #include "pipeline/lineage_entries.h"
 #include "pipeline/stages_internal.h"
@@ -59,8 +61,17 @@ Result<corpus::ExportPermit> permit_export(const RunContext& context,
 
 }  // namespace
 
+// Also where everything is exported already: who asks for it is to hear that it may not be used.
+Result<void> check_student(RunContext& context) {
+  const std::string trained = context.path("train/final");
+  if (!base::exists(trained)) return {};
+  RETORT_TRY(const auto log, ledger::Ledger::open(context.ledger));
+  return lineage::check_usable(*log, trained, "export");
+}
+
 Result<void> run_export(RunContext& context, Summary& summary) {
   RETORT_TRY(auto permission, Permission::open(context.options, context.ledger));
+  RETORT_TRY_VOID(check_student(context));
   RETORT_TRY(const auto permit, permit_export(context, *permission.clearance));
   RETORT_TRY_VOID(permission.write(context.options.out));
   RETORT_TRY(const auto tokenizer, student_tokenizer(context));

@@ -10,6 +10,7 @@
 #include "pipeline/permission.h"
 #include "pipeline/run_file.h"
 #include "pipeline/stage.h"
+#include "pipeline/stages_internal.h"
 #include "pipeline/summary.h"
 #include "report/report.h"
 #include "train/plan.h"
@@ -119,6 +120,7 @@ Result<void> run(RunOptions options, const RunControl& control) {
   RETORT_TRY(const auto lock, base::FileLock::acquire(base::join(out, "lock")));
   context.ledger = ledger_folder(context.options);
   const auto energy = energy_joules();
+  if (control.only_stage == "export") RETORT_TRY_VOID(check_student(context));
   // Gathering alone is no use that terms could refuse beyond "store", which the clearance checks.
   if (control.only_stage != "collect") {
     RETORT_TRY_VOID(refuse_early(context));

@@ -28,6 +28,10 @@ Result<std::string> stage_fingerprint(RunContext& context, const Stage& stage,
   for (const auto& [name, digest] : inputs) parts.emplace_back(name, digest);
   RETORT_TRY(const auto files, option_file_digests(context.options, stage.name));
   parts.insert(parts.end(), files.begin(), files.end());
+  if (stage.depends_on) {
+    RETORT_TRY(const auto more, stage.depends_on(context));
+    if (!more.empty()) parts.emplace_back("depends on", more);
+  }
   return fingerprint(parts);
 }
 
@@ -85,6 +89,7 @@ Result<Summary> run_stage(RunContext& context, const Stage& stage) {
   RETORT_TRY(const auto wanted, stage_fingerprint(context, stage, *inputs));
   const auto present = read_summary(context.options.out, stage.name);
   if (present && present->fingerprint == wanted && outputs_unchanged(context, *present)) {
+    if (stage.check) RETORT_TRY_VOID(stage.check(context));
     base::log_info("{}: done before, nothing changed", stage.name);
     return *present;
   }

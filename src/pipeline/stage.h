@@ -37,6 +37,10 @@ struct Stage {
   std::function<Result<void>(RunContext&, Summary&)> run;
   // Called when half of it was done with other options or inputs, which cannot be gone on with.
   std::function<Result<void>(RunContext&)> forget = nullptr;
+  // What else the stage's work depends on, for the fingerprint; "" adds nothing.
+  std::function<Result<std::string>(RunContext&)> depends_on = nullptr;
+  // Asked even where the stage is done: whether what it made may still be used.
+  std::function<Result<void>(RunContext&)> check = nullptr;
 };
 
 // collect, curate, tokenizer, train, evaluate, export: in this order.

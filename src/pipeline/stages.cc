@@ -60,7 +60,8 @@ std::vector<Stage> stages() {
        .tables = {"curate", "purpose", "teacher", "collect"},
        .inputs = {"shards"},
        .outputs = {"curated"},
-       .run = run_curate},
+       .run = run_curate,
+       .depends_on = withdrawn_records},
       {.name = "tokenizer",
        .tables = {"tokenizer", "student", "purpose"},
        .inputs = {"curated"},
@@ -81,7 +82,8 @@ std::vector<Stage> stages() {
        .tables = {"export", "purpose", "student"},
        .inputs = {"tokenizer", "train/final"},
        .outputs = {"student", "student.gguf"},
-       .run = run_export},
+       .run = run_export,
+       .check = check_student},
   };
 }
 

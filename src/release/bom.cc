@@ -89,7 +89,7 @@ Result<void> add_verdicts(ledger::Ledger& ledger, const RunManifest& run, Bom& b
     bom.verdicts.push_back({.entry = index,
                             .path = text_at(entry.body, "path"),
                             .action = text_at(entry.body, "action"),
-                            .decision = text_at(entry.body, "verdict"),
+                            .decision = text_at(entry.body, "decision"),
                             .records = number_at(entry.body, "records"),
                             .refused = number_at(entry.body, "refused")});
   }
@@ -132,6 +132,9 @@ void add_duties(Bom& bom) {
 Result<Bom> bom_of(ledger::Ledger& ledger, const std::string& digest, const std::string& program) {
   Bom bom;
   RETORT_TRY(bom.model, lineage::find_model(ledger, digest));
+  RETORT_TRY(const auto standings, lineage::Standings::read(ledger));
+  RETORT_TRY(const auto* standing, standings.find(bom.model.name));
+  bom.standing = *standing;
   RETORT_TRY(const auto head, ledger.head());
   bom.origin = ledger.origin();
   bom.size = head.size;
@@ -146,6 +149,12 @@ Result<Bom> bom_of(ledger::Ledger& ledger, const std::string& digest, const std:
   RETORT_TRY_VOID(add_declarations(ledger, *bom.run, bom));
   add_duties(bom);
   return bom;
+}
+
+int64_t version_of(const Bom& bom) {
+  const auto& moves = bom.standing.moves;
+  const auto logged = moves.empty() ? lineage::State::clear : moves.back().state;
+  return 1 + std::ssize(moves) + (logged == bom.standing.state ? 0 : 1);
 }
 
 int64_t records_of(const Bom& bom) {

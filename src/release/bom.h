@@ -15,6 +15,7 @@
 #include "json/value.h"
 #include "ledger/ledger.h"
 #include "lineage/manifest.h"
+#include "lineage/state.h"
 #include "release/duties.h"
 #include "terms/terms.h"
 
@@ -55,6 +56,7 @@ struct BomDeclaration {
 
 struct Bom {
   lineage::ModelEntry model;
+  lineage::Standing standing;               // of the model, as the log has it now
   std::optional<lineage::RunManifest> run;  // none: made by no run of this log
   std::vector<BomTerms> terms;              // by id
   std::vector<BomDoor> doors;
@@ -71,6 +73,9 @@ struct Bom {
 Result<Bom> bom_of(ledger::Ledger& ledger, const std::string& digest, const std::string& program);
 
 int64_t records_of(const Bom& bom);
+// 1 for a model that was always clear; one more for every change of its state: the later document
+// takes the place of the earlier one.
+int64_t version_of(const Bom& bom);
 // First and last capture; 0 and 0 without records.
 std::pair<int64_t, int64_t> captured(const Bom& bom);
 

@@ -69,7 +69,7 @@ class BomTest : public ::testing::Test {
     run.verdicts = {add("verdict", "",
                         Value::object({{"path", "optimizer"},
                                        {"action", "train.generative"},
-                                       {"verdict", "permit_with_duties"},
+                                       {"decision", "permit_with_duties"},
                                        {"records", 30},
                                        {"refused", 2}}))};
     run.base = lineage::WeightsUsed{digest("base"), "base-model", run.verdicts[0], {terms.id}, {}};
@@ -120,6 +120,7 @@ TEST_F(BomTest, GathersWhatTheLogSays) {
   EXPECT_EQ(captured(made).first, 1'780'000'000'010);
   EXPECT_EQ(captured(made).second, 1'780'000'100'020);
   EXPECT_EQ(made.verdicts[0].refused, 2);
+  EXPECT_EQ(made.verdicts[0].decision, "permit_with_duties");
   EXPECT_EQ(made.declarations[0].statement, "said by a person");
   ASSERT_EQ(made.duties.size(), 2U);
   EXPECT_EQ(made.duties[0].value, "Example");

@@ -161,9 +161,20 @@ Value model_card(const Bom& bom) {
   return Value::object({{"modelParameters", std::move(parameters)}});
 }
 
+// Nothing of a model that was always clear.
+void add_standing(const lineage::Standing& standing, Properties& out) {
+  if (standing.since_ms == 0) return;
+  out.add("state", lineage::name(standing.state))
+      .add("state_since", base::iso_time(standing.since_ms))
+      .add("state_why", standing.why);
+  for (const int64_t entry : standing.withdrawals) out.add("withdrawal_entry", entry);
+  if (!standing.moves.empty()) out.add("remedy_run", standing.moves.back().remedy_run);
+}
+
 Value model_properties(const Bom& bom) {
   Properties out;
   out.add("form", bom.model.form).add("entry", bom.model.entry);
+  add_standing(bom.standing, out);
   for (const auto& file : bom.model.files) out.add("file", file.name + " sha256:" + file.sha256);
   for (const auto& from : bom.model.made_from) out.add("made_from", "sha256:" + from);
   for (const auto& duty : bom.duties) {
@@ -248,7 +259,7 @@ json::Value cyclonedx(const Bom& bom) {
                              {"bomFormat", "CycloneDX"},
                              {"specVersion", "1.6"},
                              {"serialNumber", serial(bom.model.name)},
-                             {"version", int64_t{1}},
+                             {"version", version_of(bom)},
                              {"metadata", metadata(bom)},
                              {"components", std::move(components)},
                              {"services", std::move(services)},

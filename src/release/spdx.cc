@@ -131,6 +131,13 @@ void add_model(Graph& graph, const Bom& bom) {
       .set("ai_typeOfModel", std::move(types))
       .set("verifiedUsing", hashes(bom.model.name));
   if (bom.run) out.set("ai_informationAboutTraining", training_words(bom));
+  if (bom.standing.since_ms != 0) {
+    out.set("comment",
+            fmt::format("version {} of this document, in place of the earlier ones: the model is "
+                        "{} since {}: {}",
+                        version_of(bom), lineage::name(bom.standing.state),
+                        base::iso_time(bom.standing.since_ms), bom.standing.why));
+  }
   graph.add(std::move(out));
 }
 

@@ -83,6 +83,10 @@ class DeclareTest(harness.Run):
             self.assertIn("4.2(c)", refused)
             self.assertFalse((self.folder / "out/train/metrics.jsonl").exists())
 
+            explained = self.retort("terms", "explain", "run.toml").stdout
+            self.assertIn("train.generative: needs_declaration", explained)
+            self.assertIn("what the terms leave to a person: permit", explained)
+
             self.draft()
             statement = json.loads((self.folder / "declaration.json").read_text())
             self.assertEqual(statement["predicate"]["model_id"], "student")
@@ -102,10 +106,13 @@ class DeclareTest(harness.Run):
             self.assertEqual(permission["verdict"], "permit")
             self.assertEqual(permission["declarations"][0]["declarant"], "C. Counsel")
             self.assertGreater(permission["declarations"][0]["records"], 0)
-            # The model's bill of materials quotes it.
+            # The model's bill of materials quotes it, and the model explains itself by it.
             bom = json.loads(self.retort("bom", "out/student").stdout)
             quoted = bom["declarations"]["evidence"][0]["data"][0]["contents"]["attachment"]
             self.assertIn(b"sells nothing", base64.b64decode(quoted["content"]))
+            self.assertIn("train.generative: permit, ", json.dumps(bom))
+            model = self.retort("terms", "explain", "out/student", "--decider", self.public).stdout
+            self.assertIn("C. Counsel declared what house.provider leaves to a person", model)
 
             one = listed.split()[0]
             self.retort("terms", "revoke", one, "--declarant", "O. Owner", "--reason", "we sell it",

@@ -4,6 +4,7 @@
 import json
 import re
 import shutil
+import xml.etree.ElementTree
 
 import fake_teacher
 import harness
@@ -118,6 +119,14 @@ class TermsTest(harness.Run):
             card = (self.folder / "out/student/README.md").read_text()
             self.assertIn("700000000", card)
             self.assertNotIn("Built with Llama", card)  # it holds nothing of Llama
+            explained = self.retort("terms", "explain", "out/student").stdout
+            self.assertIn("meta.llama-3.1 2024-07-23 by Meta Platforms", explained)
+            self.assertIn("a name that begins “Llama”", explained)
+            self.assertIn("if the model stayed in the house: permit", explained)
+            shard = next((self.folder / "out/shards").glob("*.jsonl.zst"))
+            record = self.retort("terms", "explain", f"{shard}:0").stdout
+            self.assertIn("answers of Llama-3.1-8B-Instruct", record)
+            self.retort("terms", "explain", f"{shard}:99999", code=None)
 
     def test_two_names_that_cannot_both_be_begun_are_refused_before_anything_is_asked(self):
         llama = str(harness.ROOT / "terms/llama-3.1.toml")
@@ -137,6 +146,33 @@ class TermsTest(harness.Run):
             self.assertIn("meta.llama-3.1 2024-07-23", said)
             self.retort("run", "run.toml", code=TERMS)
             self.assertEqual([r for r in teacher.requests if "completions" in r[0]], [])
+
+    def test_lint_hash_and_export(self):
+        (self.folder / "bad.toml").write_text(
+            (harness.ROOT / "terms/llama-2.toml").read_text().replace("scope", "skope")
+            .replace('action = "store"', 'action = "store"\nskope = "any"', 1))
+        done = self.retort("terms", "lint", "bad.toml", code=4)
+        self.assertRegex(done.stdout, r"bad\.toml:\d+: error: unknown field “skope”")
+        clean = self.retort("terms", "lint", harness.ROOT / "terms/llama-2.toml")
+        self.assertIn("1 files: 0 errors, 0 warnings", clean.stdout)
+        (self.folder / "clause").write_text("(e) Do not use **Output** to compete.\n")
+        (self.folder / "again").write_text("(e) do not use [Output](https://x.example) to compete")
+        hashes = [re.search(r'clause_sha256 = "(\w+)"',
+                            self.retort("terms", "hash", name).stdout).group(1)
+                  for name in ("clause", "again")]
+        self.assertEqual(hashes[0], hashes[1])
+        policy = json.loads(self.retort("terms", "export", "terms/openai-api-2026-01-01.toml",
+                                        "--format", "odrl").stdout)
+        self.assertEqual(policy["@type"], "Offer")
+        self.retort("terms", "export", "terms/deepseek-api-2026-04-29.toml", "--format", "rsl",
+                    "--out", "license.xml")
+        root = xml.etree.ElementTree.parse(self.folder / "license.xml").getroot()
+        usage = root.find(".//{https://rslstandard.org/rsl}permits")
+        self.assertEqual(usage.text, "ai-train,ai-input")
+        refused = self.retort("terms", "export", "terms/llama-2.toml", "--format", "aipref",
+                              code=4)
+        self.assertIn("aipref cannot say", refused.stderr)
+        self.retort("terms", "export", "terms/llama-2.toml", "--format", "pdf", code=2)
 
     def test_shipped_terms_come_with_the_licences_they_ask_for(self):
         """All but those of one maker, which came with the weights and are theirs to hand out."""
