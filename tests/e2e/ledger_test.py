@@ -40,6 +40,13 @@ def root_of(leaf, index, size, path):
     return hash_ if last == 0 else None
 
 
+def decoded(text):
+    """Base64 in its one canonical spelling."""
+    data = base64.b64decode(text, validate=True)
+    assert base64.b64encode(data).decode() == text, text
+    return data
+
+
 def take(lines, word):
     name, value = lines.pop(0).split(" ", 1)
     assert name == word, name
@@ -49,7 +56,7 @@ def take(lines, word):
 def take_hashes(lines):
     out = []
     while (line := lines.pop(0)) != "":
-        out.append(base64.b64decode(line, validate=True))
+        out.append(decoded(line))
     return out
 
 
@@ -59,11 +66,11 @@ def oracle(text, verifier_key):
     key = base64.b64decode(key)[1:]
     lines = text.split("\n")
     assert lines.pop(0) == "retort.record-proof/1"
-    leaf = base64.b64decode(take(lines, "leaf"), validate=True)
+    leaf = decoded(take(lines, "leaf"))
     row, records = int(take(lines, "row")), int(take(lines, "records"))
     path = take_hashes(lines)
     assert lines.pop(0) == "c2sp.org/tlog-proof@v1"
-    entry = base64.b64decode(take(lines, "extra"), validate=True)
+    entry = decoded(take(lines, "extra"))
     index = int(take(lines, "index"))
     log_path = take_hashes(lines)
     note = "\n".join(lines)
@@ -72,7 +79,10 @@ def oracle(text, verifier_key):
     assert name == origin
     mark, signer, signature = signatures.rstrip("\n").split(" ")
     assert (mark, signer) == ("\N{EM DASH}", origin)
-    assert ed25519.verifies(key, (signed + "\n").encode(), base64.b64decode(signature)[4:])
+    signature = decoded(signature)
+    named = hashlib.sha256(origin.encode() + b"\n\1" + key).digest()
+    assert signature[:4] == named[:4], "another key's"
+    assert ed25519.verifies(key, (signed + "\n").encode(), signature[4:])
     assert root_of(leaf_hash(entry), index, int(size), log_path) == base64.b64decode(root)
     shard = json.loads(entry)
     assert shard["kind"] == "shard" and shard["body"]["records"] == records
