@@ -66,10 +66,6 @@ json::Value key_json(const Key& key) {
                               {"replaced_by", key.replaced_by}});
 }
 
-void print_json(const json::Value& value) {
-  std::printf("%s\n", json::dump(value).c_str());
-}
-
 void print_account(const Account& account) {
   std::printf("%-21s  %-9s  training %-13s  %s%s%s\n", account.id.c_str(),
               accounts::name(account.state), accounts::name(account.training), account.name.c_str(),

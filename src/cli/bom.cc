@@ -5,7 +5,7 @@
 
 #include "base/files.h"
 #include "cli/command.h"
-#include "cli/models.h"
+#include "cli/open_ledger.h"
 #include "json/value.h"
 #include "ledger/ledger.h"
 #include "lineage/artifact.h"
@@ -21,17 +21,14 @@ struct BomArguments {
 };
 
 Result<void> run_bom(const BomArguments& arguments) {
-  std::string folder = arguments.ledger;
-  if (folder.empty()) {
-    RETORT_TRY(folder, ledger::find_ledger("."));
-  }
-  RETORT_TRY(auto log, ledger::Ledger::open(folder, {.create = false}));
+  RETORT_TRY(auto log, open_ledger(arguments.ledger));
   RETORT_TRY_VOID(log->verify());
-  RETORT_TRY(const auto digest, logged_digest(arguments.model));
+  RETORT_TRY(const auto digest, lineage::logged_digest(arguments.model));
   auto bom = release::bom_of(*log, digest, "retort " RETORT_VERSION);
   if (!bom && bom.error().code == ErrorCode::not_found) {
     return base::not_found("the log does not know this model, or a file of it was changed",
-                           arguments.model, "name its log with --ledger; it looked into " + folder);
+                           arguments.model,
+                           "name its log with --ledger; it looked into " + log->folder());
   }
   if (!bom) return bom.error();
   const std::string text = arguments.format == "eu" ? release::disclosures(*bom)
@@ -44,13 +41,6 @@ Result<void> run_bom(const BomArguments& arguments) {
 }
 
 }  // namespace
-
-Result<std::string> logged_digest(const std::string& model) {
-  RETORT_TRY(auto artifact, lineage::artifact_of(model));
-  if (!base::is_directory(model)) return artifact.digest;
-  std::erase_if(artifact.files, [](const auto& file) { return file.name == "model.sig"; });
-  return lineage::subject_digest(artifact.files);
-}
 
 Command bom_command() {
   auto arguments = std::make_shared<BomArguments>();

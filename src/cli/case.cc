@@ -27,10 +27,6 @@ struct CaseArguments {
   std::string decision, reason;
 };
 
-void print_json(const json::Value& value) {
-  std::printf("%s\n", json::dump(value).c_str());
-}
-
 std::string standing_of(const Case& subject) {
   std::string out = fmt::format("{}, {}", policy::name(subject.step), policy::name(subject.status));
   if (subject.proposed) out += ", suspension proposed: confirm or close";

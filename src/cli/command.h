@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "json/value.h"
 
 namespace CLI {
 class App;
@@ -31,6 +32,7 @@ struct Globals {
   bool quiet = false;
 };
 Globals& globals();
+void print_json(const json::Value& value);  // one line on stdout
 
 Command run_command();
 Command stage_command(const std::string& name, const std::string& stage,

@@ -1,3 +1,5 @@
+#include <cstdio>
+
 #include "cli/command.h"
 
 namespace retort::cli {
@@ -5,6 +7,10 @@ namespace retort::cli {
 Globals& globals() {
   static Globals instance;
   return instance;
+}
+
+void print_json(const json::Value& value) {
+  std::printf("%s\n", json::dump(value).c_str());
 }
 
 std::vector<Command> commands() {

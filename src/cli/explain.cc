@@ -7,7 +7,7 @@
 
 #include "base/clock.h"
 #include "base/files.h"
-#include "cli/models.h"
+#include "cli/open_ledger.h"
 #include "cli/terms_verbs.h"
 #include "corpus/clearance.h"
 #include "corpus/declarations.h"
@@ -92,19 +92,11 @@ int64_t row_of(const std::string& target, std::string& shard) {
   return row;
 }
 
-Result<std::unique_ptr<ledger::Ledger>> open_log(const TermsArguments& arguments) {
-  std::string folder = arguments.ledger;
-  if (folder.empty()) {
-    RETORT_TRY(folder, ledger::find_ledger("."));
-  }
-  return ledger::Ledger::open(folder, {.create = false});
-}
-
 // A record was gathered for no model yet: each action is asked about for one that stays in the
 // house.
 Result<void> explain_record(const TermsArguments& arguments, const std::string& shard,
                             int64_t row) {
-  RETORT_TRY(auto log, open_log(arguments));
+  RETORT_TRY(auto log, open_ledger(arguments.ledger));
   RETORT_TRY(const auto deciders, terms::load_deciders(arguments.deciders));
   Background of;
   RETORT_TRY(of.terms, corpus::logged_terms(*log, deciders));
@@ -127,8 +119,8 @@ corpus::LoggedUse base_weights(const lineage::RunManifest& run) {
 }
 
 Result<void> explain_model(const TermsArguments& arguments, const std::string& model) {
-  RETORT_TRY(auto log, open_log(arguments));
-  RETORT_TRY(const auto digest, logged_digest(model));
+  RETORT_TRY(auto log, open_ledger(arguments.ledger));
+  RETORT_TRY(const auto digest, lineage::logged_digest(model));
   RETORT_TRY(const auto entry, lineage::find_model(*log, digest));
   if (entry.run < 0) {
     return base::not_found("no run of this log made this model", model,

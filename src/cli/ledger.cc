@@ -10,6 +10,7 @@
 #include "cli/command.h"
 #include "cli/ledger_trace.h"
 #include "cli/ledger_verbs.h"
+#include "cli/open_ledger.h"
 #include "crypto/hash.h"
 #include "json/value.h"
 #include "ledger/ledger.h"
@@ -29,12 +30,11 @@ Result<void> show(ledger::Ledger& log) {
   for (int64_t i = 0; i < head.size; ++i) {
     RETORT_TRY(const auto entry, log.entry(i));
     if (globals().json) {
-      std::printf("%s\n", json::dump(json::Value::object({{"index", entry.index},
-                                                          {"kind", entry.kind},
-                                                          {"name", entry.name},
-                                                          {"time_ms", entry.time_ms},
-                                                          {"body", entry.body}}))
-                              .c_str());
+      print_json(json::Value::object({{"index", entry.index},
+                                      {"kind", entry.kind},
+                                      {"name", entry.name},
+                                      {"time_ms", entry.time_ms},
+                                      {"body", entry.body}}));
     } else {
       std::printf("%6s  %s  %-8s %s\n", base::grouped(i).c_str(),
                   base::iso_time(entry.time_ms).c_str(), entry.kind.c_str(), entry.name.c_str());
@@ -55,11 +55,7 @@ TraceArguments trace_of(const LedgerArguments& arguments) {
 
 Result<void> run_ledger(const LedgerArguments& arguments) {
   if (arguments.verb == "check") return check_proof(arguments);  // needs no log
-  std::string folder = arguments.folder;
-  if (folder.empty()) {
-    RETORT_TRY(folder, ledger::find_ledger("."));
-  }
-  RETORT_TRY(auto log, ledger::Ledger::open(folder, {.create = false}));
+  RETORT_TRY(auto log, open_ledger(arguments.folder));
   if (arguments.verb == "verify") return verify(*log);
   if (arguments.verb == "show") return show(*log);
   if (arguments.verb == "withdraw") return withdraw(*log, arguments);
@@ -67,7 +63,7 @@ Result<void> run_ledger(const LedgerArguments& arguments) {
   if (arguments.verb == "state") return move_state(*log, arguments);
   if (arguments.verb == "erase") return erase(*log, arguments);
   if (arguments.verb == "trace") return trace(*log, trace_of(arguments));
-  if (arguments.verb == "index") return make_index(*log, arguments.shards);
+  if (arguments.verb == "index") return make_index(*log, shard_folders(*log, arguments));
   return prove(*log, arguments);
 }
 

@@ -74,16 +74,14 @@ Error not_held(const Error& error, const std::string& file) {
 
 Result<void> say_record(const corpus::ProvenRecord& proven) {
   if (globals().json) {
-    std::printf("%s\n",
-                json::dump(json::Value::object({{"kind", proven.kind},
-                                                {"captured_ms", proven.captured_ms},
-                                                {"terms_set", int64_t{proven.terms_set}},
-                                                {"door", int64_t{proven.door}},
-                                                {"parents", static_cast<int64_t>(proven.parents)},
-                                                {"shard", proven.shard},
-                                                {"shard_entry", proven.shard_entry},
-                                                {"log_size", proven.log_size}}))
-                    .c_str());
+    print_json(json::Value::object({{"kind", proven.kind},
+                                    {"captured_ms", proven.captured_ms},
+                                    {"terms_set", int64_t{proven.terms_set}},
+                                    {"door", int64_t{proven.door}},
+                                    {"parents", static_cast<int64_t>(proven.parents)},
+                                    {"shard", proven.shard},
+                                    {"shard_entry", proven.shard_entry},
+                                    {"log_size", proven.log_size}}));
     return {};
   }
   std::printf(

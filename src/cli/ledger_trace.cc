@@ -39,8 +39,7 @@ Result<Question> question_of(const TraceArguments& arguments) {
   }
   Question question = asked.front();
   if (question.kind == Kind::kWeights && base::exists(question.id)) {
-    RETORT_TRY(const auto artifact, lineage::artifact_of(question.id));
-    question.id = artifact.digest;
+    RETORT_TRY(question.id, lineage::logged_digest(question.id));
   }
   return question;
 }
@@ -137,7 +136,7 @@ Result<json::Value> described(ledger::Ledger& log, const std::vector<uint64_t>& 
   return out;
 }
 
-Result<void> print_json(ledger::Ledger& log, const Question& question, const Trace& trace) {
+Result<void> print_as_json(ledger::Ledger& log, const Question& question, const Trace& trace) {
   json::Value out = lineage::to_json(question, trace);
   RETORT_TRY(auto shards, described(log, trace.shards));
   RETORT_TRY(auto runs, described(log, trace.runs));
@@ -147,7 +146,7 @@ Result<void> print_json(ledger::Ledger& log, const Question& question, const Tra
   out.set("runs", std::move(runs));
   out.set("models", std::move(models));
   out.set("doors", std::move(doors));
-  std::printf("%s\n", json::dump(out).c_str());
+  print_json(out);
   return {};
 }
 
@@ -186,23 +185,17 @@ Result<void> trace(ledger::Ledger& log, const TraceArguments& arguments) {
   if (!arguments.proofs.empty()) {
     RETORT_TRY_VOID(lineage::write_evidence(log, question, found, arguments.proofs));
   }
-  return globals().json ? print_json(log, question, found) : print(log, question, found);
+  return globals().json ? print_as_json(log, question, found) : print(log, question, found);
 }
 
 Result<void> make_index(ledger::Ledger& log, const std::vector<std::string>& folders) {
-  std::vector<std::string> where = folders;
-  if (where.empty()) {
-    const std::string above = base::parent(log.folder());
-    where.push_back(above.empty() ? "." : above);
-  }
-  RETORT_TRY(const auto report, corpus::update_index(log, where));
+  RETORT_TRY(const auto report, corpus::update_index(log, folders));
   if (globals().json) {
     json::Value missing = json::Value::array();
     for (const auto& shard : report.missing) missing.push(shard);
-    std::printf("%s\n", json::dump(json::Value::object({{"present", report.present},
-                                                        {"written", report.written},
-                                                        {"missing", std::move(missing)}}))
-                            .c_str());
+    print_json(json::Value::object({{"present", report.present},
+                                    {"written", report.written},
+                                    {"missing", std::move(missing)}}));
     return {};
   }
   std::printf("%s shards were indexed, %s are new\n", base::grouped(report.present).c_str(),

@@ -179,7 +179,7 @@ json::Value report_json(const lineage::WithdrawalReport& report) {
 
 Result<void> print(ledger::Ledger& log, const lineage::WithdrawalReport& report) {
   if (globals().json) {
-    std::printf("%s\n", json::dump(report_json(report)).c_str());
+    print_json(report_json(report));
     return {};
   }
   std::printf("%s%s\n", report.withdrawal.sentence().c_str(),
@@ -208,16 +208,15 @@ Result<void> print(ledger::Ledger& log, const lineage::WithdrawalReport& report)
 
 void print_standing(const lineage::Standing& one) {
   if (globals().json) {
-    std::printf("%s\n", json::dump(json::Value::object({{"model", one.model.name},
-                                                        {"model_id", one.model.model_id},
-                                                        {"form", one.model.form},
-                                                        {"entry", one.model.entry},
-                                                        {"run", one.model.run},
-                                                        {"state", lineage::name(one.state)},
-                                                        {"why", one.why},
-                                                        {"withdrawals", numbers(one.withdrawals)},
-                                                        {"moves", std::ssize(one.moves)}}))
-                            .c_str());
+    print_json(json::Value::object({{"model", one.model.name},
+                                    {"model_id", one.model.model_id},
+                                    {"form", one.model.form},
+                                    {"entry", one.model.entry},
+                                    {"run", one.model.run},
+                                    {"state", lineage::name(one.state)},
+                                    {"why", one.why},
+                                    {"withdrawals", numbers(one.withdrawals)},
+                                    {"moves", std::ssize(one.moves)}}));
     return;
   }
   print_model(lineage::name(one.state), one.model,

@@ -20,27 +20,22 @@ struct PolicyArguments {
   std::string folder = "accounts";
 };
 
-std::string day(int64_t wall_ms) {
-  return base::iso_time(wall_ms).substr(0, 10);
-}
-
 void print_policy(const policy::Policy& policy, bool binds) {
   const auto& steps = policy.steps;
   if (globals().json) {
-    std::printf("%s\n", json::dump(json::Value::object({{"id", policy.id},
-                                                        {"series", policy.series},
-                                                        {"version", policy.version},
-                                                        {"announced", day(policy.announced_ms)},
-                                                        {"effective", day(policy.effective_ms)},
-                                                        {"clause", policy.clause.id},
-                                                        {"binds", binds}}))
-                            .c_str());
+    print_json(json::Value::object({{"id", policy.id},
+                                    {"series", policy.series},
+                                    {"version", policy.version},
+                                    {"announced", base::iso_date(policy.announced_ms)},
+                                    {"effective", base::iso_date(policy.effective_ms)},
+                                    {"clause", policy.clause.id},
+                                    {"binds", binds}}));
     return;
   }
   std::printf("%s %s (%.16s)%s\n", policy.series.c_str(), policy.version.c_str(), policy.id.c_str(),
               binds ? ", in effect" : "");
-  std::printf("  announced %s, effective %s\n", day(policy.announced_ms).c_str(),
-              day(policy.effective_ms).c_str());
+  std::printf("  announced %s, effective %s\n", base::iso_date(policy.announced_ms).c_str(),
+              base::iso_date(policy.effective_ms).c_str());
   std::printf("  clause %s: %s\n", policy.clause.id.c_str(), policy.clause.text.c_str());
   std::printf(
       "  of honest accounts at most %g are ever warned, %g throttled, %g suspended; a suspension "

@@ -152,15 +152,22 @@ std::vector<std::string> ledgers_for(const std::string& given, const std::string
   return out;
 }
 
-// What was withdrawn from a model is said in the log that the model stands in.
+// What was withdrawn from a model is said in the log that the model stands in. Models that share a
+// log have it verified once.
 Result<void> check_usable(const ServeArguments& arguments, const Named& named) {
+  std::map<std::string, std::vector<std::string>> models_of;  // by the log's folder
   for (const auto* list : {&named.models, &named.adapters}) {
     for (const NamedPath& one : *list) {
       for (const std::string& folder : ledgers_for(arguments.ledger, one.path)) {
-        RETORT_TRY(auto log, ledger::Ledger::open(folder, {.create = false}));
-        RETORT_TRY_VOID(log->verify());
-        RETORT_TRY_VOID(lineage::check_usable(*log, one.path, "serve"));
+        models_of[folder].push_back(one.path);
       }
+    }
+  }
+  for (const auto& [folder, models] : models_of) {
+    RETORT_TRY(auto log, ledger::Ledger::open(folder, {.create = false}));
+    RETORT_TRY_VOID(log->verify());
+    for (const auto& model : models) {
+      RETORT_TRY_VOID(lineage::check_usable(*log, model, "serve"));
     }
   }
   return {};

@@ -95,15 +95,12 @@ void print(const release::Signature& signature, const std::vector<std::string>& 
   if (globals().json) {
     json::Value proven = json::Value::array();
     for (const auto& one : sentences) proven.push(one);
-    std::printf(
-        "%s\n",
-        json::dump(json::Value::object({{"model", signature.name},
-                                        {"digest", signature.digest},
-                                        {"key", signature.key},
-                                        {"files", static_cast<int64_t>(signature.files.size())},
-                                        {"facts", signature.facts},
-                                        {"proven", std::move(proven)}}))
-            .c_str());
+    print_json(json::Value::object({{"model", signature.name},
+                                    {"digest", signature.digest},
+                                    {"key", signature.key},
+                                    {"files", static_cast<int64_t>(signature.files.size())},
+                                    {"facts", signature.facts},
+                                    {"proven", std::move(proven)}}));
     return;
   }
   std::printf("%s: %zu files, sha256:%s\n", signature.name.c_str(), signature.files.size(),

@@ -19,7 +19,7 @@ namespace {
 
 constexpr int64_t kFileBytesMax = int64_t{1} << 20;
 
-Result<std::unique_ptr<ledger::Ledger>> open_ledger(const TermsArguments& arguments) {
+Result<std::unique_ptr<ledger::Ledger>> open_log(const TermsArguments& arguments) {
   std::string folder = arguments.ledger;
   if (folder.empty()) {
     const auto found = ledger::find_ledger(".");
@@ -36,9 +36,8 @@ Result<std::string> only_file(const TermsArguments& arguments, const char* what)
 void print_one(const corpus::LoggedDeclaration& one) {
   const auto& declaration = one.declaration;
   std::printf("%s  %s (%s) for %s, up to %s records, until %s\n", declaration.id.c_str(),
-              declaration.declarant.c_str(), declaration.role.c_str(),
-              declaration.model_id.c_str(), base::grouped(declaration.max_records).c_str(),
-              declaration.valid_until.c_str());
+              declaration.declarant.c_str(), declaration.role.c_str(), declaration.model_id.c_str(),
+              base::grouped(declaration.max_records).c_str(), declaration.valid_until.c_str());
   std::printf("  “%s”\n", declaration.statement.c_str());
   for (const auto& id : declaration.terms) std::printf("  terms %s\n", id.c_str());
   std::printf("  %s\n", declaration.void_reason.empty()
@@ -85,9 +84,9 @@ Result<void> sign(const TermsArguments& arguments) {
   if (file.ends_with(".toml")) {
     RETORT_TRY(const auto terms, terms::parse_terms(statement, file));
     if (terms.sig.empty()) {
-      return base::bad_input("the terms file names no file for its signature", file,
-                             fmt::format("add sig = \"{}.sig\" under [review]",
-                                         base::base_name(file)));
+      return base::bad_input(
+          "the terms file names no file for its signature", file,
+          fmt::format("add sig = \"{}.sig\" under [review]", base::base_name(file)));
     }
     statement = terms::reading_statement(terms);
     out = base::join(base::parent(file), terms.sig);
@@ -108,7 +107,7 @@ Result<void> log_signed(const TermsArguments& arguments) {
   RETORT_TRY(const auto text, base::read_file(file, kFileBytesMax));
   RETORT_TRY(const auto envelope, json::parse(text, file));
   RETORT_TRY(const auto deciders, terms::load_deciders(arguments.deciders));
-  RETORT_TRY(auto log, open_ledger(arguments));
+  RETORT_TRY(auto log, open_log(arguments));
   RETORT_TRY(const auto one, corpus::log_declaration(*log, envelope, deciders, file));
   print_one(one);
   return {};
@@ -116,9 +115,9 @@ Result<void> log_signed(const TermsArguments& arguments) {
 
 Result<void> list_declarations(const TermsArguments& arguments) {
   RETORT_TRY(const auto deciders, terms::load_deciders(arguments.deciders));
-  RETORT_TRY(auto log, open_ledger(arguments));
-  RETORT_TRY(const auto all, corpus::read_declarations(*log, deciders,
-                                                       base::system_clock().wall_ms()));
+  RETORT_TRY(auto log, open_log(arguments));
+  RETORT_TRY(const auto all,
+             corpus::read_declarations(*log, deciders, base::system_clock().wall_ms()));
   for (const auto& one : all) print_one(one);
   if (all.empty()) std::printf("The log holds no declaration.\n");
   return {};
@@ -129,7 +128,7 @@ Result<void> revoke(const TermsArguments& arguments) {
   if (arguments.declarant.empty()) {
     return base::usage_error("who revokes it?", "--declarant", "give a name");
   }
-  RETORT_TRY(auto log, open_ledger(arguments));
+  RETORT_TRY(auto log, open_log(arguments));
   RETORT_TRY(const auto leaf,
              corpus::revoke_declaration(*log, {id, arguments.declarant, arguments.reason}));
   std::printf("Revoked: entry %s. It counts for nothing from now on.\n",

@@ -51,10 +51,7 @@ class Verdicts {
     for (auto& facts : facts_of(record)) {
       all = terms::meet(std::move(all), of(withdrawn_.corrected(std::move(facts))));
     }
-    terms::Verdict ended;
-    ended.findings = withdrawn_.against(record, action_);
-    if (!ended.findings.empty()) ended.decision = terms::Decision::deny;
-    return terms::meet(std::move(all), ended);
+    return terms::meet(std::move(all), terms::denied_for(withdrawn_.against(record, action_)));
   }
 
  private:
@@ -310,10 +307,7 @@ Result<Clearance::CheckedWeights> Clearance::check_weights(
   tally.add(terms::evaluate(impl_->withdrawn.corrected(facts), impl_->judged_by, purpose_, action,
                             impl_->declarations));
   if (known) facts.captured_ms = std::min(facts.captured_ms, known->time_ms);
-  terms::Verdict ended;
-  ended.findings = impl_->withdrawn.against(facts, action);
-  if (!ended.findings.empty()) ended.decision = terms::Decision::deny;
-  tally.add(ended);
+  tally.add(terms::denied_for(impl_->withdrawn.against(facts, action)));
 
   out.permit = {.action = action,
                 .decision = tally.decision(),

@@ -35,10 +35,7 @@ terms::Verdict Clearance::Impl::judge(const terms::Facts& facts, const terms::Pu
                                       terms::Action action) const {
   terms::Verdict verdict =
       terms::evaluate(withdrawn.corrected(facts), judged_by, purpose, action, declarations);
-  terms::Verdict denied;
-  denied.findings = withdrawn.against(facts, action);
-  if (!denied.findings.empty()) denied.decision = terms::Decision::deny;
-  return terms::meet(std::move(verdict), denied);
+  return terms::meet(std::move(verdict), terms::denied_for(withdrawn.against(facts, action)));
 }
 
 Result<void> Clearance::Impl::ready() {

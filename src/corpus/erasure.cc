@@ -9,7 +9,7 @@
 
 #include "base/files.h"
 #include "corpus/erasure_internal.h"
-#include "corpus/shard_internal.h"
+#include "corpus/sealed_files_internal.h"
 #include "crypto/hash.h"
 
 namespace retort::corpus {
@@ -180,8 +180,8 @@ Result<ErasureReport> erase(ledger::Ledger& ledger, const ErasureRequest& reques
 
 Result<std::vector<std::string>> apply_erasures(ledger::Ledger& ledger,
                                                 const std::vector<std::string>& folders) {
-  RETORT_TRY(const auto files, find_sealed(ledger, folders));
   RETORT_TRY(const auto index, ShardIndex::load(ledger));
+  RETORT_TRY(const auto files, find_sealed(index, folders));
   std::vector<std::string> out;
   for (const auto& file : files) {
     const auto* entry = index.by_digest(file.digest);

@@ -5,7 +5,6 @@
 #include <algorithm>
 
 #include "corpus/index_file_internal.h"
-#include "corpus/index_layout_internal.h"
 
 namespace retort::corpus {
 namespace {
@@ -13,14 +12,6 @@ namespace {
 constexpr const char* kRebuild = "retort ledger index makes it again from the shards";
 
 }  // namespace
-
-int64_t IndexFile::Part::per_block() const {
-  return kIndexContent / width;
-}
-
-int64_t IndexFile::Part::blocks() const {
-  return (items + per_block() - 1) / per_block();
-}
 
 Error IndexFile::damaged(const std::string& what) const {
   return base::bad_input("the index of the records is damaged: " + what, path_, kRebuild);
@@ -112,8 +103,7 @@ Result<std::string_view> IndexFile::item_of(const Part& part, int64_t item) {
 int64_t IndexFile::first_guess(std::string_view key) const {
   uint64_t begin = 0;
   for (size_t i = 0; i < 4; ++i) begin = begin << 8 | static_cast<unsigned char>(key[i]);
-  return static_cast<int64_t>(begin * static_cast<uint64_t>(keys_.items) >> 32) /
-         keys_.per_block();
+  return static_cast<int64_t>(begin * static_cast<uint64_t>(keys_.items) >> 32) / keys_.per_block();
 }
 
 void IndexFile::prefetch_head() const {

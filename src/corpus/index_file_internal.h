@@ -11,6 +11,7 @@
 
 #include "base/files.h"
 #include "base/result.h"
+#include "corpus/index_layout_internal.h"
 #include "corpus/record.h"
 #include "crypto/hash.h"
 
@@ -102,8 +103,8 @@ class IndexFile {
     int64_t first_block = 0;
     int64_t width = 1;  // bytes an item
     int64_t items = 0;
-    int64_t per_block() const;
-    int64_t blocks() const;
+    int64_t per_block() const { return items_per_block(width); }
+    int64_t blocks() const { return blocks_for(items, width); }
   };
 
   explicit IndexFile(std::string path, base::MappedFile file)

@@ -21,6 +21,14 @@ inline int64_t row_bytes_for(int64_t last_row) {
   return last_row < 1 << 16 ? 2 : last_row < 1 << 24 ? 3 : 4;
 }
 
+// Items of `width` bytes, none cut at the end of a block.
+inline int64_t items_per_block(int64_t width) {
+  return kIndexContent / width;
+}
+inline int64_t blocks_for(int64_t items, int64_t width) {
+  return (items + items_per_block(width) - 1) / items_per_block(width);
+}
+
 // `shard`: the digest's 32 bytes; `content`: all of it.
 inline std::string block_check(std::string_view shard, int64_t number, std::string_view content) {
   std::string text;

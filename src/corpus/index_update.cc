@@ -1,7 +1,6 @@
 // Making files of the index of records from the shards.
 #include <fmt/core.h>
 
-#include <filesystem>
 #include <map>
 #include <optional>
 
@@ -9,7 +8,7 @@
 #include "base/parallel.h"
 #include "corpus/index_file_internal.h"
 #include "corpus/record_index.h"
-#include "corpus/shard_internal.h"
+#include "corpus/sealed_files_internal.h"
 #include "corpus/zstd_internal.h"
 
 namespace retort::corpus {
@@ -69,28 +68,6 @@ Result<void> index_shard(const std::string& shard_path, const std::string& path,
   return {};
 }
 
-// By name, every shard below these folders but those that nobody finished writing.
-Result<std::map<std::string, std::string>> shards_below(const std::vector<std::string>& folders) {
-  namespace fs = std::filesystem;
-  std::map<std::string, std::string> out;
-  for (const auto& folder : folders) {
-    std::error_code code;
-    for (fs::recursive_directory_iterator it(folder, code), end; !code && it != end;
-         it.increment(code)) {
-      const std::string path = it->path().string();
-      if (it->is_directory(code)) {
-        if (path.ends_with(".writing")) it.disable_recursion_pending();
-      } else if (path.ends_with(kShardSuffix)) {
-        out.emplace(shard_name(path), path);
-      }
-    }
-    if (!code) continue;
-    errno = code.value();
-    return base::errno_error("list", folder);
-  }
-  return out;
-}
-
 struct Missing {
   std::string shard_path, path;
   const ShardEntry* entry;
@@ -115,12 +92,14 @@ Result<void> index_all(const std::vector<Missing>& missing) {
 
 Result<IndexReport> update_index(ledger::Ledger& ledger, const std::vector<std::string>& folders) {
   RETORT_TRY(const auto shards, ShardIndex::load(ledger));
-  RETORT_TRY(const auto paths, shards_below(folders));
+  RETORT_TRY(const auto files, find_sealed(shards, folders));
+  std::map<std::string, std::string> paths;  // by digest, the first of several copies
+  for (const auto& file : files) paths.emplace(file.digest, file.path);
   IndexReport report;
   std::vector<Missing> missing;
   for (const auto& [name, entry] : shards.all()) {
     const std::string path = index_path(ledger.folder(), entry.digest);
-    const auto found = paths.find(name);
+    const auto found = paths.find(entry.digest);
     if (is_sound(path, entry)) {
       ++report.present;
     } else if (found == paths.end()) {

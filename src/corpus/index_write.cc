@@ -12,10 +12,6 @@
 namespace retort::corpus {
 namespace {
 
-std::string_view key_bytes(const crypto::Digest& digest) {
-  return crypto::as_bytes(digest);
-}
-
 // Items go into blocks, parts begin new ones.
 class Blocks {
  public:
@@ -46,11 +42,6 @@ class Blocks {
   std::string content_, out_;
   int64_t number_ = 0;
 };
-
-int64_t blocks_for(int64_t items, int64_t width) {
-  const int64_t per_block = kIndexContent / width;
-  return (items + per_block - 1) / per_block;
-}
 
 // The order of the digests of parents changes, and with it their numbers.
 void sort_parents(IndexContent& content) {
@@ -112,7 +103,7 @@ void add_keys(Blocks& blocks, const IndexContent& content, int64_t row_bytes) {
   blocks.begin_part();
   std::string item;
   for (const uint32_t row : order) {
-    item = key_bytes(content.keys[row]);
+    item = crypto::as_bytes(content.keys[row]);
     put(item, row, static_cast<int>(row_bytes));
     blocks.add(item);
   }
@@ -123,7 +114,7 @@ void add_parents(Blocks& blocks, const IndexContent& content) {
   size_t link = 0;
   for (size_t i = 0; i < content.parents.size(); ++i) {
     while (link < content.links.size() && content.links[link].parent_shard < i) ++link;
-    std::string item(key_bytes(content.parents[i]));
+    std::string item(crypto::as_bytes(content.parents[i]));
     put(item, link, 8);
     blocks.add(item);
   }

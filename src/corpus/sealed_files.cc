@@ -6,7 +6,7 @@
 #include <filesystem>
 #include <set>
 
-#include "corpus/shard_internal.h"
+#include "corpus/sealed_files_internal.h"
 
 namespace retort::corpus {
 namespace {
@@ -48,13 +48,12 @@ std::string PlacedRecord::place() const {
   return fmt::format("{}:{}", file.digest, row);
 }
 
-Result<std::vector<SealedFile>> find_sealed(ledger::Ledger& ledger,
+Result<std::vector<SealedFile>> find_sealed(const ShardIndex& index,
                                             const std::vector<std::string>& folders) {
   std::vector<std::string> paths;
   for (const auto& folder : folders) RETORT_TRY_VOID(add_files(folder, paths));
   std::sort(paths.begin(), paths.end());
   paths.erase(std::unique(paths.begin(), paths.end()), paths.end());
-  RETORT_TRY(const auto index, ShardIndex::load(ledger));
   std::vector<SealedFile> out;
   for (const auto& path : paths) {
     const auto* entry = index.by_name(shard_name(path));
@@ -70,8 +69,8 @@ Result<std::vector<PlacedRecord>> find_record(ledger::Ledger& ledger,
                                               const std::vector<std::string>& folders,
                                               const std::string& record) {
   RETORT_TRY_VOID(check_asked(record));
-  RETORT_TRY(const auto files, find_sealed(ledger, folders));
   RETORT_TRY(const auto index, ShardIndex::load(ledger));
+  RETORT_TRY(const auto files, find_sealed(index, folders));
   CodeBook codes(ledger);
   std::vector<PlacedRecord> out;
   std::set<std::string> places, keys;

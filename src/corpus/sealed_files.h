@@ -1,5 +1,5 @@
-// Sealed shards wherever they lie, and single records in them with what was derived from these:
-// for withdrawing, erasing and proving one record. Reads the shards themselves, every byte checked.
+// Single records in sealed shards, wherever these lie, with what was derived from them: for
+// withdrawing, erasing and proving one record. Reads the shards themselves, every byte checked.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -15,10 +15,6 @@ struct SealedFile {
   std::string digest;  // as the log names it
   int64_t entry = -1;  // of the log
 };
-// Every shard under these folders that the log knows, in the order of the log; the same shard in
-// two folders is there twice. Folders named *.writing are left out: nobody finished them.
-Result<std::vector<SealedFile>> find_sealed(ledger::Ledger& ledger,
-                                            const std::vector<std::string>& folders);
 
 struct PlacedRecord {
   SealedFile file;

@@ -66,6 +66,13 @@ Result<Artifact> artifact_of(const std::string& path) {
   return out;
 }
 
+Result<std::string> logged_digest(const std::string& path) {
+  RETORT_TRY(auto artifact, artifact_of(path));
+  if (!base::is_directory(path)) return artifact.digest;
+  std::erase_if(artifact.files, [](const ModelFile& file) { return file.name == "model.sig"; });
+  return subject_digest(artifact.files);
+}
+
 bool holds_weights(std::string_view name) {
   return name.ends_with(".safetensors") || name.ends_with(".gguf");
 }

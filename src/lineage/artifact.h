@@ -26,6 +26,9 @@ struct Artifact {
 
 // Reads every byte. not_found when nothing is there, bad_input for a folder without a file.
 Result<Artifact> artifact_of(const std::string& path);
+// The digest that the log has of it, as it was exported: a folder's model.sig came later and is no
+// part of it. Fails as artifact_of().
+Result<std::string> logged_digest(const std::string& path);
 std::string subject_digest(const std::vector<ModelFile>& files);
 
 // Whether a file's bytes are weights (safetensors, GGUF): those alone tell a model from another

@@ -8,22 +8,6 @@
 namespace retort::lineage {
 namespace {
 
-const char* name(Question::Kind kind) {
-  switch (kind) {
-    case Question::Kind::kTerms:
-      return "terms";
-    case Question::Kind::kDoor:
-      return "door";
-    case Question::Kind::kRecord:
-      return "record";
-    case Question::Kind::kDeclaration:
-      return "declaration";
-    case Question::Kind::kWeights:
-      return "weights";
-  }
-  return "";
-}
-
 json::Value numbers(const std::vector<uint64_t>& entries) {
   json::Value out = json::Value::array();
   for (const uint64_t entry : entries) out.push(entry);

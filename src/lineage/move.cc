@@ -158,11 +158,10 @@ Result<StateEntry> move(ledger::Ledger& log, const Move& wanted, const corpus::R
     }
     std::vector<ledger::Draft> drafts;
     // What froze without an entry gets one first, so that the moves follow each other in the log.
-    const State logged = standing->moves.empty() ? State::clear : standing->moves.back().state;
-    if (logged != standing->state) {
+    if (standing->logged() != standing->state) {
       StateEntry frozen = next;
       frozen.state = standing->state;
-      frozen.before = logged;
+      frozen.before = standing->logged();
       frozen.reason = standing->why;
       frozen.remedy_run = "";
       drafts.push_back({"state", name_of(frozen), to_json(frozen)});

@@ -192,7 +192,7 @@ Result<Standings> Standings::read(ledger::Ledger& log, const corpus::RecordIndex
   }
   for (const auto& [sha256, i] : out.barred_) {
     for (const auto& file : out.all_[i].model.files) {
-      if (file.sha256 == sha256) out.barred_bytes_.emplace(file.bytes, sha256);
+      if (file.sha256 == sha256) out.barred_bytes_.insert(file.bytes);
     }
   }
   return out;

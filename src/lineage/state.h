@@ -16,6 +16,7 @@
 #pragma once
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -62,6 +63,8 @@ struct Standing {
   int64_t since_ms = 0;                   // of the state; 0 where it was always clear
   // The withdrawal, or the last move's words; "" of a clear one.
   std::string why = {};
+  // What the last move says. `state` is another where a withdrawal froze it without an entry.
+  State logged() const { return moves.empty() ? State::clear : moves.back().state; }
 };
 
 class Standings {
@@ -84,7 +87,7 @@ class Standings {
  private:
   std::vector<Standing> all_;
   std::map<std::string, size_t> barred_;  // by a file's SHA-256
-  std::multimap<int64_t, std::string> barred_bytes_;
+  std::set<int64_t> barred_bytes_;        // the sizes of these files
 };
 
 // Refuses (refused_by_gate) a file or folder whose weights are those of a model that may not be

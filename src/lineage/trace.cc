@@ -16,22 +16,6 @@ using Kind = Question::Kind;
 
 constexpr size_t kShortestPrefix = 8;
 
-const char* what(Kind kind) {
-  switch (kind) {
-    case Kind::kTerms:
-      return "terms";
-    case Kind::kDoor:
-      return "door";
-    case Kind::kRecord:
-      return "record";
-    case Kind::kDeclaration:
-      return "declaration";
-    case Kind::kWeights:
-      return "weights";
-  }
-  return "";
-}
-
 // All nodes of that name, or of the only name that begins so; none when there is none.
 Result<std::vector<NodeId>> named(const Graph::Names& names, const std::string& text) {
   std::vector<NodeId> out;
@@ -105,7 +89,7 @@ Result<std::vector<NodeId>> seeds_of(const Graph& graph, const Question& questio
 }
 
 Error unknown(const Question& question) {
-  return base::not_found(fmt::format("the log knows no {} of that name", what(question.kind)),
+  return base::not_found(fmt::format("the log knows no {} of that name", name(question.kind)),
                          question.id, "retort ledger show lists what it holds");
 }
 
@@ -156,6 +140,22 @@ Trace result_of(const Graph& graph, const Walk& walk, const FollowedRows& follow
 }
 
 }  // namespace
+
+const char* name(Question::Kind kind) {
+  switch (kind) {
+    case Kind::kTerms:
+      return "terms";
+    case Kind::kDoor:
+      return "door";
+    case Kind::kRecord:
+      return "record";
+    case Kind::kDeclaration:
+      return "declaration";
+    case Kind::kWeights:
+      return "weights";
+  }
+  return "";
+}
 
 struct Lineage::Impl {
   Graph graph;

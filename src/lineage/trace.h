@@ -32,6 +32,7 @@ struct Question {
   // a digest or id, or more, are enough where they fit one only.
   std::string id = {};
 };
+const char* name(Question::Kind kind);
 
 // Why an entry is concerned: because of this other one (its own number where the question itself
 // names it), after how many runs on the way from there. A shard of generation 0 holds the

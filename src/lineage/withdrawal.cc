@@ -182,8 +182,7 @@ void freeze_all(const Standings& standings, const std::vector<int64_t>& models, 
                 WithdrawalReport& report) {
   for (const auto& one : standings.all()) {
     if (!std::binary_search(models.begin(), models.end(), one.model.entry)) continue;
-    const State logged = one.moves.empty() ? State::clear : one.moves.back().state;
-    if (logged != State::clear) {
+    if (one.logged() != State::clear) {
       report.barred.push_back(one);
       continue;
     }

@@ -11,10 +11,6 @@ namespace {
 
 constexpr size_t kAppealBytesMax = 32 * 1024;
 
-std::string day(int64_t wall_ms) {
-  return base::iso_time(wall_ms).substr(0, 10);
-}
-
 json::Value published(const policy::Policy& policy) {
   json::Value plans = json::Value::object();
   for (const auto& [licence, plan] : policy.plans) {
@@ -24,8 +20,8 @@ json::Value published(const policy::Policy& policy) {
   return json::Value::object({{"id", policy.id},
                               {"series", policy.series},
                               {"version", policy.version},
-                              {"announced", day(policy.announced_ms)},
-                              {"effective", day(policy.effective_ms)},
+                              {"announced", base::iso_date(policy.announced_ms)},
+                              {"effective", base::iso_date(policy.effective_ms)},
                               {"clause", json::Value::object({{"id", policy.clause.id},
                                                               {"text", policy.clause.text},
                                                               {"url", policy.clause.url}})},
@@ -90,7 +86,8 @@ http::Headers licence_headers(Desk& desk, const accounts::Account& account) {
       }
     }
   }
-  if (binding.next) headers.emplace_back("retort-policy-change", day(binding.next->effective_ms));
+  if (binding.next)
+    headers.emplace_back("retort-policy-change", base::iso_date(binding.next->effective_ms));
   return headers;
 }
 

@@ -152,9 +152,8 @@ Result<Bom> bom_of(ledger::Ledger& ledger, const std::string& digest, const std:
 }
 
 int64_t version_of(const Bom& bom) {
-  const auto& moves = bom.standing.moves;
-  const auto logged = moves.empty() ? lineage::State::clear : moves.back().state;
-  return 1 + std::ssize(moves) + (logged == bom.standing.state ? 0 : 1);
+  const auto& standing = bom.standing;
+  return 1 + std::ssize(standing.moves) + (standing.logged() == standing.state ? 0 : 1);
 }
 
 int64_t records_of(const Bom& bom) {

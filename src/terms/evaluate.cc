@@ -365,6 +365,13 @@ bool Purpose::allows(Action action) const {
   return std::find(actions.begin(), actions.end(), action) != actions.end();
 }
 
+Verdict denied_for(std::vector<Finding> findings) {
+  Verdict out;
+  if (!findings.empty()) out.decision = Decision::deny;
+  out.findings = std::move(findings);
+  return out;
+}
+
 Verdict evaluate(const Facts& facts, const TermsSet& terms, const Purpose& purpose, Action action,
                  const std::vector<Declaration>& declarations) {
   return meet(Evaluation(facts, terms, purpose, action, declarations).run(), {});

@@ -89,6 +89,9 @@ struct Verdict {
 Verdict evaluate(const Facts& facts, const TermsSet& terms, const Purpose& purpose, Action action,
                  const std::vector<Declaration>& declarations = {});
 
+// Denies for each of these reasons; with none it permits.
+Verdict denied_for(std::vector<Finding> findings);
+
 // The worse of both; findings, duties and reliances united, contradictory duties (two name
 // prefixes) deny. As sets of those, commutative, associative and idempotent.
 Verdict meet(Verdict a, const Verdict& b);

@@ -82,6 +82,12 @@ class ProofTest(harness.Run):
         self.assertNotIn("signature says nothing",
                          self.retort("sign", "out/student", "--key", "k.pem").stderr)
 
+    def test_a_signed_folder_is_traced_as_it_was_before(self):
+        before = self.retort("--json", "ledger", "trace", "--model", "out/student").stdout
+        self.retort("sign", "out/student", "--key", "k.pem", "--new-key")
+        self.assertEqual(before,
+                         self.retort("--json", "ledger", "trace", "--model", "out/student").stdout)
+
 
 if __name__ == "__main__":
     harness.main()
