@@ -1,11 +1,10 @@
 #include "detect/calibration.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
 #include <functional>
+
+#include "detect/numbers_internal.h"
 
 namespace retort::detect {
 namespace {
@@ -39,14 +38,6 @@ ClassCalibration class_of(const std::vector<Wealth>& lives, double bet) {
   for (size_t family = 0; family < kFamilies; ++family) {
     for (size_t i = 0; i < lives.size(); ++i) scores[i] = lives[i].families[family];
     out.families[family] = levels_of(scores);
-  }
-  return out;
-}
-
-json::Value levels_json(const Levels& levels) {
-  json::Value out = json::Value::array();
-  for (const float one : levels) {
-    out.push(std::strtod(fmt::format("{}", one).c_str(), nullptr));
   }
   return out;
 }
@@ -146,12 +137,12 @@ json::Value to_json(const Calibration& calibration) {
   for (const auto& [purpose, one] : calibration.classes) {
     json::Value families = json::Value::object();
     for (size_t i = 0; i < kFamilies; ++i) {
-      families.set(std::string(name(static_cast<Family>(i))), levels_json(one.families[i]));
+      families.set(std::string(name(static_cast<Family>(i))), short_decimals(one.families[i]));
     }
     classes.set(purpose, json::Value::object({{"bet", one.bet},
                                               {"periods", one.periods},
                                               {"log_total", one.log_total},
-                                              {"total", levels_json(one.total)},
+                                              {"total", short_decimals(one.total)},
                                               {"families", std::move(families)}}));
   }
   return json::Value::object(

@@ -3,15 +3,12 @@
 #include <algorithm>
 #include <cstring>
 
+#include "detect/numbers_internal.h"
+
 namespace retort::detect {
 namespace {
 
 constexpr uint32_t kFirstCheck = 6;
-
-double share(double part, double of, double usual) {
-  constexpr double kPrior = 6;
-  return (part + usual * kPrior) / (of + kPrior);
-}
 
 std::array<double, kFamilies> family_p_values(const ClassCalibration& of, const Wealth& wealth) {
   std::array<double, kFamilies> out{};

@@ -1,24 +1,12 @@
 #include "detect/model.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
+
+#include "detect/numbers_internal.h"
 
 namespace retort::detect {
 namespace {
-
-// The shortest decimal that reads back as the same float.
-double short_of(float value) {
-  return std::strtod(fmt::format("{}", value).c_str(), nullptr);
-}
-
-json::Value array_of(const Features& values) {
-  json::Value out = json::Value::array();
-  for (const float one : values) out.push(short_of(one));
-  return out;
-}
 
 Result<Features> features_at(const json::Value& value, std::string_view key) {
   const json::Value* list = value.find(key);
@@ -39,7 +27,7 @@ Result<Features> features_at(const json::Value& value, std::string_view key) {
 
 json::Value scorer_json(const Scorer& scorer) {
   return json::Value::object(
-      {{"bias", short_of(scorer.bias)}, {"weights", array_of(scorer.weights)}});
+      {{"bias", short_decimal(scorer.bias)}, {"weights", short_decimals(scorer.weights)}});
 }
 
 Result<Scorer> scorer_from(const json::Value* value, std::string_view key) {
@@ -54,8 +42,8 @@ Result<Scorer> scorer_from(const json::Value* value, std::string_view key) {
 json::Value tree_json(const Tree& tree) {
   json::Value out = json::Value::array();
   for (const uint8_t one : tree.feature) out.push(int64_t{one});
-  for (const float one : tree.threshold) out.push(short_of(one));
-  for (const float one : tree.leaf) out.push(short_of(one));
+  for (const float one : tree.threshold) out.push(short_decimal(one));
+  for (const float one : tree.leaf) out.push(short_decimal(one));
   return out;
 }
 
@@ -91,9 +79,9 @@ json::Value judge_json(const Judge& judge) {
     families.set(std::string(name(static_cast<Family>(i))), scorer_json(judge.families[i]));
   }
   for (const Tree& tree : judge.trees) trees.push(tree_json(tree));
-  return json::Value::object({{"usual", array_of(judge.usual)},
-                              {"spread", array_of(judge.spread)},
-                              {"bias", short_of(judge.bias)},
+  return json::Value::object({{"usual", short_decimals(judge.usual)},
+                              {"spread", short_decimals(judge.spread)},
+                              {"bias", short_decimal(judge.bias)},
                               {"trees", std::move(trees)},
                               {"families", std::move(families)}});
 }

@@ -44,9 +44,8 @@ uint16_t setting_of(const Sampling& sampling) {
   return static_cast<uint16_t>(hash ^ (sampling.logprobs ? 1 : 0) ^ (sampling.tools ? 2 : 0));
 }
 
-// A text's passages: runs of 32 bytes at every 64th byte cut at white space would move with what
-// stands before them; so a run is taken where its own hash says so, and is found wherever it
-// stands.
+// A text's passages, one in 64 bytes or so. A run is taken where its own hash says so: taken at
+// fixed places it would not be found again behind other text.
 constexpr size_t kRun = 24;
 template <class Use>
 void each_passage(std::string_view text, uint64_t salt, Use use) {

@@ -4,17 +4,12 @@
 #include <cmath>
 
 #include "base/random.h"
+#include "detect/numbers_internal.h"
 
 namespace retort::detect {
 namespace {
 
 constexpr int64_t kHourMs = 3'600'000;
-
-// A share that few requests cannot make extreme.
-double share(double hits, double of, double usual) {
-  constexpr double kPrior = 6;
-  return (hits + usual * kPrior) / (of + kPrior);
-}
 
 int common_edge(const std::array<uint16_t, kEdgeWords>& a,
                 const std::array<uint16_t, kEdgeWords>& b, int most) {

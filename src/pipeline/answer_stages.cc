@@ -55,8 +55,8 @@ Result<void> ask_teacher(RunContext& context, Permission& permission, Summary& s
   const std::string database = context.path("corpus.db");
   collect::Teacher teacher = teacher_of(context.options);
   RETORT_TRY(const auto expected, collect::estimate(teacher, context.options.collect, database, 0));
-  // A finished collection needs no teacher: starting one would cost seconds for nothing.
   RETORT_TRY_VOID(log_served(context, *permission.log));
+  // A finished collection needs no teacher: starting one would cost seconds for nothing.
   std::optional<Child> child;
   if (expected.done < expected.requests) {
     RETORT_TRY(const auto uses, planned_uses(context.options));

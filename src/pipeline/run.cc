@@ -36,7 +36,7 @@ Result<void> refuse_early(const RunContext& context) {
 
 // Refuses a training that cannot work, before anything is asked for it. Files that are not there
 // are for the stage that needs them to tell.
-Result<void> check_student(const RunOptions& options) {
+Result<void> check_training(const RunOptions& options) {
   const std::string& from = options.student.from;
   if (from != "scratch" && !base::exists(from)) return {};
   const std::string teacher = planned_teacher(options);
@@ -120,11 +120,12 @@ Result<void> run(RunOptions options, const RunControl& control) {
   RETORT_TRY(const auto lock, base::FileLock::acquire(base::join(out, "lock")));
   context.ledger = ledger_folder(context.options);
   const auto energy = energy_joules();
+  // A student that may not be used is the plainer answer, so it comes before the records' terms.
   if (control.only_stage == "export") RETORT_TRY_VOID(check_student(context));
   // Gathering alone is no use that terms could refuse beyond "store", which the clearance checks.
   if (control.only_stage != "collect") {
     RETORT_TRY_VOID(refuse_early(context));
-    RETORT_TRY_VOID(check_student(context.options));
+    RETORT_TRY_VOID(check_training(context.options));
   }
   RETORT_TRY_VOID(
       base::write_file_atomic(base::join(out, "run.toml"), to_toml(describe(context.options))));
