@@ -61,6 +61,31 @@ static void rmsnorm_backward_rows(const RmsnormBackward<T>& args, Range rows, fl
   }
 }
 
+// Channels numbered from `first` on, as numbers that look drawn by chance (an integer hash of two
+// rounds of shift and multiply).
+RETORT_INLINE U channel_hash(int64_t first, uint32_t key) {
+  U hash;
+  for (int64_t lane = 0; lane < kLanes; ++lane) hash[lane] = static_cast<uint32_t>(first + lane);
+  hash = hash * 0x9e3779b9U ^ key;
+  hash = (hash ^ hash >> 16) * 0x7feb352dU;
+  hash = (hash ^ hash >> 15) * 0x846ca68bU;
+  return hash ^ hash >> 16;
+}
+
+template <class T>
+static void dropout_rows(const Dropout<T>& args, Range rows) {
+  const auto dropped = static_cast<uint32_t>(static_cast<double>(args.rate) * 4294967296.0);
+  const float scale = 1.0f / (1.0f - args.rate);
+  for (int64_t row = rows.begin; row < rows.end; ++row) {
+    const T* x = args.x + row * args.width;
+    T* y = args.y + row * args.width;
+    each(args.width, [&](int64_t i, auto part) {
+      const I kept = (I)(channel_hash(i, args.keys[row]) >= dropped);
+      store(y + i, (V)((I)(load(x + i, part) * scale) & kept), part);
+    });
+  }
+}
+
 RETORT_INLINE V sigmoid(V z) {
   return 1.0f / (1.0f + exp(-z));
 }

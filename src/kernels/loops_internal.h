@@ -8,6 +8,7 @@
 #include "kernels/adamw.h"
 #include "kernels/attention.h"
 #include "kernels/distill.h"
+#include "kernels/dropout.h"
 #include "kernels/matmul.h"
 #include "kernels/rmsnorm.h"
 #include "kernels/swiglu.h"
@@ -47,6 +48,7 @@ struct TypedLoops {
   void (*rmsnorm_backward)(const RmsnormBackward<T>&, Range rows, float* dweight);
   void (*swiglu)(const Swiglu<T>&, Range rows);
   void (*swiglu_backward)(const SwigluBackward<T>&, Range rows);
+  void (*dropout)(const Dropout<T>&, Range rows);
   void (*cross_entropy)(const CrossEntropy<T>&, Range rows);
   void (*distill_dense)(const Distill<T>&, Range rows);
   void (*distill_sparse)(const Distill<T>&, Range rows);

@@ -18,12 +18,13 @@ constexpr auto attention_backward_pair_bf16 = attention_backward_pair<Bf16>;
 
 static const Loops kLoops = {
     {matmul_tile<float>, rmsnorm_rows<float>, rmsnorm_backward_rows<float>,
-     swiglu_rows<float, float>, swiglu_backward_rows<float>, cross_entropy_rows<float>,
-     distill_dense_rows<float>, distill_sparse_rows<float>, attention_pair<float>,
-     attention_backward_pair<float>},
+     swiglu_rows<float, float>, swiglu_backward_rows<float>, dropout_rows<float>,
+     cross_entropy_rows<float>, distill_dense_rows<float>, distill_sparse_rows<float>,
+     attention_pair<float>, attention_backward_pair<float>},
     {matmul_tile<Bf16>, rmsnorm_rows<Bf16>, rmsnorm_backward_rows<Bf16>, swiglu_rows<Bf16, Bf16>,
-     swiglu_backward_rows<Bf16>, cross_entropy_rows<Bf16>, distill_dense_rows<Bf16>,
-     distill_sparse_rows<Bf16>, attention_pair_bf16, attention_backward_pair_bf16},
+     swiglu_backward_rows<Bf16>, dropout_rows<Bf16>, cross_entropy_rows<Bf16>,
+     distill_dense_rows<Bf16>, distill_sparse_rows<Bf16>, attention_pair_bf16,
+     attention_backward_pair_bf16},
     swiglu_rows<Bf16, float>,
     to_bf16_range,
     to_float_range,

@@ -36,9 +36,10 @@ LayerBuffers<T> lay_out_layer(Arena& arena, const Config& c, int64_t tokens) {
 
 template <class T>
 Buffers<T>::Buffers(Arena& arena, const Config& c, int64_t tokens, Use use) {
-  const bool training = use == Use::training;
-  for (int64_t i = 0; i < c.layers; ++i) {
-    layers.push_back(i > 0 && !training ? layers.front() : lay_out_layer<T>(arena, c, tokens));
+  layers.push_back(lay_out_layer<T>(arena, c, tokens));
+  for (int64_t i = 1; i < c.layers; ++i) {
+    layers.push_back(use == Use::training ? lay_out_layer<T>(arena, c, tokens) : layers.front());
+    if (use == Use::recomputing) layers.back().x_in = arena.take<float>(tokens * c.width);
   }
   x_final = arena.take<float>(tokens * c.width);
   rstd_final = arena.take<float>(tokens);
@@ -59,7 +60,7 @@ Buffers<T>::Buffers(Arena& arena, const Config& c, int64_t tokens, Use use) {
   attention_scratch_size = base::thread_count() * kernels::attention_scratch(c.head_dim, tokens);
   attention_scratch = arena.take<float>(attention_scratch_size);
   if constexpr (kRounded) weights = arena.take<T>(c.parameters());
-  if (training) lay_out_backward(arena, c, tokens);
+  if (use != Use::inference) lay_out_backward(arena, c, tokens);
 }
 
 template <class T>

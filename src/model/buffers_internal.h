@@ -46,8 +46,9 @@ template <class T>
 struct Buffers {
   static constexpr bool kRounded = !std::is_same_v<T, float>;
 
-  std::vector<LayerBuffers<T>> layers;  // all the same memory where nothing is kept for backward
-  float* x_final = nullptr;             // [N, C]
+  // All the same memory where nothing is kept for backward, or but for x_in where it is made again.
+  std::vector<LayerBuffers<T>> layers;
+  float* x_final = nullptr;  // [N, C]
   float* rstd_final = nullptr;
   T* normed_final = nullptr;  // [N, C]
   float* delta = nullptr;     // [N, C] what a half block adds to the residual stream

@@ -26,6 +26,8 @@ void check_batch(const Batch& batch, const Config& config, int64_t max_tokens) {
                std::is_sorted(batch.doc_starts.begin(), batch.doc_starts.end()));
   RETORT_CHECK(batch.weights.empty() || batch.weights.size() == batch.tokens.size());
   RETORT_CHECK(batch.teacher.rows() == 0 || batch.teacher.rows() == tokens);
+  RETORT_CHECK(batch.dropout_seeds.empty() ||
+               batch.dropout_seeds.size() + 1 == batch.doc_starts.size());
   for (const auto* known : {&batch.reference, &batch.drawn}) {
     RETORT_CHECK(known->empty() || known->size() == batch.tokens.size());
   }
@@ -86,6 +88,18 @@ int64_t Network::teacher_bytes(const Config& config, int64_t max_tokens) {
          static_cast<int64_t>(sizeof(float));
 }
 
+void Network::set_dropout(float rate) {
+  RETORT_CHECK(rate >= 0 && rate < 1, "rate {}", rate);
+  impl_->runner->set_dropout(rate);
+}
+
+int64_t Network::dropout_bytes(const Config& config, int64_t max_tokens, Precision precision) {
+  const size_t element =
+      settle(precision) == Precision::bf16 ? sizeof(kernels::Bf16) : sizeof(float);
+  return max_tokens * (config.width * static_cast<int64_t>(element) +
+                       static_cast<int64_t>(sizeof(uint64_t) + sizeof(uint32_t)));
+}
+
 void Network::refresh() {
   impl_->runner->refresh();
 }
@@ -97,7 +111,7 @@ void Network::observe(Observer observer) {
 LossSum Network::forward_backward(const Batch& batch, float scale, std::span<float> gradients) {
   check_batch(batch, impl_->config, impl_->max_tokens);
   RETORT_CHECK_EQ(static_cast<int64_t>(gradients.size()), impl_->trained);
-  RETORT_CHECK(impl_->use == Use::training);
+  RETORT_CHECK(impl_->use != Use::inference);
   impl_->runner->forward(batch);
   const LossSum loss = impl_->runner->head(batch, scale, gradients.data());
   impl_->runner->backward(batch, gradients.data());

@@ -23,9 +23,11 @@ enum class Precision {
   bf16,  // products of bf16 inputs summed in fp32; emulated where the processor has none
 };
 
-// A network that is only asked, never trained, keeps no activations of its layers: a thirtieth of
-// the memory for thirty layers. forward_backward() is then a programmer's mistake.
-enum class Use { training, inference };
+// How much of a forward pass is kept. For inference nothing: a thirtieth of the memory for thirty
+// layers, and forward_backward() is a programmer's mistake. Recomputing, a network keeps each
+// block's input alone and makes the rest again in its backward pass (Chen et al. 2016, arXiv
+// 1604.06174): the same bytes, for most of one more forward pass.
+enum class Use { training, recomputing, inference };
 
 // Documents laid one after another. Attention never crosses a document; positions restart at 0.
 struct Batch {
@@ -39,6 +41,8 @@ struct Batch {
   // the distribution that they were drawn from.
   std::vector<float> reference = {}, drawn = {};
   std::vector<float> baselines = {};  // what a RowWeigher expects, one a document
+  // One a document: what is dropped in it, where a network drops anything; empty: nothing is.
+  std::vector<uint64_t> dropout_seeds = {};
 };
 
 // Sums over counted targets, natural logarithms.
@@ -92,6 +96,11 @@ class Network {
   // a chunk of them: teacher_bytes() more than memory_bytes().
   void set_objective(const Objective& objective);
   static int64_t teacher_bytes(const Config& config, int64_t max_tokens);
+  // The share of channels that are dropped of the embeddings and of what each half block adds to
+  // the residual stream, in batches that bring seeds. Which ones is a function of the document's
+  // seed and of the place in it. Takes dropout_bytes() of memory.
+  void set_dropout(float rate);
+  static int64_t dropout_bytes(const Config& config, int64_t max_tokens, Precision precision);
   Precision precision() const;  // what automatic became
 
   // With an adapter it alone may change: the weights are frozen.

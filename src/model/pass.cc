@@ -58,6 +58,8 @@ template <class T>
 Pass<T>::Pass(const Weights& weights, int64_t max_tokens, const Adapter* adapter, Use use)
     : weights_(weights),
       config_(weights.config()),
+      max_tokens_(max_tokens),
+      use_(use),
       offsets_(offsets_of(config_)),
       rope_(max_tokens, config_.head_dim, config_.rope_theta, config_.rope_divisors),
       memory_([&] {
@@ -176,7 +178,10 @@ void Pass<T>::forward(const Batch& batch) {
   tokens_ = static_cast<int64_t>(batch.tokens.size());
   doc_starts_ = batch.doc_starts;
   Buffers<T>& b = buffers_;
-  kernels::embedding(batch.tokens, config_.width, vector(offsets_.embedding), b.layers[0].x_in);
+  start_dropout(batch);
+  float* const first = b.layers[0].x_in;
+  kernels::embedding(batch.tokens, config_.width, vector(offsets_.embedding), first);
+  if (drops()) drop(0, kEmbedding, first, first);
   for (int64_t i = 0; i < config_.layers; ++i) {
     forward_block(i, i == 0 ? nullptr : b.layers[i - 1].x_mid);
   }
@@ -196,6 +201,17 @@ void Pass<T>::forward(const Batch& batch) {
 // x_in the embedding wrote.
 template <class T>
 void Pass<T>::forward_block(int64_t index, const float* x) {
+  activate_block(index, x);
+  Buffers<T>& b = buffers_;
+  kernels::swiglu(kernels::Swiglu<T>{
+      .rows = tokens_, .inner = config_.ffn, .gate_up = b.layers[index].gate_up, .act = b.act});
+  linear(at(index, kDown), b.act, b.delta);
+  drop_delta(index, kInner);
+  if (observer_) show_block(index);
+}
+
+template <class T>
+void Pass<T>::activate_block(int64_t index, const float* x) {
   Buffers<T>& b = buffers_;
   const LayerBuffers<T>& l = b.layers[index];
   const LayerOffsets& offsets = offsets_.layers[index];
@@ -218,6 +234,7 @@ void Pass<T>::forward_block(int64_t index, const float* x) {
                                            .lse = l.lse,
                                            .scratch = attention_scratch()});
   linear(at(index, kOut), l.attended, b.delta);
+  drop_delta(index, kAttention);
   kernels::rmsnorm(kernels::Rmsnorm<T>{.rows = tokens_,
                                        .width = c.width,
                                        .eps = eps,
@@ -228,10 +245,6 @@ void Pass<T>::forward_block(int64_t index, const float* x) {
                                        .y = l.normed_mid,
                                        .rstd = l.rstd_mid});
   linear(at(index, kGateUp), l.normed_mid, l.gate_up);
-  kernels::swiglu(
-      kernels::Swiglu<T>{.rows = tokens_, .inner = c.ffn, .gate_up = l.gate_up, .act = b.act});
-  linear(at(index, kDown), b.act, b.delta);
-  if (observer_) show_block(index);
 }
 
 template <class T>
@@ -276,8 +289,13 @@ void Pass<T>::backward(const Batch& batch, float* gradients) {
   Buffers<T>& b = buffers_;
   std::fill_n(b.dresidual, tokens_ * config_.width, 0.0f);
   norm_backward({b.x_final, b.rstd_final, offsets_.final_norm}, gradients);
-  for (int64_t i = config_.layers - 1; i >= 0; --i) backward_block(i, gradients);
+  for (int64_t i = config_.layers - 1; i >= 0; --i) {
+    // The last block's activations are still there.
+    if (use_ == Use::recomputing && i + 1 < config_.layers) activate_block(i, nullptr);
+    backward_block(i, gradients);
+  }
   if (adapter_) return;
+  if (drops()) drop(0, kEmbedding, b.dresidual, b.dresidual);
   kernels::embedding_backward(batch.tokens, config_.width, b.dresidual,
                               gradients + offsets_.embedding);
 }
@@ -287,19 +305,20 @@ void Pass<T>::backward_block(int64_t index, float* gradients) {
   Buffers<T>& b = buffers_;
   const LayerBuffers<T>& l = b.layers[index];
   const Matrix &down = at(index, kDown), &gate_up = at(index, kGateUp);
+  const T* const dy = added_gradient(index, kInner);
   if (is_lowest(down)) {
     kernels::swiglu(kernels::Swiglu<T>{
         .rows = tokens_, .inner = config_.ffn, .gate_up = l.gate_up, .act = b.act});
-    return weight_gradient(down, b.act, b.dresidual_t, gradients);
+    return weight_gradient(down, b.act, dy, gradients);
   }
-  input_gradient(down, b.dresidual_t, b.dact);
+  input_gradient(down, dy, b.dact);
   kernels::swiglu_backward(kernels::SwigluBackward<T>{.rows = tokens_,
                                                       .inner = config_.ffn,
                                                       .gate_up = l.gate_up,
                                                       .dact = b.dact,
                                                       .dgate_up = l.gate_up,
                                                       .act = b.act});
-  weight_gradient(down, b.act, b.dresidual_t, gradients);
+  weight_gradient(down, b.act, dy, gradients);
   weight_gradient(gate_up, l.normed_mid, l.gate_up, gradients);
   if (is_lowest(gate_up)) return;
   input_gradient(gate_up, l.gate_up, b.dnormed);
@@ -313,9 +332,10 @@ void Pass<T>::backward_attention(int64_t index, float* gradients) {
   Buffers<T>& b = buffers_;
   const LayerBuffers<T>& l = b.layers[index];
   const Matrix &out = at(index, kOut), &qkv = at(index, kQkv);
-  weight_gradient(out, l.attended, b.dresidual_t, gradients);
+  const T* const dy = added_gradient(index, kAttention);
+  weight_gradient(out, l.attended, dy, gradients);
   if (is_lowest(out)) return;
-  input_gradient(out, b.dresidual_t, b.dattended);
+  input_gradient(out, dy, b.dattended);
   kernels::attention_backward(kernels::AttentionBackward<T>{.shape = attention_shape(),
                                                             .qkv = ready_qkv(index),
                                                             .lse = l.lse,

@@ -41,6 +41,7 @@ class Runner {
   // head is added there and that of the last norm's output is left for backward().
   virtual LossSum head(const Batch& batch, float scale, float* gradients) = 0;
   virtual void set_objective(const Objective& objective) = 0;
+  virtual void set_dropout(float rate) = 0;
   virtual void backward(const Batch& batch, float* gradients) = 0;
   // Of any rows of the batch.
   virtual void logits(std::span<const int32_t> rows, float* out) = 0;
@@ -60,6 +61,7 @@ class Pass final : public Runner {
   LossSum head(const Batch& batch, float scale, float* gradients) override;
   void backward(const Batch& batch, float* gradients) override;
   void set_objective(const Objective& objective) override;
+  void set_dropout(float rate) override;
   void logits(std::span<const int32_t> rows, float* out) override;
   const float* nll() const override { return buffers_.nll; }
 
@@ -68,6 +70,8 @@ class Pass final : public Runner {
   void find_matrices();
   void form_matrices();
   void forward_block(int64_t index, const float* x);
+  // The part of it that its backward pass reads.
+  void activate_block(int64_t index, const float* x);
   void backward_block(int64_t index, float* gradients);
   // The losses of all counted rows, and with `gradients` what they ask of the head.
   void counted_losses(const Batch& batch, float scale, float* gradients);
@@ -112,11 +116,22 @@ class Pass final : public Runner {
     int64_t offset;  // of the norm's weight
   };
   void norm_backward(const Normed& normed, float* gradients);
+  // Where something is dropped of what a block adds, or of the embeddings.
+  enum Site : int64_t { kEmbedding, kAttention, kInner };
+  void start_dropout(const Batch& batch);
+  bool drops() const { return !row_seeds_.empty(); }
+  template <class To>
+  void drop(int64_t block, Site site, const To* x, To* y);
+  void drop_delta(int64_t block, Site site);
+  // The gradient of what was added to the residual stream there.
+  const T* added_gradient(int64_t block, Site site);
   // Whether no gradient is asked for of what is computed before this matrix.
   bool is_lowest(const Matrix& m) const { return adapter_ && m.offset == lowest_; }
 
   const Weights& weights_;
   const Config config_;
+  const int64_t max_tokens_;
+  const Use use_;
   const Offsets offsets_;
   std::vector<std::array<Matrix, std::size(kAllFused)>> matrices_;
   int64_t lowest_ = -1;  // the offset of the first matrix that is a target
@@ -133,6 +148,10 @@ class Pass final : public Runner {
   Objective objective_;
   tensor::Buffer<float> teacher_logits_;  // [head_rows, V] where a teacher is asked for them
   Observer observer_;
+  float dropout_rate_ = 0;
+  std::vector<uint64_t> row_seeds_;  // [N] of a batch in which something is dropped; else empty
+  std::vector<uint32_t> row_keys_;   // [N] of one site
+  tensor::Buffer<T> dadded_;         // [N, C] where something is dropped
 };
 
 }  // namespace retort::model

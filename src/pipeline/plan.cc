@@ -148,7 +148,8 @@ Result<std::string> train_rows(const RunOptions& options, Plan& plan) {
              fmt::format("about {} at {:.0f} tokens a second, measured just now",
                          base::human_duration(expected.seconds), expected.tokens_per_second));
   out += row(
-      "", fmt::format("training takes about {} of memory", base::human_bytes(plan.training_bytes)));
+      "", fmt::format("training takes about {} of memory{}", base::human_bytes(plan.training_bytes),
+                      student.recomputes ? ", with activations that are made again" : ""));
   const int64_t longest = std::min(options.train.batch_tokens, config.max_positions);
   if (options.collect.max_tokens >= longest) {
     out += row("", fmt::format("answers may have {} tokens; what is longer than {} with its prompt "

@@ -98,6 +98,13 @@ TEST(Collective, MuonWithAMeanAndAccumulationToo) {
   expect_as_alone(job, 2e-4);
 }
 
+TEST(Collective, WhatIsDroppedIsTheSameOnAnyNumber) {
+  Job job;
+  job.options.dropout = 0.3;
+  job.options.recompute = "always";
+  expect_as_alone(job, 2e-5);
+}
+
 TEST(Collective, AndTheBestStepOfAPatientRun) {
   Job job;
   job.options.epochs = 12;

@@ -84,13 +84,18 @@ void tell_sizes(const model::Config& config, const Examples& data) {
 }
 
 // Said before anything is computed; memory that this machine has not got ends a run much later.
-Result<void> check_memory_of(const FitInput& input, const model::Config& config,
-                             const model::LoraConfig* lora, int64_t teacher_bytes) {
+// The options with what was decided because of it.
+Result<TrainOptions> fit_into_memory(const FitInput& input, const model::Config& config,
+                                     const model::LoraConfig* lora, int64_t teacher_bytes) {
   RETORT_TRY(const model::Precision precision, parse_precision(input.options.precision));
-  const int64_t needed =
-      training_memory_bytes(config, input.options, precision, lora) + teacher_bytes;
-  base::log_info("training takes about {} of memory", base::human_bytes(needed));
-  return check_memory(needed);
+  TrainOptions settled = input.options;
+  const bool again = recomputes({config, precision, lora}, input.options, teacher_bytes);
+  settled.recompute = again ? "always" : "never";
+  const int64_t needed = training_memory_bytes(config, settled, precision, lora) + teacher_bytes;
+  base::log_info("training takes about {} of memory{}", base::human_bytes(needed),
+                 again ? "; activations are made again in the backward pass" : "");
+  RETORT_TRY_VOID(check_memory(needed));
+  return settled;
 }
 
 std::string digest_or_none(const corpus::ClearedWeights<terms::TrainGenerative>* weights) {
@@ -173,11 +178,12 @@ Result<Outcome> fit(const FitInput& input, const lineage::LoggedRun& run) {
   tell_sizes(config, data);
   RETORT_TRY(auto adapter, first_adapter(input, config));
   const model::LoraConfig* lora = adapter ? &adapter->lora() : nullptr;
-  RETORT_TRY_VOID(check_memory_of(
-      input, config, lora,
-      teacher ? teacher->memory_bytes() +
-                    model::Network::teacher_bytes(config, input.options.batch_tokens)
-              : 0));
+  RETORT_TRY(
+      TrainOptions options,
+      fit_into_memory(input, config, lora,
+                      teacher ? teacher->memory_bytes() + model::Network::teacher_bytes(
+                                                              config, input.options.batch_tokens)
+                              : 0));
   model::Adapter* const trained = adapter ? &*adapter : nullptr;
   auto on_policy = own_answers(input, {weights, trained, input.tokenizer, format.stop_token()},
                                teacher.get(), data.rows);
@@ -185,7 +191,7 @@ Result<Outcome> fit(const FitInput& input, const lineage::LoggedRun& run) {
   const LoopInput loop{
       .data = data,
       .held_out = rows.held_out,
-      .options = input.options,
+      .options = std::move(options),
       .teacher = teacher.get(),
       .own_answers = on_policy ? &*on_policy : nullptr,
       .spoken = input.tokenizer->size(),

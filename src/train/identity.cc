@@ -11,7 +11,10 @@ json::Value identity_of(const LoopInput& input, const model::Config& config) {
   base::Options table;
   describe(table, options);
   for (const base::Option& option : table.all()) {
-    if (option.name == "checkpoint_every" || option.name == "keep") continue;
+    // These do not change what is learnt, to the byte.
+    if (option.name == "checkpoint_every" || option.name == "keep" || option.name == "recompute") {
+      continue;
+    }
     identity.set("train." + option.name,
                  fmt::format("{}", fmt::join(table.value_texts(option), ", ")));
   }

@@ -6,8 +6,8 @@
 
 namespace retort::train {
 
-// Options, data, shape and what the caller adds; how often checkpoints are written is not part of
-// it.
+// Options, data, shape and what the caller adds; how often checkpoints are written and what is
+// computed twice are not part of it.
 json::Value identity_of(const LoopInput& input, const model::Config& config);
 
 }  // namespace retort::train

@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "base/random.h"
 #include "kernels/norm.h"
 #include "train/learner_internal.h"
 #include "train/objective.h"
@@ -20,16 +21,27 @@ Learner::Learner(model::Weights& weights, model::Adapter* adapter, const LoopInp
       collective_(*input.collective),
       trained_(trained_of(weights, adapter)),
       weigher_(weigher_of(options_)),
-      network_(weights, options_.batch_tokens, precision, adapter),
+      network_(weights, options_.batch_tokens, precision, adapter,
+               options_.recompute == "always" ? model::Use::recomputing : model::Use::training),
       gradients_(trained_.block.size()) {
   model::Objective objective = objective_of(options_, input.teacher);
   objective.weigher = weigher_.get();
   if (weigher_ && !learns_pairs(options_)) objective.spoken = input.spoken;
   network_.set_objective(objective);
+  network_.set_dropout(static_cast<float>(options_.dropout));
 }
 
 uint32_t Learner::together() const {
   return learns_pairs(options_) ? 2 : 1;
+}
+
+std::vector<uint64_t> Learner::dropout_seeds(std::span<const uint32_t> rows, int64_t step) const {
+  std::vector<uint64_t> seeds;
+  if (options_.dropout == 0) return seeds;
+  const uint64_t of_step =
+      base::mix64(static_cast<uint64_t>(options_.seed) ^ base::mix64(static_cast<uint64_t>(step)));
+  for (const uint32_t row : rows) seeds.push_back(base::mix64(of_step ^ base::mix64(row)));
+  return seeds;
 }
 
 int64_t Learner::units(const std::vector<Example>& rows,
@@ -65,7 +77,7 @@ model::LossSum Learner::sum_over_all(const model::LossSum& mine, int64_t& inputs
 }
 
 model::LossSum Learner::learn(const std::vector<Example>& rows,
-                              std::span<const std::vector<uint32_t>> batches) {
+                              std::span<const std::vector<uint32_t>> batches, int64_t step) {
   const auto scale = 1.0F / static_cast<float>(units(rows, batches));
   const BatchPlan mine = share_of(rows, batches,
                                   {.rank = collective_.rank(),
@@ -76,7 +88,8 @@ model::LossSum Learner::learn(const std::vector<Example>& rows,
   model::LossSum sum;
   int64_t inputs = 0;
   for (const auto& chosen : mine) {
-    const model::Batch batch = make_batch(rows, chosen);
+    model::Batch batch = make_batch(rows, chosen);
+    batch.dropout_seeds = dropout_seeds(chosen, step);
     sum.add(network_.forward_backward(batch, scale, gradients_));
     inputs += static_cast<int64_t>(batch.tokens.size());
   }

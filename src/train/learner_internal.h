@@ -22,8 +22,9 @@ class Learner {
 
   // Loss of these batches of rows; gradients() are theirs afterwards. With several processes each
   // computes its share, and all have the whole afterwards: the same bytes.
+  // Which channels are dropped is a function of the seed, the step and the row's number alone.
   model::LossSum learn(const std::vector<Example>& rows,
-                       std::span<const std::vector<uint32_t>> batches);
+                       std::span<const std::vector<uint32_t>> batches, int64_t step);
   // Loss alone.
   model::LossSum measure(const std::vector<Example>& rows);
   // Of gradients().
@@ -36,6 +37,7 @@ class Learner {
   uint32_t together() const;                  // rows of a batch that are one unit
 
  private:
+  std::vector<uint64_t> dropout_seeds(std::span<const uint32_t> rows, int64_t step) const;
   int64_t units(const std::vector<Example>& rows,
                 std::span<const std::vector<uint32_t>> batches) const;
   model::LossSum sum_over_all(const model::LossSum& mine, int64_t& inputs);

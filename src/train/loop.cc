@@ -214,11 +214,12 @@ bool Loop::samples_now() const {
 
 // From the answers of the data, or from the student's own to the same prompts.
 Result<model::LossSum> Loop::learn(Batches batches) {
-  if (!samples_now()) return learner_.learn(input_.data.rows, batches);
+  if (!samples_now()) return learner_.learn(input_.data.rows, batches, state_.step);
   std::vector<uint32_t> rows;
   for (const auto& batch : batches) rows.insert(rows.end(), batch.begin(), batch.end());
   RETORT_TRY(const Examples sampled, input_.own_answers->answers(rows, state_.step));
-  return learner_.learn(sampled.rows, plan_in_order(sampled.rows, options_.batch_tokens));
+  return learner_.learn(sampled.rows, plan_in_order(sampled.rows, options_.batch_tokens),
+                        state_.step);
 }
 
 Result<void> Loop::take_step(Batches batches) {

@@ -9,46 +9,10 @@
 #include "base/random.h"
 #include "json/value.h"
 #include "train/loop_internal.h"
-#include "train/test_rows_internal.h"
+#include "train/test_loop_internal.h"
 
 namespace retort::train {
 namespace {
-
-struct Training {
-  Examples data = mapping_rows(12, 1);
-  Examples held_out;
-  TrainOptions options = quick_options();
-  std::string folder;
-  bool measure_start = false;
-  std::function<void(const LoopState&)> on_step;
-  model::Weights weights = model::Weights::random(tiny_config(), 5);
-  model::Adapter* adapter = nullptr;
-
-  int threads = 1;  // so little work is slower on more
-
-  Result<LoopOutcome> go() {
-    base::set_thread_count(threads);
-    return run_loop(weights,
-                    {.data = data,
-                     .held_out = held_out,
-                     .options = options,
-                     .teacher = nullptr,
-                     .measure_start = measure_start,
-                     .folder = folder,
-                     .identity = {},
-                     .limit = nullptr,
-                     .on_step = on_step,
-                     .at_save_point = nullptr},
-                    adapter);
-  }
-};
-
-std::vector<json::Value> metrics_of(const std::string& folder) {
-  std::vector<json::Value> lines;
-  std::ifstream file(base::join(folder, "metrics.jsonl"));
-  for (std::string line; std::getline(file, line);) lines.push_back(*json::parse(line));
-  return lines;
-}
 
 TEST(Loop, LearnsAMappingToNearlyZeroLoss) {
   Training run;
@@ -140,80 +104,6 @@ TEST(Loop, LossDoesNotDependOnPacking) {
   const auto alone = gradient(11);  // one row a batch: the longest has 11 inputs
   const auto together = gradient(400);
   for (size_t i = 0; i < alone.size(); ++i) ASSERT_NEAR(alone[i], together[i], 1e-5) << i;
-}
-
-// Interrupted after every `stride`-th step, also in the middle of an epoch, and continued: the same
-// bytes.
-void expect_bitwise_resume(int threads, int64_t stride, const TrainOptions& options) {
-  Training whole;
-  whole.threads = threads;
-  whole.options = options;
-  whole.folder = fresh_folder("whole");
-  const auto reference = whole.go();
-  ASSERT_TRUE(reference) << reference.error().text();
-  ASSERT_GE(reference->total_steps, 6);
-  for (int64_t k = 1; k < reference->total_steps; k += stride) {
-    Training first;
-    first.threads = threads;
-    first.options = options;
-    first.folder = fresh_folder("resumed");
-    first.on_step = [&](const LoopState& state) {
-      if (state.step == k) base::request_cancel();
-    };
-    const auto stopped = first.go();
-    base::reset_cancel();
-    ASSERT_FALSE(stopped);
-    ASSERT_EQ(stopped.error().code, ErrorCode::interrupted);
-    Training second;
-    second.threads = threads;
-    second.options = options;
-    second.folder = first.folder;
-    const auto outcome = second.go();
-    ASSERT_TRUE(outcome) << outcome.error().text();
-    ASSERT_EQ(outcome->resumed_step, k);
-    ASSERT_TRUE(same_bytes(second.weights, whole.weights)) << "interrupted after step " << k;
-    const auto lines = metrics_of(second.folder);
-    ASSERT_EQ(lines.size(), static_cast<size_t>(reference->total_steps));
-    for (size_t i = 0; i < lines.size(); ++i) {
-      ASSERT_EQ(lines[i].find("step")->as_int(), static_cast<int64_t>(i) + 1);
-    }
-  }
-}
-
-TEST(Loop, ResumeIsBitwiseFromEveryStep) {
-  expect_bitwise_resume(1, 1, quick_options());
-}
-TEST(Loop, ResumeIsBitwiseOnTwoThreads) {
-  expect_bitwise_resume(2, 4, quick_options());
-}
-TEST(Loop, ResumeIsBitwiseWithMuonAnAverageAndAccumulation) {
-  TrainOptions options = quick_options();
-  options.optimizer = "muon";
-  options.average = 0.9;
-  options.accumulate = 2;
-  options.schedule = "wsd";
-  expect_bitwise_resume(1, 1, options);
-}
-
-// Batches of a step that are computed one after another are the same step as one large batch.
-TEST(Loop, AccumulatedBatchesAreOneLargeBatch) {
-  Training large;
-  large.folder = fresh_folder("large");
-  large.options.batch_tokens = 1000;
-  large.options.epochs = 4;
-  Training small = large;
-  small.folder = fresh_folder("small");
-  small.options.batch_tokens = 20;
-  small.options.accumulate = 50;
-  const auto one = large.go();
-  const auto many = small.go();
-  ASSERT_TRUE(one && many);
-  ASSERT_EQ(one->total_steps, 4);
-  ASSERT_EQ(many->total_steps, 4);
-  EXPECT_NEAR(one->state.last_loss, many->state.last_loss, 1e-5);
-  for (size_t i = 0; i < large.weights.block().size(); ++i) {
-    ASSERT_NEAR(large.weights.block()[i], small.weights.block()[i], 1e-4) << i;
-  }
 }
 
 TEST(Loop, MuonLearnsTheMapping) {

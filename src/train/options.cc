@@ -68,12 +68,19 @@ void describe(base::Options& table, TrainOptions& o) {
   table.add("muon_momentum", &o.muon_momentum, "Muon's momentum");
   table.add("clip_norm", &o.clip_norm, "largest norm of all gradients together; 0: no clipping");
   table.add("label_smoothing", &o.label_smoothing, "share of a target spread over the vocabulary");
+  table.add("dropout", &o.dropout,
+            "share of the channels that are dropped of the embeddings and of what each half block "
+            "adds, while it learns, such as 0.1");
   table.add("z_loss", &o.z_loss, "weight of the squared log-normaliser, such as 1e-4; 0: none");
   table.add("average", &o.average,
             "decay a step of a running mean of the weights, which is then what is measured and "
             "kept, such as 0.999; 0: none");
   table.add("seed", &o.seed, "first weights and order of the data");
   table.add("precision", &o.precision, "matrix products: auto, fp32 or bf16");
+  table.add("recompute", &o.recompute,
+            "make activations again in the backward pass instead of keeping them, which takes a "
+            "fraction of the memory and about a third more time: always, never, or auto, where "
+            "memory would not suffice");
   table.add("checkpoint_every", &o.checkpoint_every, "steps between checkpoints");
   table.add("keep", &o.keep, "checkpoints kept");
   table.add(
@@ -105,6 +112,10 @@ Result<void> validate(const TrainOptions& o) {
                           "from 0 to below 1"));
   RETORT_TRY_VOID(require(o.label_smoothing >= 0 && o.label_smoothing < 1, "train.label_smoothing",
                           "from 0 to below 1"));
+  RETORT_TRY_VOID(require(o.dropout >= 0 && o.dropout < 1, "train.dropout", "from 0 to below 1"));
+  RETORT_TRY_VOID(
+      require(o.recompute == "auto" || o.recompute == "always" || o.recompute == "never",
+              "train.recompute", "auto, always or never"));
   RETORT_TRY_VOID(require(o.z_loss >= 0 && o.z_loss <= 1, "train.z_loss", "between 0 and 1"));
   RETORT_TRY_VOID(require(o.average >= 0 && o.average < 1, "train.average", "from 0 to below 1"));
   RETORT_TRY_VOID(require(o.lr > 0 && o.lr <= 10, "train.lr", "above 0 and at most 10"));

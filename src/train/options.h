@@ -17,14 +17,14 @@ struct TrainOptions {
   std::string objective = "sequence_kd";  // objective.h has all
   std::string teacher = "online";  // where distributions come from: its weights (asked at each
                                    // step, or drawn from before the first), or recorded
-  int64_t draws = 50;            // a token, where the teacher's targets are drawn
-  double soft_share = 1;         // of the divergence; the rest is cross-entropy
-  double beta = 0.5;             // jsd
-  double preference_beta = 0.1;  // dpo
-  double skew = 0.1;             // skew_kl, skew_reverse_kl
-  double temperature = 1;        // of teacher and student
-  double on_policy = 0;          // share of steps that learn from the student's own answers
-  int64_t rollout_tokens = 128;  // of such an answer, at most
+  int64_t draws = 50;              // a token, where the teacher's targets are drawn
+  double soft_share = 1;           // of the divergence; the rest is cross-entropy
+  double beta = 0.5;               // jsd
+  double preference_beta = 0.1;    // dpo
+  double skew = 0.1;               // skew_kl, skew_reverse_kl
+  double temperature = 1;          // of teacher and student
+  double on_policy = 0;            // share of steps that learn from the student's own answers
+  int64_t rollout_tokens = 128;    // of such an answer, at most
   double rollout_temperature = 1;
   int64_t replay_answers = 0;  // sampled answers that are kept to be learnt from again; 0: none
   int64_t replay_uses = 4;     // of such an answer, the first one included
@@ -45,10 +45,12 @@ struct TrainOptions {
   double muon_momentum = 0.95;
   double clip_norm = 1.0;  // 0: no clipping
   double label_smoothing = 0;
+  double dropout = 0;  // of the embeddings' channels, and of what each half block adds
   double z_loss = 0;
   double average = 0;  // decay a step of the weights' running mean; 0: none is kept
   int64_t seed = 1;
   std::string precision = "auto";
+  std::string recompute = "auto";  // of activations in the backward pass, instead of keeping them
   int64_t checkpoint_every = 200;  // steps; one is written at the end in any case
   int64_t keep = 2;
   int64_t patience = 0;   // epochs without a better held-out loss before stopping; 0: never stop

@@ -91,12 +91,21 @@ Result<StudentPlan> plan_student(const PlanInput& input) {
     RETORT_TRY_VOID(check_vocabularies(input.student.from, input.teacher));
   }
   RETORT_TRY_VOID(check_room(input, plan));
-  const int64_t training = training_memory_bytes(plan.shape, input.options, precision,
-                                                 plan.lora ? &*plan.lora : nullptr);
+  const model::LoraConfig* const lora = plan.lora ? &*plan.lora : nullptr;
   const int64_t teacher = teacher_memory_bytes(plan, input.options, precision);
-  plan.memory_bytes =
-      draws_targets(input.options) ? std::max(training, teacher) : training + teacher;
+  const bool leaves = draws_targets(input.options);  // before the training begins
+  plan.recomputes = recomputes({plan.shape, precision, lora}, input.options, leaves ? 0 : teacher);
+  TrainOptions settled = input.options;
+  settled.recompute = plan.recomputes ? "always" : "never";
+  const int64_t training = training_memory_bytes(plan.shape, settled, precision, lora);
+  plan.memory_bytes = leaves ? std::max(training, teacher) : training + teacher;
   return plan;
+}
+
+bool recomputes(const Shape& shape, const TrainOptions& options, int64_t others, int64_t memory) {
+  if (options.recompute != "auto") return options.recompute == "always";
+  const int64_t kept = training_memory_bytes(shape.config, options, shape.precision, shape.lora);
+  return kept + others > memory;
 }
 
 Result<void> check_memory(int64_t needed_bytes) {
@@ -127,8 +136,9 @@ Result<Estimate> estimate(const StudentPlan& plan, const Workload& workload,
   out.checkpoint_bytes = (options.average > 0 ? 4 : 3) * trained * int64_t{sizeof(float)};
   out.tokens_per_second = tokens_per_second;
   if (tokens_per_second == 0) {
-    double seconds = 1 / step_tokens_per_second(plan.shape, per_row, precision,
-                                                plan.lora ? &*plan.lora : nullptr);
+    double seconds = 1 / step_tokens_per_second(
+                             plan.shape, per_row, precision, plan.lora ? &*plan.lora : nullptr,
+                             plan.recomputes ? model::Use::recomputing : model::Use::training);
     if (plan.teacher) {
       const auto passes = static_cast<double>(draws_targets(options) ? options.epochs : 1);
       seconds += 1 / forward_tokens_per_second(*plan.teacher, per_row, precision) / passes;

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 
+#include "base/cpu.h"
 #include "base/result.h"
 #include "model/config.h"
 #include "train/options.h"
@@ -24,11 +25,22 @@ struct StudentPlan {
   std::optional<model::LoraConfig> lora;
   std::optional<model::Config> teacher;
   int64_t memory_bytes = 0;  // of training at its most, the teacher's part included
+  bool recomputes = false;   // activations, in the backward pass
 };
 
 // Errors: what the files are not; bad_input where the student's vocabulary is not the teacher's,
 // with the number of tokens that differ; usage where sampled answers leave no room for a prompt.
 Result<StudentPlan> plan_student(const PlanInput& input);
+
+// Whether activations are made again in the backward pass: where options.recompute says so or, at
+// auto, where `memory` would not suffice to keep them beside `others`.
+struct Shape {
+  const model::Config& config;
+  model::Precision precision;
+  const model::LoraConfig* lora = nullptr;
+};
+bool recomputes(const Shape& shape, const TrainOptions& options, int64_t others,
+                int64_t memory = base::total_memory_bytes());
 
 // Usage error with both numbers where training takes more memory than this machine has.
 Result<void> check_memory(int64_t needed_bytes);

@@ -46,6 +46,25 @@ TEST(StudentPlanTest, TooMuchMemoryIsRefusedWithBothNumbers) {
   EXPECT_TRUE(check_memory(base::total_memory_bytes()).ok());
 }
 
+TEST(StudentPlanTest, ActivationsAreMadeAgainWhereMemoryIsShort) {
+  StudentOptions student;
+  student.layers = 30;
+  TrainOptions options;
+  const auto config = student_config(student, 1000);
+  ASSERT_TRUE(config) << config.error().text();
+  const auto precision = model::Precision::fp32;
+  TrainOptions always = options;
+  always.recompute = "always";
+  const int64_t kept = training_memory_bytes(*config, options, precision, nullptr);
+  const int64_t again = training_memory_bytes(*config, always, precision, nullptr);
+  EXPECT_LT(2 * again, kept);
+  EXPECT_FALSE(recomputes({*config, precision}, options, 100, kept + 100));
+  EXPECT_TRUE(recomputes({*config, precision}, options, 101, kept + 100));
+  EXPECT_TRUE(recomputes({*config, precision}, always, 0, kept));
+  options.recompute = "never";
+  EXPECT_FALSE(recomputes({*config, precision}, options, 0, 1));
+}
+
 TEST(StudentPlanTest, AFileThatIsNotThereIsNamed) {
   StudentOptions student;
   student.from = "none.gguf";

@@ -167,13 +167,14 @@ double rate_of(const model::Batch& batch, const std::function<void()>& pass) {
 }  // namespace
 
 double step_tokens_per_second(const model::Config& config, int64_t document_tokens,
-                              model::Precision precision, const model::LoraConfig* lora) {
+                              model::Precision precision, const model::LoraConfig* lora,
+                              model::Use use) {
   const model::Weights weights = model::Weights::random(config, 1);
   std::optional<model::Adapter> adapter;
   if (lora != nullptr) adapter = model::Adapter::random(config, *lora, 1);
   const model::Batch batch = some_batch(config, document_tokens);
   const auto tokens = static_cast<int64_t>(batch.tokens.size());
-  model::Network network(weights, tokens, precision, adapter ? &*adapter : nullptr);
+  model::Network network(weights, tokens, precision, adapter ? &*adapter : nullptr, use);
   std::vector<float> gradients(adapter ? adapter->block().size() : weights.block().size());
   return rate_of(batch, [&] {
     network.forward_backward(batch, 1.0F / static_cast<float>(tokens), gradients);
@@ -198,9 +199,13 @@ int64_t training_memory_bytes(const model::Config& config, const TrainOptions& o
   const int64_t of_trained = elements * static_cast<int64_t>(sizeof(float));
   const int64_t frozen =
       lora == nullptr ? 0 : config.parameters() * static_cast<int64_t>(sizeof(float));
+  const auto use = options.recompute == "always" ? model::Use::recomputing : model::Use::training;
+  const int64_t dropping =
+      options.dropout > 0 ? model::Network::dropout_bytes(config, options.batch_tokens, precision)
+                          : 0;
   return frozen + (options.average > 0 ? 3 : 2) * of_trained +
-         Optimizer::memory_bytes(trained, options) +
-         model::Network::memory_bytes(config, options.batch_tokens, precision, lora);
+         Optimizer::memory_bytes(trained, options) + dropping +
+         model::Network::memory_bytes(config, options.batch_tokens, precision, lora, use);
 }
 
 }  // namespace retort::train

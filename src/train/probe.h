@@ -24,13 +24,15 @@ double products_tokens_per_second(const model::Config& config, const ProductsOf&
 // Tokens a second of a whole step (forward, backward), measured on a short batch of documents of
 // `document_tokens`. `lora`: of an adapter that is trained beside frozen weights, or nullptr.
 double step_tokens_per_second(const model::Config& config, int64_t document_tokens,
-                              model::Precision precision, const model::LoraConfig* lora = nullptr);
+                              model::Precision precision, const model::LoraConfig* lora = nullptr,
+                              model::Use use = model::Use::training);
 // Of a forward pass with all its logits, as a teacher makes it.
 double forward_tokens_per_second(const model::Config& config, int64_t document_tokens,
                                  model::Precision precision);
 
 // Bytes that training takes at its most: weights, what is trained beside them, gradients, the
-// optimizer's state, activations. Without a teacher.
+// optimizer's state, activations. Without a teacher. Where options.recompute is auto, if they are
+// kept.
 int64_t training_memory_bytes(const model::Config& config, const TrainOptions& options,
                               model::Precision precision, const model::LoraConfig* lora);
 

@@ -83,10 +83,10 @@ class ProofTest(harness.Run):
                          self.retort("sign", "out/student", "--key", "k.pem").stderr)
 
     def test_a_signed_folder_is_traced_as_it_was_before(self):
-        before = self.retort("--json", "ledger", "trace", "--model", "out/student").stdout
+        before = self.retort("ledger", "trace", "--model", "out/student", "--json").stdout
         self.retort("sign", "out/student", "--key", "k.pem", "--new-key")
         self.assertEqual(before,
-                         self.retort("--json", "ledger", "trace", "--model", "out/student").stdout)
+                         self.retort("ledger", "trace", "--model", "out/student", "--json").stdout)
 
 
 if __name__ == "__main__":
