@@ -87,7 +87,8 @@ class HttpSender : public Sender {
 
 }  // namespace
 
-Result<std::unique_ptr<Sender>> open_http_sender(const Teacher& teacher, const Options& options) {
+Result<std::unique_ptr<Sender>> open_http_sender(const Teacher& teacher, const Options& options,
+                                                 const std::string& route) {
   std::string key;
   if (!teacher.api_key_env.empty()) {
     const char* value = std::getenv(teacher.api_key_env.c_str());
@@ -101,7 +102,7 @@ Result<std::unique_ptr<Sender>> open_http_sender(const Teacher& teacher, const O
   std::string url = teacher.base_url;
   while (url.ends_with('/')) url.pop_back();
   return std::unique_ptr<Sender>(
-      std::make_unique<HttpSender>(url + "/chat/completions", std::move(key), options));
+      std::make_unique<HttpSender>(url + route, std::move(key), options));
 }
 
 }  // namespace retort::collect

@@ -197,12 +197,9 @@ std::string Exchange::header(std::string_view lower_name) const {
 
 namespace {
 
-Reply judged(const Exchange& exchange, int64_t wall_now_ms) {
-  if (exchange.end == Exchange::End::not_sent) {
-    return make(ReplyKind::unreachable, exchange.failure);
-  }
-  if (exchange.end == Exchange::End::uncertain) return no_answer(exchange.failure);
-  const auto body = json::parse(exchange.body);
+// What is there instead of an answer. `body`: as it was parsed.
+std::optional<Reply> refused(const Exchange& exchange, const Result<json::Value>& body,
+                             int64_t wall_now_ms) {
   const auto error = body && body->is_object() ? api_error(*body) : std::nullopt;
   if (exchange.status != 200) return judge_refusal(exchange, error, wall_now_ms);
   if (error) {
@@ -216,6 +213,21 @@ Reply judged(const Exchange& exchange, int64_t wall_now_ms) {
   }
   if (!body) return no_answer("the teacher's answer is not JSON: " + body.error().message);
   if (!body->is_object()) return no_answer("the teacher's answer is not a JSON object");
+  return std::nullopt;
+}
+
+std::optional<Reply> unanswered(const Exchange& exchange) {
+  if (exchange.end == Exchange::End::not_sent) {
+    return make(ReplyKind::unreachable, exchange.failure);
+  }
+  if (exchange.end == Exchange::End::uncertain) return no_answer(exchange.failure);
+  return std::nullopt;
+}
+
+Reply judged(const Exchange& exchange, int64_t wall_now_ms) {
+  if (auto nothing = unanswered(exchange)) return std::move(*nothing);
+  const auto body = json::parse(exchange.body);
+  if (auto no = refused(exchange, body, wall_now_ms)) return std::move(*no);
   return judge_answer(exchange, *body);
 }
 
@@ -229,6 +241,11 @@ Reply judge(const Exchange& exchange, int64_t wall_now_ms) {
                                     quoted(exchange.header("retort-policy-step")));
   }
   return reply;
+}
+
+std::optional<Reply> judge_refused(const Exchange& exchange, int64_t wall_now_ms) {
+  if (auto nothing = unanswered(exchange)) return nothing;
+  return refused(exchange, json::parse(exchange.body), wall_now_ms);
 }
 
 }  // namespace retort::collect

@@ -64,4 +64,8 @@ struct Reply {
 
 Reply judge(const Exchange& exchange, int64_t wall_now_ms);
 
+// The same of a request for scores: what they are is read by score.h. Nothing where the exchange
+// brought an answer.
+std::optional<Reply> judge_refused(const Exchange& exchange, int64_t wall_now_ms);
+
 }  // namespace retort::collect

@@ -27,8 +27,9 @@ class Sender {
   virtual void cancel_all() = 0;
 };
 
-// POSTs to base_url + "/chat/completions". The key is read from the environment now and goes
-// nowhere else; a variable that is not set is a usage error. Redirects are never followed.
-Result<std::unique_ptr<Sender>> open_http_sender(const Teacher& teacher, const Options& options);
+// POSTs to base_url + route. The key is read from the environment now and goes nowhere else; a
+// variable that is not set is a usage error. Redirects are never followed.
+Result<std::unique_ptr<Sender>> open_http_sender(const Teacher& teacher, const Options& options,
+                                                 const std::string& route = "/chat/completions");
 
 }  // namespace retort::collect

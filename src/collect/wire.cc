@@ -1,8 +1,7 @@
 #include "collect/wire.h"
 
-#include <algorithm>
-
 #include "base/random.h"
+#include "corpus/door.h"
 #include "json/value.h"
 
 namespace retort::collect {
@@ -30,33 +29,10 @@ int64_t seed_of(const Options& options, const Prompt& prompt, int64_t sample) {
   return static_cast<int64_t>(base::mix64(hash + static_cast<uint64_t>(sample)) >> 33);
 }
 
-std::string without_trailing_slash(std::string url) {
-  while (url.ends_with('/')) url.pop_back();
-  return url;
-}
-
 }  // namespace
 
 corpus::Door door_of(const Teacher& teacher) {
-  std::string url = without_trailing_slash(teacher.base_url);
-  url = url.substr(0, url.find_first_of("?#"));
-  const size_t scheme = url.find("://");
-  const size_t start = scheme == std::string::npos ? 0 : scheme + 3;
-  size_t end = std::min(url.find('/', start), url.size());
-  // A user and password in the address never reach a record.
-  if (const size_t at = url.rfind('@', end); at != std::string::npos && at > start) {
-    url.erase(start, at + 1 - start);
-    end -= at + 1 - start;
-  }
-  const std::string authority = url.substr(start, end - start);
-  const std::string host = authority.starts_with('[') ? authority.substr(0, authority.find(']') + 1)
-                                                      : authority.substr(0, authority.find(':'));
-  corpus::Door door;
-  const bool local = host == "localhost" || host == "127.0.0.1" || host == "[::1]";
-  door.provider = local ? "local" : host;
-  if (local) url.replace(start, end - start, "localhost");
-  door.endpoint = url + "/chat/completions";
-  return door;
+  return corpus::door_at(teacher.base_url, "/chat/completions");
 }
 
 corpus::Record request_of(const Teacher& teacher, const Options& options, const Prompt& prompt,

@@ -11,8 +11,7 @@
 
 namespace retort::collect {
 
-// The door that a teacher's address is. A port of this machine says nothing lasting (the next run's
-// teacher may listen on another), so it is left out there.
+// The door that a teacher's address is.
 corpus::Door door_of(const Teacher& teacher);
 
 // Everything that is known before asking. `sample` counts the answers to one prompt from 0; with a

@@ -131,6 +131,48 @@ class ClearedWeights {
   Permit permit_;
 };
 
+// A teacher as it is asked over HTTP about texts that are given to it.
+struct Teaching {
+  std::string base_url{};  // "https://api.example.com/v1"
+  std::string route{};     // "/completions"
+  std::string model{};
+};
+
+// A door that may be asked, for one action: what it says is used at once and is no record. Its
+// clearance must outlive it.
+template <class ActionTag>
+class ClearedDoor {
+ public:
+  ClearedDoor(ClearedDoor&&) noexcept = default;
+  ClearedDoor& operator=(ClearedDoor&&) noexcept = default;
+  ClearedDoor(const ClearedDoor&) = delete;
+  ClearedDoor& operator=(const ClearedDoor&) = delete;
+
+  const Teaching& teaching() const { return teaching_; }
+  const Origin& origin() const { return origin_; }
+  int64_t entry() const { return entry_; }  // of the door in the log
+  const Permit& permit() const { return permit_; }
+  // Whether it may be asked at this moment: terms may begin to bind, and permission may be
+  // withdrawn, while a run goes on. To be asked before every request.
+  Result<void> still_open() const;
+
+ private:
+  friend class Clearance;
+  ClearedDoor(const Clearance& clearance, Teaching teaching, Origin origin, int64_t entry,
+              Permit permit)
+      : clearance_(&clearance),
+        teaching_(std::move(teaching)),
+        origin_(std::move(origin)),
+        entry_(entry),
+        permit_(std::move(permit)) {}
+
+  const Clearance* clearance_;
+  Teaching teaching_;
+  Origin origin_;
+  int64_t entry_;
+  Permit permit_;
+};
+
 // Leave to write a model out. Where the purpose says "distributed" all records and base weights
 // were checked for publish_model, and duties() lists what the model owes; else it may stay in the
 // house.
@@ -290,6 +332,18 @@ class Clearance {
                                      std::move(checked->permit));
   }
 
+  // A teacher's address under these terms of its answers, which are judged as of now: for what it
+  // says of texts that are given to it. Where the model will be distributed, they must permit that
+  // too.
+  template <class ActionTag>
+  Result<ClearedDoor<ActionTag>> clear_door(const Teaching& teaching,
+                                            const std::vector<std::string>& terms_files) {
+    auto checked = check_door(teaching, terms_files, ActionTag::kAction);
+    if (!checked) return checked.error();
+    return ClearedDoor<ActionTag>(*this, teaching, std::move(checked->origin), checked->entry,
+                                  std::move(checked->permit));
+  }
+
   // Leave to write out the model that learnt from this selection.
   Result<ExportPermit> permit_export(const Selection& learnt_from);
   // The same for a model that started from base weights as well.
@@ -336,6 +390,11 @@ class Clearance {
     std::string digest;
     int64_t withdrawn = 0;  // records left out
   };
+  struct CheckedDoor {
+    Origin origin;
+    int64_t entry = -1;
+    Permit permit;
+  };
   enum class IfWithdrawn { refuse, leave_out };
   struct CheckedWeights {
     std::string digest;
@@ -354,6 +413,12 @@ class Clearance {
   Result<CheckedWeights> check_weights(const std::string& path, const std::string& model,
                                        const std::vector<std::string>& terms_files,
                                        terms::Action action);
+  template <class ActionTag>
+  friend class ClearedDoor;
+  Tally judge_door(const Origin& origin, terms::Action action) const;
+  Result<CheckedDoor> check_door(const Teaching& teaching,
+                                 const std::vector<std::string>& terms_files, terms::Action action);
+  Result<void> still_open(const Origin& origin, terms::Action action) const;
   Result<ExportPermit> permit_export_with(const Selection& learnt_from,
                                           std::vector<terms::OwedDuty> duties);
   static std::vector<std::string_view> texts_of(const std::vector<Record>& records, Part part);
@@ -362,5 +427,10 @@ class Clearance {
   terms::Purpose purpose_;
   std::unique_ptr<Impl> impl_;
 };
+
+template <class ActionTag>
+Result<void> ClearedDoor<ActionTag>::still_open() const {
+  return clearance_->still_open(origin_, ActionTag::kAction);
+}
 
 }  // namespace retort::corpus

@@ -184,6 +184,10 @@ Result<void> Graph::add_run(const ledger::Entry& entry) {
   }
   if (manifest.base) add_weights_used(run, *manifest.base);
   for (const auto& teacher : manifest.teachers) add_weights_used(run, teacher);
+  for (const auto& asked : manifest.asked) {
+    edge(of_entry(Node::door, asked.door), run);
+    for (const auto& id : asked.terms) edge(of_text(Node::terms, id), run);
+  }
   return {};
 }
 

@@ -170,6 +170,13 @@ Result<RunManifest> manifest_of(ledger::Ledger& ledger, const RunInput& input) {
     run.verdicts.push_back(teacher.verdict);
     run.teachers.push_back(std::move(teacher));
   }
+  if (input.door != nullptr) {
+    const auto& its = input.door->permit();
+    DoorAsked asked{.door = input.door->entry(), .verdict = its.leaf, .terms = its.terms_ids};
+    std::sort(asked.terms.begin(), asked.terms.end());
+    run.verdicts.push_back(its.leaf);
+    run.asked.push_back(std::move(asked));
+  }
   RETORT_TRY_VOID(read_verdicts(ledger, run));
   return run;
 }

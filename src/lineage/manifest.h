@@ -38,6 +38,14 @@ struct DoorShare {
   int64_t records = 0;
 };
 
+// A door that was asked, while the run went on, what it thinks of the student's own answers: it
+// gave no record.
+struct DoorAsked {
+  int64_t door = -1;               // entry
+  int64_t verdict = -1;            // entry
+  std::vector<std::string> terms;  // ids, sorted
+};
+
 // Records that were measured with and not learnt from.
 struct Evaluation {
   std::vector<int64_t> shards;  // entries
@@ -61,6 +69,7 @@ struct RunManifest {
   std::vector<int64_t> verdicts;  // entries
   std::optional<WeightsUsed> base;
   std::vector<WeightsUsed> teachers;
+  std::vector<DoorAsked> asked;
   std::string tokenizer;  // digest
   std::string objective;
   std::string options;  // SHA-256 of the resolved options
@@ -127,6 +136,7 @@ struct RunInput {
   const corpus::Cleared<terms::Evaluate>* held_out = nullptr;
   const corpus::ClearedWeights<terms::TrainGenerative>* base = nullptr;
   const corpus::ClearedWeights<terms::TrainGenerative>* teacher = nullptr;
+  const corpus::ClearedDoor<terms::TrainGenerative>* door = nullptr;
   std::string program = {};
   std::string tokenizer = {};  // digest
   std::string objective = {};

@@ -103,6 +103,27 @@ Result<void> read_weights(const json::Value& body, RunManifest& run) {
   });
 }
 
+Result<void> read_asked(const json::Value& body, RunManifest& run) {
+  if (body.find("asked") == nullptr) return {};
+  return for_each_of(body, "asked", [&](const json::Value& item) -> Result<void> {
+    DoorAsked asked;
+    RETORT_TRY(asked.door, item.int_at("door"));
+    RETORT_TRY(asked.verdict, item.int_at("verdict"));
+    RETORT_TRY(asked.terms, strings_at(item, "terms"));
+    run.asked.push_back(std::move(asked));
+    return {};
+  });
+}
+
+json::Value asked_json(const std::vector<DoorAsked>& all) {
+  json::Value out = json::Value::array();
+  for (const auto& asked : all) {
+    out.push(json::Value::object(
+        {{"door", asked.door}, {"verdict", asked.verdict}, {"terms", list(asked.terms)}}));
+  }
+  return out;
+}
+
 Result<void> read_evaluation(const json::Value& body, RunManifest& run) {
   const auto* value = body.find("evaluation");
   if (value == nullptr) return {};
@@ -127,6 +148,7 @@ Result<RunManifest> read_run(const json::Value& body) {
   RETORT_TRY_VOID(read_shares(body, run));
   RETORT_TRY(run.verdicts, integers_at(body, "verdicts"));
   RETORT_TRY_VOID(read_weights(body, run));
+  RETORT_TRY_VOID(read_asked(body, run));
   RETORT_TRY(run.tokenizer, body.string_at("tokenizer", ""));
   RETORT_TRY(run.objective, body.string_at("objective", ""));
   RETORT_TRY(run.options, body.string_at("options", ""));
@@ -203,6 +225,7 @@ json::Value to_json(const RunManifest& run) {
                                                 {"split", run.evaluation->split},
                                                 {"records", run.evaluation->records}}));
   }
+  if (!run.asked.empty()) body.set("asked", asked_json(run.asked));
   body.set("declarations", list(run.declarations));
   if (!run.isolated.is_null()) body.set("isolated", run.isolated);
   return body;
@@ -233,6 +256,9 @@ std::string run_name(const json::Value& body) {
   if (auto* base = same.find("base"); base != nullptr) without(*base, "verdict");
   if (auto* teachers = same.find("teachers"); teachers != nullptr) {
     for (auto& teacher : teachers->as_array()) without(teacher, "verdict");
+  }
+  if (auto* asked = same.find("asked"); asked != nullptr) {
+    for (auto& door : asked->as_array()) without(door, "verdict");
   }
   return crypto::sha256_hex(json::canonical(same));
 }

@@ -44,6 +44,7 @@ struct World::Taint {
 
 bool World::is_tainted(const Run& run, const Taint& taint) const {
   if (meet(run.weights, taint.bytes) || meet(run.terms, taint.terms)) return true;
+  if (run.asked >= 0 && taint.doors.contains(run.asked)) return true;
   for (const int64_t one : run.declarations) {
     if (taint.declarations.contains(one)) return true;
   }

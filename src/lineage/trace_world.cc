@@ -142,6 +142,16 @@ WeightsUsed World::use_weights() {
   return used;
 }
 
+// A door that is asked about the student's answers, under terms that may be another's.
+void World::ask(Run& run, RunManifest& manifest) {
+  if (doors_.empty()) return;
+  const auto& door = doors_[static_cast<size_t>(pick(std::ssize(doors_)))];
+  run.asked = door.entry;
+  const std::string id = terms_[static_cast<size_t>(pick(std::ssize(terms_)))];
+  run.terms.insert(id);
+  manifest.asked = {{.door = door.entry, .verdict = -1, .terms = {id}}};
+}
+
 RunManifest World::manifest_of(const Run& run) const {
   RunManifest out;
   out.model_id = "m";
@@ -170,7 +180,8 @@ void World::train() {
           .held_out_too = chance(20),
           .weights = {},
           .terms = {},
-          .declarations = {}};
+          .declarations = {},
+          .asked = -1};
   std::set<size_t> shards;
   for (int64_t n = 1 + pick(4); n > 0; --n) {
     shards.insert(static_cast<size_t>(pick(std::ssize(shards_))));
@@ -183,6 +194,7 @@ void World::train() {
   RunManifest manifest = manifest_of(run);
   if (chance(50)) manifest.base = use_weights();
   if (chance(20)) manifest.teachers.push_back(use_weights());
+  if (chance(20)) ask(run, manifest);
   std::vector<WeightsUsed> used = manifest.teachers;
   if (manifest.base) used.push_back(*manifest.base);
   for (const auto& one : used) {

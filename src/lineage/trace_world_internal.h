@@ -58,8 +58,9 @@ class World {
     std::vector<size_t> shards;
     bool held_out_too;
     std::set<std::string> weights;  // digests and files of base and teachers
-    std::set<std::string> terms;    // of base and teachers
+    std::set<std::string> terms;    // of base and teachers, and of the door that was asked
     std::vector<int64_t> declarations;
+    int64_t asked = -1;  // entry of a door
   };
   struct Model {
     int64_t entry;
@@ -98,6 +99,7 @@ class World {
   void make_foreign();
   void serve();
   WeightsUsed use_weights();
+  void ask(Run& run, RunManifest& manifest);
   RunManifest manifest_of(const Run& run) const;
   bool step(Taint& taint, uint64_t size) const;
   void mark(const Question& question, Taint& taint) const;

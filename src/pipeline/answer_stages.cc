@@ -102,7 +102,7 @@ Result<void> run_collect(RunContext& context, Summary& summary) {
   if (!context.options.own_data.empty()) {
     RETORT_TRY_VOID(import_own_data(context, permission, summary));
   }
-  if (context.options.serve.empty() && context.options.teacher.base_url.empty()) return {};
+  if (!asks_for_answers(context.options)) return {};
   return ask_teacher(context, permission, summary);
 }
 

@@ -20,8 +20,8 @@ Result<lineage::LoggedRun> log_run(const RunContext& context, ledger::Ledger& lo
   input.program = "retort " RETORT_VERSION;
   RETORT_TRY(input.tokenizer, digest_of(context.path("tokenizer")));
   input.objective = options.train.objective;
-  input.options = fingerprint(
-      {{"[train]", to_toml(table, "train")}, {"[student]", to_toml(table, "student")}});
+  input.options =
+      fingerprint({{"[train]", to_toml(table, "train")}, {"[student]", to_toml(table, "student")}});
   input.seed = options.train.seed;
   return lineage::log_run(log, input);
 }

@@ -3,8 +3,10 @@
 #include "base/clock.h"
 #include "base/files.h"
 #include "collect/wire.h"
+#include "corpus/door.h"
 #include "pipeline/run.h"
 #include "terms/reading.h"
+#include "train/objective.h"
 
 namespace retort::pipeline {
 
@@ -57,6 +59,19 @@ Result<PlannedUse> teachers_answers(const RunOptions& options) {
   return PlannedUse{options.teacher.model, corpus::facts_of(record).at(0)};
 }
 
+// Of the student's own answers, while it learns.
+Result<PlannedUse> teachers_scores(const RunOptions& options) {
+  corpus::Record record;
+  record.door = corpus::door_at(options.teacher.base_url, kScoringRoute);
+  record.model = options.teacher.model;
+  record.model_answered = options.teacher.model;
+  record.captured_ms = base::system_clock().wall_ms();
+  record.features = corpus::kLogprobs;
+  RETORT_TRY_VOID(add_references(record.terms, options.teacher.terms, terms::Object::outputs));
+  return PlannedUse{options.teacher.model + " on the student's answers",
+                    corpus::facts_of(record).at(0)};
+}
+
 Result<PlannedUse> own_data(const RunOptions& options) {
   corpus::Record record;
   record.kind = corpus::Kind::human;
@@ -83,9 +98,10 @@ Result<std::vector<PlannedUse>> planned_uses(const RunOptions& options) {
     uses.push_back(std::move(*use));
     return {};
   };
-  if (!options.serve.empty() || !options.teacher.base_url.empty()) {
+  if (asks_for_answers(options) || !options.serve.empty()) {
     RETORT_TRY_VOID(add(teachers_answers(options)));
   }
+  if (train::asks_door(options.train)) RETORT_TRY_VOID(add(teachers_scores(options)));
   if (!options.own_data.empty()) RETORT_TRY_VOID(add(own_data(options)));
   if (options.student.from != "scratch") RETORT_TRY_VOID(add(base_weights(options)));
   return uses;

@@ -12,6 +12,9 @@
 
 namespace retort::pipeline {
 
+// Where a teacher is asked what it thinks of given texts, below its address.
+inline constexpr const char* kScoringRoute = "/completions";
+
 // All terms files that the run file names.
 std::vector<std::string> terms_paths(const RunOptions& options);
 Result<terms::TermsSet> terms_of(const RunOptions& options);

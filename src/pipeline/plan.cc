@@ -208,8 +208,7 @@ Result<Statement> plan_text(RunOptions& options) {
   RETORT_TRY(auto statement, verdict_text(options));
   std::string words = fmt::format("Plan of {}\n", options.out) + statement.words;
   Plan plan;
-  const bool asks = !options.serve.empty() || !options.teacher.base_url.empty();
-  if (asks) {
+  if (asks_for_answers(options)) {
     RETORT_TRY(const auto rows, collect_rows(options, plan));
     words += rows;
   }

@@ -72,8 +72,14 @@ Result<void> check_objective(const RunOptions& o) {
                     objective),
         "collect.top_logprobs", "set it, such as to 20, or use objective = \"sequence_kd\"");
   }
-  if (!train::asks_teacher(o.train)) return {};
-  if (o.serve.empty()) {
+  const bool over_http = train::asks_door(o.train);
+  if (over_http && o.teacher.base_url.empty()) {
+    return base::usage_error("a teacher that is asked over HTTP has an address, and none is named",
+                             "train.teacher",
+                             "name it as teacher.base_url, or use \"online\" with teacher.serve");
+  }
+  if (!train::asks_teacher(o.train) && !over_http) return {};
+  if (o.serve.empty() && !over_http) {
     return base::usage_error(
         fmt::format("the objective {} asks the teacher's weights, and there are none here",
                     objective),
@@ -97,7 +103,7 @@ Result<void> check(const RunOptions& o) {
                              "keep one of them: who answers?");
   }
   RETORT_TRY_VOID(train::validate(o.student));
-  const bool asks = !o.collect.prompts.empty() || !o.collect.templates.empty();
+  const bool asks = asks_for_answers(o);
   if (asks && o.serve.empty() && o.teacher.base_url.empty()) {
     return base::usage_error("no teacher is named", "teacher",
                              "set base_url, or serve to a model file");
@@ -110,6 +116,10 @@ Result<void> check(const RunOptions& o) {
 }
 
 }  // namespace
+
+bool asks_for_answers(const RunOptions& options) {
+  return !options.collect.prompts.empty() || !options.collect.templates.empty();
+}
 
 std::string planned_teacher(const RunOptions& options) {
   return train::asks_teacher(options.train) ? options.serve : "";

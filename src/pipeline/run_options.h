@@ -58,6 +58,8 @@ struct LoadRun {
 };
 Result<RunOptions> load_run(const LoadRun& load);
 
+// Whether a teacher is asked for answers; one that is named may be asked by the training alone.
+bool asks_for_answers(const RunOptions& options);
 // The weights that the student's training asks in this process; "": none.
 std::string planned_teacher(const RunOptions& options);
 

@@ -34,6 +34,21 @@ Result<std::optional<corpus::ClearedWeights<TrainGenerative>>> clear_teacher(
   return std::optional(std::move(cleared));
 }
 
+// The teacher's address, where it is asked over HTTP what it thinks of the student's answers.
+Result<std::optional<corpus::ClearedDoor<TrainGenerative>>> clear_door(
+    const RunContext& context, corpus::Clearance& clearance) {
+  const auto& options = context.options;
+  if (!train::asks_door(options.train)) {
+    return std::optional<corpus::ClearedDoor<TrainGenerative>>{};
+  }
+  RETORT_TRY(auto cleared,
+             clearance.clear_door<TrainGenerative>({.base_url = options.teacher.base_url,
+                                                    .route = kScoringRoute,
+                                                    .model = options.teacher.model},
+                                                   options.teacher.terms));
+  return std::optional(std::move(cleared));
+}
+
 // `kept_tokens`: of a trimmed one, the base's id of each token; else empty.
 Result<void> save_tokenizer(const RunContext& context, const tokenizer::Tokenizer& tokenizer,
                             const std::vector<tokenizer::TokenId>& kept_tokens = {}) {
@@ -128,12 +143,16 @@ Result<void> run_train(RunContext& context, Summary& summary) {
              clearance.clear<Evaluate>(selection(context, "held_out", "held-out loss", recorded)));
   RETORT_TRY(const auto base_weights, clear_base_weights(context, clearance));
   RETORT_TRY(const auto teacher, clear_teacher(context, clearance));
+  RETORT_TRY(const auto door, clear_door(context, clearance));
   RETORT_TRY_VOID(permission.write(context.options.out));
   RETORT_TRY(const auto tokenizer, student_tokenizer(context));
   RETORT_TRY(auto base_ids, kept_tokens(context));
   const train::FitInput input{.data = data,
                               .held_out = held_out.size() > 0 ? &held_out : nullptr,
                               .teacher = teacher ? &*teacher : nullptr,
+                              .door = door ? &*door : nullptr,
+                              .api_key_env = context.options.teacher.api_key_env,
+                              .scores = context.path("scores.jsonl"),
                               .base_weights = base_weights ? &*base_weights : nullptr,
                               .tokenizer = tokenizer,
                               .kept_tokens = std::move(base_ids),
@@ -145,7 +164,8 @@ Result<void> run_train(RunContext& context, Summary& summary) {
                                      {.data = input.data,
                                       .held_out = input.held_out,
                                       .base = input.base_weights,
-                                      .teacher = input.teacher}));
+                                      .teacher = input.teacher,
+                                      .door = input.door}));
   RETORT_TRY(const auto trained, train::fit(input, run));
   RETORT_TRY_VOID(save_trained(context, trained));
   RETORT_TRY_VOID(log_checkpoint(context, *permission.log, run.manifest()));

@@ -49,6 +49,9 @@ Result<void> add_terms(ledger::Ledger& ledger, const RunManifest& run, Bom& bom)
   };
   if (run.base) add_weights(*run.base);
   for (const auto& teacher : run.teachers) add_weights(teacher);
+  for (const auto& asked : run.asked) {
+    for (const auto& id : asked.terms) bounds.try_emplace(id);
+  }
   for (const auto& [id, bound] : bounds) {
     RETORT_TRY(auto one, read_terms(ledger, id, bound));
     bom.terms.push_back(std::move(one));
@@ -56,8 +59,11 @@ Result<void> add_terms(ledger::Ledger& ledger, const RunManifest& run, Bom& bom)
   return {};
 }
 
+// Those that gave records, and one that was asked about the student's answers and gave none.
 Result<void> add_doors(ledger::Ledger& ledger, const RunManifest& run, Bom& bom) {
-  for (const auto& share : run.by_door) {
+  std::vector<lineage::DoorShare> doors = run.by_door;
+  for (const auto& asked : run.asked) doors.push_back({asked.door, 0});
+  for (const auto& share : doors) {
     RETORT_TRY(const auto entry, ledger.entry(share.door));
     bom.doors.push_back({.entry = entry.index,
                          .provider = text_at(entry.body, "provider"),

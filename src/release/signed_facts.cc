@@ -23,6 +23,7 @@ std::set<std::string> terms_of(const lineage::RunManifest& run) {
   for (const auto& teacher : run.teachers) {
     out.insert(teacher.terms.begin(), teacher.terms.end());
   }
+  for (const auto& asked : run.asked) out.insert(asked.terms.begin(), asked.terms.end());
   return out;
 }
 

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/progress.h"
 #include "tokenizer/chat.h"
+#include "train/door_teacher_internal.h"
 #include "train/examples.h"
 #include "train/lesson_internal.h"
 #include "train/limit_internal.h"
@@ -109,6 +110,8 @@ void check_logged(const FitInput& input, const lineage::RunManifest& run) {
   RETORT_CHECK(
       (run.teachers.empty() ? "" : run.teachers[0].digest) == digest_or_none(input.teacher),
       "the manifest is of another teacher");
+  RETORT_CHECK_EQ(run.asked.empty() ? -1 : run.asked[0].door,
+                  input.door == nullptr ? -1 : input.door->entry());
 }
 
 json::Value identity_of(const FitInput& input) {
@@ -116,6 +119,10 @@ json::Value identity_of(const FitInput& input) {
   identity.set("student.without_system", input.student.without_system);
   if (input.base_weights != nullptr) identity.set("base weights", input.base_weights->digest());
   if (asks_teacher(input.options)) identity.set("teacher's weights", input.teacher->digest());
+  if (asks_door(input.options)) {
+    identity.set("teacher's door", input.door->origin().door.endpoint);
+    identity.set("teacher's model", input.door->teaching().model);
+  }
   return identity;
 }
 
@@ -128,13 +135,10 @@ Result<void> check_collective(const FitInput& input) {
 
 // What on-policy training asks, where it is wanted.
 std::optional<OnPolicy> own_answers(const FitInput& input, Rollouts::Student student,
-                                    OnlineTeacher* teacher, const std::vector<Example>& rows) {
-  if (teacher == nullptr || input.options.on_policy == 0) return std::nullopt;
-  const bool scores = asks_scores(input.options);
-  return std::optional<OnPolicy>(
-      std::in_place, Rollouts(std::move(student), input.options),
-      Judges{.distributions = scores ? nullptr : teacher, .scores = scores ? teacher : nullptr},
-      rows, input.options);
+                                    const Judges& judges, const std::vector<Example>& rows) {
+  if (input.options.on_policy == 0 || samples_first(input.options)) return std::nullopt;
+  return std::optional<OnPolicy>(std::in_place, Rollouts(std::move(student), input.options), judges,
+                                 rows, input.options);
 }
 
 // The loop, here and wherever else there are processes that train along.
@@ -158,7 +162,8 @@ Result<Outcome> fit(const FitInput& input, const lineage::LoggedRun& run) {
   const model::Config config = weights.config();
   const int64_t limit = std::min(input.options.batch_tokens, config.max_positions);
   RETORT_TRY(auto teacher, open_teacher(input, config.vocab));
-  RETORT_TRY(Rows rows, rows_of(input, {*input.tokenizer, format, limit, teacher.get(),
+  RETORT_TRY(auto door, open_door(input, format));
+  RETORT_TRY(Rows rows, rows_of(input, {*input.tokenizer, format, limit, teacher.get(), door.get(),
                                         input.student.without_system}));
   if (teacher) {
     RETORT_TRY(const model::Precision precision, parse_precision(input.options.precision));
@@ -170,8 +175,15 @@ Result<Outcome> fit(const FitInput& input, const lineage::LoggedRun& run) {
     RETORT_TRY(rows, draw_rows(input, std::move(rows), *teacher, config.vocab));
     teacher.reset();  // its memory is free for the training
   }
+  Scorer* const scorer = teacher ? static_cast<Scorer*>(teacher.get()) : door.get();
   if (learns_pairs(input.options)) {
-    RETORT_TRY(rows, pairs_of(input, std::move(rows), teacher.get(), weights));
+    RETORT_TRY(rows, pairs_of(input, std::move(rows), scorer, weights));
+  }
+  if (samples_first(input.options)) {
+    const Rollouts rollouts({weights, nullptr, input.tokenizer, format.stop_token()},
+                            input.options);
+    RETORT_TRY(rows.data, first_answers(rollouts, *scorer, rows.data.rows));
+    teacher.reset();
   }
   const Examples& data = rows.data;
   show_first(data, *input.tokenizer);
@@ -185,8 +197,11 @@ Result<Outcome> fit(const FitInput& input, const lineage::LoggedRun& run) {
                                                               config, input.options.batch_tokens)
                               : 0));
   model::Adapter* const trained = adapter ? &*adapter : nullptr;
-  auto on_policy = own_answers(input, {weights, trained, input.tokenizer, format.stop_token()},
-                               teacher.get(), data.rows);
+  auto on_policy =
+      own_answers(input, {weights, trained, input.tokenizer, format.stop_token()},
+                  {.distributions = asks_scores(input.options) ? nullptr : teacher.get(),
+                   .scores = asks_scores(input.options) ? scorer : nullptr},
+                  data.rows);
   const auto measure = limit_of(config, data, input.options, lora);
   const LoopInput loop{
       .data = data,

@@ -32,6 +32,10 @@ struct FitInput {
   const corpus::Cleared<terms::Evaluate>* held_out = nullptr;
   // The teacher's weights, where the objective asks for its distributions online; else nullptr.
   const corpus::ClearedWeights<terms::TrainGenerative>* teacher = nullptr;
+  // The teacher's address, where the objective asks it over HTTP; else nullptr.
+  const corpus::ClearedDoor<terms::TrainGenerative>* door = nullptr;
+  std::string api_key_env = {};  // the environment variable with its key; "": none
+  std::string scores = {};       // a file of what it said, which trainings with other options share
   // What the student starts from; needed when student.from is not "scratch", else nullptr.
   const corpus::ClearedWeights<terms::TrainGenerative>* base_weights = nullptr;
   std::shared_ptr<const tokenizer::Tokenizer> tokenizer;  // the student's own

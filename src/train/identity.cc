@@ -1,9 +1,18 @@
 #include <fmt/core.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
+#include <string_view>
+
 #include "train/identity_internal.h"
 
 namespace retort::train {
+namespace {
+
+// These do not change what is learnt, to the byte.
+constexpr std::string_view kOnTheWay[] = {"checkpoint_every", "keep", "recompute", "score_tokens"};
+
+}  // namespace
 
 json::Value identity_of(const LoopInput& input, const model::Config& config) {
   json::Value identity = input.identity.is_object() ? input.identity : json::Value::object();
@@ -11,10 +20,7 @@ json::Value identity_of(const LoopInput& input, const model::Config& config) {
   base::Options table;
   describe(table, options);
   for (const base::Option& option : table.all()) {
-    // These do not change what is learnt, to the byte.
-    if (option.name == "checkpoint_every" || option.name == "keep" || option.name == "recompute") {
-      continue;
-    }
+    if (std::ranges::find(kOnTheWay, option.name) != std::end(kOnTheWay)) continue;
     identity.set("train." + option.name,
                  fmt::format("{}", fmt::join(table.value_texts(option), ", ")));
   }

@@ -50,6 +50,14 @@ bool asks_teacher(const TrainOptions& options) {
          ((needs_teacher(options) || asks_scores(options)) && options.teacher == "online");
 }
 
+bool asks_door(const TrainOptions& options) {
+  return asks_scores(options) && options.teacher == "http";
+}
+
+bool samples_first(const TrainOptions& options) {
+  return options.on_policy > 0 && options.rollouts == "first";
+}
+
 bool draws_targets(const TrainOptions& options) {
   return needs_teacher(options) && options.teacher == "sampled";
 }
@@ -115,6 +123,16 @@ Result<void> validate_on_policy(const TrainOptions& o) {
     return base::usage_error("sampled_reverse_kl has no target that could be smoothed",
                              "train.label_smoothing", "leave it and train.z_loss at 0");
   }
+  RETORT_TRY_VOID(require(o.rollouts == "each_step" || o.rollouts == "first", "train.rollouts",
+                          "each_step or first"));
+  if (o.rollouts == "first" && (!sampled || o.on_policy < 1 || o.replay_answers > 0)) {
+    return base::usage_error(
+        "answers that are sampled and judged before the first step are all that is learnt from, "
+        "by sampled_reverse_kl",
+        "train.rollouts",
+        "set objective = \"sampled_reverse_kl\", on_policy = 1 and replay_answers = 0, or leave it "
+        "at each_step");
+  }
   if (o.on_policy > 0 && !sampled && !asks_teacher(o)) {
     return base::usage_error("answers that the student samples need a teacher that judges them",
                              "train.on_policy",
@@ -146,9 +164,18 @@ Result<void> validate_objective(const TrainOptions& o) {
                              "sequence_kd, forward_kl, reverse_kl, jsd, skew_kl, skew_reverse_kl, "
                              "sampled_reverse_kl, dpo");
   }
-  RETORT_TRY_VOID(
-      require(o.teacher == "online" || o.teacher == "recorded" || o.teacher == "sampled",
-              "train.teacher", "online, recorded or sampled"));
+  RETORT_TRY_VOID(require(o.teacher == "online" || o.teacher == "recorded" ||
+                              o.teacher == "sampled" || o.teacher == "http",
+                          "train.teacher", "online, sampled, recorded or http"));
+  RETORT_TRY_VOID(require(o.score_tokens >= 0, "train.score_tokens", "0 or more"));
+  if (o.teacher == "http" && needs_teacher(o)) {
+    return base::usage_error(
+        fmt::format("{} needs whole distributions, and over HTTP a teacher gives the "
+                    "log-probabilities of given tokens alone",
+                    o.objective),
+        "train.teacher",
+        "use objective = \"sampled_reverse_kl\", or \"recorded\" with collect.top_logprobs");
+  }
   RETORT_TRY_VOID(require(o.draws >= 1 && o.draws <= kernels::SparseTeacher::kMostEntries,
                           "train.draws", "1 to 1024"));
   if (o.teacher == "sampled" && asks_scores(o)) {

@@ -26,8 +26,12 @@ bool asks_teacher(const TrainOptions& options);
 bool reads_recorded(const TrainOptions& options);
 // Whether its distributions are drawn from once, before the first step, and it is not asked again.
 bool draws_targets(const TrainOptions& options);
-// Whether it is asked what it thinks of the tokens of a text that is given, no more.
+// Whether it is asked what it thinks of the tokens of a text that is given, no more; and whether
+// over HTTP.
 bool asks_scores(const TrainOptions& options);
+bool asks_door(const TrainOptions& options);
+// Whether the student samples before the first step alone.
+bool samples_first(const TrainOptions& options);
 
 // Options as validated. `teacher` is asked for logits; none: batches bring the teacher's recorded
 // log-probabilities.

@@ -24,7 +24,7 @@ void expect_refused(const std::string& key, const std::string& words,
 
 TEST(ObjectiveOptions, RefuseWhatCannotWork) {
   expect_refused("objective", "no objective \"kl\"", [](TrainOptions& o) { o.objective = "kl"; });
-  expect_refused("teacher", "online, recorded or sampled",
+  expect_refused("teacher", "online, sampled, recorded or http",
                  [](TrainOptions& o) { o.teacher = "oracle"; });
   expect_refused("temperature", "temperature 1 alone", [](TrainOptions& o) {
     o.objective = "forward_kl";
@@ -93,6 +93,37 @@ TEST(ObjectiveOptions, RefuseAPreferenceThatCannotBeLearnt) {
   expect_refused("on_policy", "ranked before", dpo([](TrainOptions& o) { o.on_policy = 1; }));
   expect_refused("label_smoothing", "wrong way round",
                  dpo([](TrainOptions& o) { o.label_smoothing = 0.5; }));
+}
+
+TEST(ObjectiveOptions, RefuseWhatATeacherOverHttpCannotGive) {
+  TrainOptions o;
+  o.teacher = "http";
+  for (const char* objective : {"forward_kl", "reverse_kl", "jsd"}) {
+    o.objective = objective;
+    const auto refused = validate(o);
+    ASSERT_FALSE(refused.ok()) << objective;
+    EXPECT_NE(refused.error().text().find("whole distributions"), std::string::npos);
+  }
+  o.objective = "dpo";
+  EXPECT_TRUE(validate(o).ok());
+  EXPECT_TRUE(asks_door(o));
+  EXPECT_FALSE(asks_teacher(o));
+}
+
+TEST(ObjectiveOptions, RefuseFirstAnswersWhereOthersAreLearnt) {
+  TrainOptions o;
+  o.objective = "sampled_reverse_kl";
+  o.on_policy = 1;
+  o.rollouts = "first";
+  EXPECT_TRUE(validate(o).ok());
+  o.on_policy = 0.5;
+  EXPECT_FALSE(validate(o).ok());
+  o.on_policy = 1;
+  o.replay_answers = 8;
+  EXPECT_FALSE(validate(o).ok());
+  o.replay_answers = 0;
+  o.objective = "reverse_kl";
+  EXPECT_FALSE(validate(o).ok());
 }
 
 }  // namespace

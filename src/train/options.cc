@@ -34,7 +34,10 @@ void describe(base::Options& table, TrainOptions& o) {
       "likelier: dpo");
   table.add("teacher", &o.teacher,
             "distributions: online, from the weights in teacher.serve; or sampled, drawn from "
-            "theirs once, before the first step; or recorded by collect.top_logprobs");
+            "theirs once, before the first step; or recorded by collect.top_logprobs. For "
+            "sampled_reverse_kl and dpo also http, by teacher.base_url");
+  table.add("score_tokens", &o.score_tokens,
+            "tokens that are given to a teacher over HTTP to score, at most; 0: no limit");
   table.add("draws", &o.draws,
             "tokens drawn from the teacher's distribution at each place, where teacher is sampled");
   table.add("soft_share", &o.soft_share, "share of the divergence; the rest is cross-entropy");
@@ -48,6 +51,9 @@ void describe(base::Options& table, TrainOptions& o) {
       "share of the steps whose answers the student samples itself, for the teacher to judge");
   table.add("rollout_tokens", &o.rollout_tokens, "tokens of a sampled answer, at most");
   table.add("rollout_temperature", &o.rollout_temperature, "temperature of sampled answers");
+  table.add("rollouts", &o.rollouts,
+            "when the student samples: each_step, or first: once, by its first weights, and the "
+            "teacher judges all of it before the first step (sampled_reverse_kl)");
   table.add("replay_answers", &o.replay_answers,
             "sampled answers that are kept to be learnt from again; 0: none");
   table.add("replay_uses", &o.replay_uses, "how often such an answer is learnt from in all");

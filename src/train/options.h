@@ -16,7 +16,9 @@ namespace retort::train {
 struct TrainOptions {
   std::string objective = "sequence_kd";  // objective.h has all
   std::string teacher = "online";  // where distributions come from: its weights (asked at each
-                                   // step, or drawn from before the first), or recorded
+                                   // step, or drawn from before the first), or recorded; or http,
+                                   // for the log-probabilities of given tokens alone
+  int64_t score_tokens = 0;        // given to a teacher over HTTP in a run, at most; 0: no limit
   int64_t draws = 50;              // a token, where the teacher's targets are drawn
   double soft_share = 1;           // of the divergence; the rest is cross-entropy
   double beta = 0.5;               // jsd
@@ -26,6 +28,7 @@ struct TrainOptions {
   double on_policy = 0;            // share of steps that learn from the student's own answers
   int64_t rollout_tokens = 128;    // of such an answer, at most
   double rollout_temperature = 1;
+  std::string rollouts = "each_step";  // or first: all before the first step, by the first weights
   int64_t replay_answers = 0;  // sampled answers that are kept to be learnt from again; 0: none
   int64_t replay_uses = 4;     // of such an answer, the first one included
   int64_t epochs = 6;

@@ -1,6 +1,9 @@
 #include <algorithm>
+#include <numeric>
 
 #include "base/cancel.h"
+#include "base/log.h"
+#include "base/progress.h"
 #include "base/random.h"
 #include "engine/engine.h"
 #include "train/rollout_internal.h"
@@ -84,6 +87,18 @@ void set_baselines(std::vector<Example>& rows) {
 }
 
 }  // namespace
+
+Result<Examples> first_answers(const Rollouts& rollouts, Scorer& teacher,
+                               const std::vector<Example>& rows) {
+  std::vector<uint32_t> all(rows.size());
+  std::iota(all.begin(), all.end(), 0U);
+  base::log_info("the student answers {} prompts", base::grouped(std::ssize(rows)));
+  RETORT_TRY(Examples out, rollouts.sample(rows, all, 0));
+  base::log_info("the teacher judges {} tokens", base::grouped(out.trained_tokens()));
+  RETORT_TRY_VOID(teacher.score(out.rows));
+  set_baselines(out.rows);
+  return out;
+}
 
 Result<Examples> OnPolicy::answers(std::span<const uint32_t> rows, int64_t step) {
   Examples out;

@@ -43,6 +43,11 @@ class Rollouts {
   const TrainOptions& options_;
 };
 
+// One answer to the prompt of each row, judged: what is learnt from where nothing is sampled later.
+// The teacher is not needed any more (precomputed scores, Lightning OPD, arXiv 2604.13010).
+Result<Examples> first_answers(const Rollouts& rollouts, Scorer& teacher,
+                               const std::vector<Example>& rows);
+
 // Who judges the student's answers: one of the two.
 struct Judges {
   OnlineTeacher* distributions = nullptr;

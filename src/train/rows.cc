@@ -41,6 +41,9 @@ Result<Examples> examples_of(const corpus::Cleared<ActionTag>& cleared, const Re
     RETORT_TRY(Example* const row,
                builder.add(record.key,
                            reading.without_system ? dialog::without_system(messages) : messages));
+    if (row != nullptr && reading.door != nullptr) {
+      RETORT_TRY(row->source, reading.door->add(record.key, messages));
+    }
     if (row == nullptr || reading.teacher == nullptr) continue;
     RETORT_TRY(const auto source, reading.teacher->add(record.key, messages, *row));
     if (source) {
@@ -91,7 +94,7 @@ std::vector<double> recorded_scores(const corpus::Cleared<ActionTag>& cleared,
 // Only the last answer of each row stays to be learnt; pairs of them by what the teacher thinks.
 template <class ActionTag>
 Result<Examples> ranked_pairs(const corpus::Cleared<ActionTag>& cleared, const FitInput& input,
-                              OnlineTeacher* teacher, Examples examples) {
+                              Scorer* teacher, Examples examples) {
   for (Example& row : examples.rows) {
     std::fill_n(row.trained.begin(), answer_start(row), false);
   }
@@ -147,7 +150,7 @@ Result<Rows> draw_rows(const FitInput& input, Rows rows, OnlineTeacher& teacher,
   return rows;
 }
 
-Result<Rows> pairs_of(const FitInput& input, Rows rows, OnlineTeacher* teacher,
+Result<Rows> pairs_of(const FitInput& input, Rows rows, Scorer* teacher,
                       const model::Weights& first) {
   RETORT_TRY(rows.data, ranked_pairs(input.data, input, teacher, std::move(rows.data)));
   if (input.held_out != nullptr) {

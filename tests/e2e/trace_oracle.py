@@ -226,6 +226,8 @@ def trace(entries, kind, name):
                 if (marked & set(b["shards"]) or declared & set(b.get("declarations", [])) or
                         any(terms & set(s["terms"]) for s in b["by_terms"] if s["records"]) or
                         any(s["door"] in doors for s in b["by_door"] if s["records"]) or
+                        any(a["door"] in doors or terms & set(a["terms"])
+                            for a in b.get("asked", [])) or
                         any(w["digest"] in data or terms & set(w["terms"]) or
                             data & {f["sha256"] for f in w["files"]} for w in weights)):
                     found["run"].add(i)
