@@ -19,6 +19,7 @@
 #include "ledger/ledger.h"
 #include "lineage/state.h"
 #include "provider/provider.h"
+#include "relay/upstream.h"
 #include "serve/server.h"
 
 namespace retort::cli {
@@ -34,8 +35,12 @@ struct ServeArguments {
   std::string ledger;      // "": the nearest ones upwards from here and from each model
   engine::Options engine;  // the cache is for all models together
   serve::Options door;
-  std::string accounts;             // a folder; "": one key for all, or none
-  std::vector<std::string> prices;  // NAME=INPUT/OUTPUT
+  std::string accounts;                    // a folder; "": one key for all, or none
+  std::vector<std::string> prices;         // NAME=INPUT/OUTPUT
+  std::vector<std::string> upstreams;      // NAME=URL or NAME=URL#THEIR_NAME
+  std::vector<std::string> upstream_keys;  // NAME=VARIABLE
+  relay::Options upstream;                 // what all have in common
+  int64_t upstream_timeout_s = 600;
 };
 
 struct NamedPath {
@@ -135,6 +140,48 @@ Result<void> open_one(const ServeArguments& arguments, const NamedPath& named,
   return {};
 }
 
+// "NAME=VALUE", cut at the first equals sign.
+Result<NamedPath> split_pair(const std::string& given, const char* flag, const char* hint) {
+  const size_t equals = given.find('=');
+  if (equals != std::string::npos && equals > 0 && equals + 1 < given.size()) {
+    return NamedPath{given.substr(0, equals), given.substr(equals + 1)};
+  }
+  return base::usage_error("“" + given + "” names nothing", flag, hint);
+}
+
+// A key goes to the one server that it is for.
+Result<std::map<std::string, std::string>> read_upstream_keys(const ServeArguments& arguments) {
+  std::map<std::string, std::string> out;
+  for (const std::string& given : arguments.upstream_keys) {
+    RETORT_TRY(const auto pair, split_pair(given, "upstream-key", "NAME=VARIABLE"));
+    out[pair.name] = pair.path;
+  }
+  return out;
+}
+
+Result<void> open_upstreams(const ServeArguments& arguments, Opened& opened) {
+  RETORT_TRY(auto keys, read_upstream_keys(arguments));
+  for (const std::string& given : arguments.upstreams) {
+    RETORT_TRY(const auto pair, split_pair(given, "upstream", "NAME=https://HOST/v1"));
+    relay::Options options = arguments.upstream;
+    const size_t hash = pair.path.find('#');
+    options.base_url = pair.path.substr(0, hash);
+    options.model = hash == std::string::npos ? pair.name : pair.path.substr(hash + 1);
+    options.timeout_ms = arguments.upstream_timeout_s * 1000;
+    options.bounds.max_answers = arguments.door.max_answers;
+    options.bounds.max_request_tokens = arguments.door.max_request_tokens;
+    if (const auto key = keys.find(pair.name); key != keys.end()) {
+      options.key_env = key->second;
+      keys.erase(key);
+    }
+    RETORT_TRY(auto upstream, relay::Upstream::open(options));
+    opened.models.push_back({pair.name, nullptr, /*shares_engine=*/false, std::move(upstream)});
+  }
+  if (keys.empty()) return {};
+  return base::usage_error("a key for an upstream that there is not: " + keys.begin()->first,
+                           "upstream-key", "NAME as --upstream has it");
+}
+
 // The logs that may know a model: the nearest one upwards from here, and from where it lies.
 std::vector<std::string> ledgers_for(const std::string& given, const std::string& path) {
   if (!given.empty()) return {given};
@@ -173,11 +220,9 @@ Result<void> check_usable(const ServeArguments& arguments, const Named& named) {
   return {};
 }
 
-std::string names_of(const Named& named) {
+std::string names_of(const std::vector<serve::Model>& models) {
   std::string out;
-  for (const auto* list : {&named.models, &named.adapters}) {
-    for (const NamedPath& one : *list) out += (out.empty() ? "" : ", ") + one.name;
-  }
+  for (const auto& model : models) out += (out.empty() ? "" : ", ") + model.id;
   return out;
 }
 
@@ -238,9 +283,11 @@ Result<void> serve_until_stopped(ServeArguments arguments) {
   for (const NamedPath& model : named.models) {
     RETORT_TRY_VOID(open_one(arguments, model, named.adapters, opened));
   }
+  RETORT_TRY_VOID(open_upstreams(arguments, opened));
+  const std::string names = names_of(opened.models);
   RETORT_TRY(const auto server,
              serve::Server::start(arguments.door, std::move(opened.models), std::move(provider)));
-  say_hello(arguments, server->port(), opened, names_of(named));
+  say_hello(arguments, server->port(), opened, names);
   // Last: whoever waits for this file finds everything else done.
   if (!arguments.port_file.empty()) {
     RETORT_TRY_VOID(
@@ -256,8 +303,22 @@ Result<void> serve_until_stopped(ServeArguments arguments) {
 void declare_serve(CLI::App& app, ServeArguments& arguments) {
   app.add_option("--model", arguments.models,
                  "a GGUF file or a Hugging Face folder, or NAME=PATH; several times for several")
-      ->required()
       ->allow_extra_args(false);
+  app.add_option("--upstream", arguments.upstreams,
+                 "NAME=https://HOST/v1: another server of this API answers for NAME, here under "
+                 "the same accounts; NAME=URL#THEIRS where it has another name there")
+      ->allow_extra_args(false);
+  app.add_option("--upstream-key", arguments.upstream_keys,
+                 "NAME=VARIABLE: the environment variable with the key for that server")
+      ->allow_extra_args(false);
+  app.add_option("--upstream-max-tokens", arguments.upstream.bounds.max_tokens,
+                 "of one answer of an upstream, and what is asked for where a request names none")
+      ->check(CLI::Range(int64_t{1}, int64_t{1} << 20))
+      ->capture_default_str();
+  app.add_option("--upstream-timeout", arguments.upstream_timeout_s,
+                 "seconds that an upstream has for a whole answer")
+      ->check(CLI::Range(int64_t{1}, int64_t{86'400}))
+      ->capture_default_str();
   app.add_option("--model-id", arguments.names,
                  "the name that requests give, one a model; from the path when left out")
       ->allow_extra_args(false);
@@ -331,6 +392,8 @@ Command serve_command() {
       "  retort serve --model runs/quickstart/student\n"
       "  retort serve --model teacher=models/teacher.gguf --model runs/quickstart/student\n"
       "  retort serve --model small=model.gguf --accounts accounts --price small=0.15/0.60\n"
+      "  retort serve --upstream large=https://api.example.com/v1 --upstream-key large=LARGE_KEY "
+      "--accounts accounts\n"
       "  RETORT_API_KEY=... retort serve --model model.gguf --host 0.0.0.0 --port 8000\n"
       "  curl http://127.0.0.1:8080/v1/chat/completions -H 'Content-Type: application/json' \\\n"
       "    -d '{\"model\": \"student\", \"messages\": [{\"role\": \"user\", \"content\": "

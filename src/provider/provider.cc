@@ -371,6 +371,11 @@ void Ticket::show(const char* outcome) {
   watched_.reset();
 }
 
+void Ticket::read(int64_t input_tokens) {
+  input_tokens_ = input_tokens;
+  if (watched_) watched_->input_tokens = input_tokens;
+}
+
 bool Ticket::note(int64_t output_tokens) {
   if (watched_) watched_->output_tokens = output_tokens;
   reservation_.progress(amounts(input_tokens_, output_tokens));

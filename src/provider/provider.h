@@ -109,6 +109,8 @@ class Ticket {
   // For the answer's head: x-ratelimit-{limit,remaining,reset}-{requests,tokens}, and where there
   // is a case retort-policy-case and retort-policy-step.
   const http::Headers& headers() const { return headers_; }
+  // The prompt's tokens, where the wish said only how many they are at most.
+  void read(int64_t input_tokens);
   // Output tokens so far. False: the account was suspended, so nothing more may be sent.
   bool note(int64_t output_tokens);
   // `answer`: the text of the first one.

@@ -2,11 +2,15 @@
 #include "openai/request.h"
 #include "openai/sglang.h"
 #include "serve/answer_internal.h"
+#include "serve/relayed_internal.h"
 #include "serve/seen_internal.h"
 
 namespace retort::serve {
 
 void answer_chat(Call call) {
+  if (ServedModel* model = call.door.models.relayed(call.request.body)) {
+    return answer_relayed(std::move(call), *model, relay::Kind::chat);
+  }
   const auto request =
       openai::parse_chat_request(call.request.body, call.door.options.max_logprobs);
   if (!request) return reply_error(call, request.error());
@@ -20,6 +24,9 @@ void answer_chat(Call call) {
 }
 
 void answer_completion(Call call) {
+  if (ServedModel* model = call.door.models.relayed(call.request.body)) {
+    return answer_relayed(std::move(call), *model, relay::Kind::completion);
+  }
   const auto request =
       openai::parse_completion_request(call.request.body, call.door.options.max_logprobs);
   if (!request) return reply_error(call, request.error());

@@ -143,12 +143,12 @@ std::string print_metrics(const DoorMetrics& door, const Models& models) {
   for (const auto& model : models.all()) {
     const bool alone = models.all().size() == 1;
     figures.push_back({alone ? "" : "model=\"" + escaped(model->id) + "\"", model.get(),
-                       model->backend->stats()});
+                       model->backend ? model->backend->stats() : engine::Stats{}});
   }
   for (const Line& line : lines()) {
     print_head(out, line.name, line.kind, line.help);
     for (const Figures& f : figures) {
-      if (line.of_engine && f.model->shares_engine) continue;
+      if (line.of_engine && (f.model->shares_engine || f.model->upstream)) continue;
       const std::string label = f.label.empty() ? "" : "{" + f.label + "}";
       fmt::format_to(std::back_inserter(out), "{}{} {}\n", line.name, label, line.value(f));
     }

@@ -7,7 +7,10 @@ namespace retort::serve {
 using openai::make_error;
 
 Models::Models(std::vector<Model> models) {
-  for (Model& model : models) all_.push_back(std::make_unique<ServedModel>(std::move(model)));
+  for (Model& model : models) {
+    has_upstream_ = has_upstream_ || model.upstream;
+    all_.push_back(std::make_unique<ServedModel>(std::move(model)));
+  }
 }
 
 std::string Models::names() const {
@@ -26,14 +29,32 @@ openai::Parsed<ServedModel*> Models::find(const std::string& name) const {
                     "model", "model_not_found");
 }
 
+ServedModel* Models::relayed(std::string_view body) const {
+  if (!has_upstream_) return nullptr;
+  const auto name = relay::model_of(body);
+  if (!name) return nullptr;
+  const auto found = find(*name);
+  return found && (*found)->upstream ? *found : nullptr;
+}
+
 openai::Parsed<ServedModel*> Models::find_or_only(const std::optional<std::string>& name) const {
-  if (name) return find(*name);
-  if (all_.size() == 1) return all_[0].get();
-  return make_error(400, "name a model; there are " + names(), "model");
+  if (!name && all_.size() > 1) {
+    return make_error(400, "name a model; there are " + names(), "model");
+  }
+  auto found = name ? find(*name) : openai::Parsed<ServedModel*>(all_[0].get());
+  if (found && (*found)->upstream) {
+    return make_error(400,
+                      "another server answers for this model, and its tokens are not known here",
+                      "model", "model_not_supported");
+  }
+  return found;
 }
 
 void Models::close() {
-  for (const auto& model : all_) model->backend.reset();
+  for (const auto& model : all_) {
+    model->backend.reset();
+    model->upstream.reset();
+  }
 }
 
 }  // namespace retort::serve

@@ -16,12 +16,14 @@ struct ServedModel {
   explicit ServedModel(Model model)
       : id(std::move(model.id)),
         shares_engine(model.shares_engine),
-        backend(std::move(model.backend)) {}
+        backend(std::move(model.backend)),
+        upstream(std::move(model.upstream)) {}
 
   const std::string id;
   const bool shares_engine;
-  std::unique_ptr<Backend> backend;
-  std::atomic<int64_t> in_flight{0};  // answers promised to clients
+  std::unique_ptr<Backend> backend;           // or
+  std::unique_ptr<relay::Upstream> upstream;  // one of the two
+  std::atomic<int64_t> in_flight{0};          // answers promised to clients
   Latencies latencies;
 };
 
@@ -31,7 +33,10 @@ class Models {
 
   // 404 with the names that there are.
   openai::Parsed<ServedModel*> find(const std::string& name) const;
-  // Where a request need not name the only one.
+  // The upstream's model that a request's body names; null for anything else, which is for the
+  // routes of the engine to judge.
+  ServedModel* relayed(std::string_view body) const;
+  // A model of an engine, where a request need not name the only one. 400 for an upstream's.
   openai::Parsed<ServedModel*> find_or_only(const std::optional<std::string>& name) const;
   const std::vector<std::unique_ptr<ServedModel>>& all() const { return all_; }
   // Ends what the models do; no events come afterwards.
@@ -39,6 +44,7 @@ class Models {
 
  private:
   std::string names() const;
+  bool has_upstream_ = false;
 
   std::vector<std::unique_ptr<ServedModel>> all_;
 };

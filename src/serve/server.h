@@ -8,16 +8,18 @@
 
 #include "base/result.h"
 #include "provider/provider.h"
+#include "relay/upstream.h"
 #include "serve/backend.h"
 #include "serve/options.h"
 
 namespace retort::serve {
 
 struct Model {
-  std::string id;  // the name that requests give
-  std::unique_ptr<Backend> backend;
+  std::string id;                    // the name that requests give
+  std::unique_ptr<Backend> backend;  // null: the upstream answers
   // Its backend works on the engine of another model in the list, whose figures tell of both.
   bool shares_engine = false;
+  std::unique_ptr<relay::Upstream> upstream = nullptr;
 };
 
 class Server {
