@@ -229,13 +229,15 @@ std::string names_of(const std::vector<serve::Model>& models) {
 void say_hello(const ServeArguments& arguments, int port, const Opened& opened,
                const std::string& names) {
   const bool is_v6 = arguments.door.host.find(':') != std::string::npos;
+  const std::string engines =
+      arguments.models.empty()
+          ? ""
+          : fmt::format("{} MiB of memory, context {}, ", base::grouped(opened.memory_bytes >> 20),
+                        base::grouped(opened.context));
   std::fprintf(stderr,
-               "serving %s on http://%s%s%s:%d/v1 (%s MiB of memory, context %s, %s answers at "
-               "once%s%s); Ctrl-C stops\n",
+               "serving %s on http://%s%s%s:%d/v1 (%s%s answers at once%s%s); Ctrl-C stops\n",
                names.c_str(), is_v6 ? "[" : "", arguments.door.host.c_str(), is_v6 ? "]" : "", port,
-               base::grouped(opened.memory_bytes >> 20).c_str(),
-               base::grouped(opened.context).c_str(),
-               base::grouped(arguments.door.max_batch).c_str(),
+               engines.c_str(), base::grouped(arguments.door.max_batch).c_str(),
                arguments.models.size() > 1 ? " a model" : "",
                !arguments.accounts.empty()      ? ", with accounts"
                : arguments.door.api_key.empty() ? ""

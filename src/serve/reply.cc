@@ -51,7 +51,10 @@ void reply_json(const Call& call, std::string body) {
 void reply_error(const Call& call, const openai::ApiError& error) {
   http::Reply reply = reply_head(call, error.status, "application/json");
   if (error.status == 401) reply.headers.emplace_back("WWW-Authenticate", "Bearer");
-  if (error.status == 429 || error.status == 503) reply.headers.emplace_back("Retry-After", "1");
+  const bool passes = error.status == 429 || error.status == 503;
+  if (passes && http::find_header(reply.headers, "Retry-After") == nullptr) {
+    reply.headers.emplace_back("Retry-After", "1");
+  }
   reply.body = openai::print_error(error);
   call.responder->reply(std::move(reply));
 }
