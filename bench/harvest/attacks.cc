@@ -20,6 +20,7 @@ class Harvester : public Source {
     offset_ = shared.below(texts.topics.size());
     for (int i = 0; i < campaign.templates; ++i) {
       frames_.push_back(writing_frame(shared));
+      if (plan_.words > 0) put_in_pair(frames_.back());
     }
     for (int i = 0; i < 2; ++i) {
       reasoning_.push_back(pick(shared, reasoning_demands()));
@@ -109,7 +110,8 @@ class Harvester : public Source {
         return plain;
       case Content::templates:
         if (plan_.paraphrased) return plain;
-        return harvest::fill(pick(own, frames_), topic, topic);
+        return plan_.words > 0 ? fill_pair(pick(own, frames_), own)
+                               : harvest::fill(pick(own, frames_), topic, topic);
       case Content::reasoning:
         return plain + " " + pick(own, reasoning_);
       case Content::data:
@@ -118,12 +120,31 @@ class Harvester : public Source {
     return plain;
   }
 
+  // Two words of a short list, as many pairs as there are.
+  static void put_in_pair(std::string& frame) {
+    constexpr std::string_view kSlot = "{n}";
+    const size_t at = frame.find(kSlot);
+    if (at != std::string::npos) frame.replace(at, kSlot.size(), "{n} and {m}");
+  }
+  std::string fill_pair(const std::string& frame, base::Random& own) {
+    const auto word = [&]() -> const Topic& {
+      return texts_.topics[(offset_ + own.below(static_cast<uint64_t>(plan_.words)) * 101) %
+                           texts_.topics.size()];
+    };
+    const Topic& first = word();
+    return harvest::fill(frame, first, word());
+  }
+
   void add_item(std::vector<Request>& out) {
     const std::string prompt = prompt_of(item_);
     for (int i = 0; i < plan_.repeats; ++i) {
       Request request = single(now_ms_ + i * 900, prompt, plan_.answer_median * plan_.answers);
       request.sampling = plan_.sampling;
       request.sampling.answers = plan_.answers;
+      if (request.sampling.max_tokens > 0) {
+        request.output_tokens =
+            std::min(request.output_tokens, request.sampling.max_tokens * plan_.answers);
+      }
       request.harvest = true;
       request.item = item_;
       ++asked_;
@@ -231,14 +252,20 @@ Campaign draw_campaign(const Texts& texts, const std::string& variant, uint64_t 
   out.variant = variant;
   out.seed = seed;
   out.list = static_cast<int64_t>(std::clamp(log_normal(random, 10'000, 0.5), 4'000.0, 40'000.0));
+  // One after another with pauses, or as fast as some dozens of workers get their answers.
+  const double fast_per_hour = 600 * std::exp(std::log(250.0) * random.uniform());
   out.per_hour = log_normal(random, 120, 0.7);
+  if (chance(random, 0.5)) out.per_hour = fast_per_hour;
   out.first_day = random.uniform() * 6;
-  out.answer_median = log_normal(random, 350, 0.4);
+  const bool brief = chance(random, 0.35);
+  out.answer_median = brief ? log_normal(random, 70, 0.5) : log_normal(random, 350, 0.4);
   out.templates = 1 + static_cast<int>(random.below(12));
   out.order = static_cast<Order>(random.below(3));
   out.sampling.temperature = chance(random, 0.5) ? 1.0 : 0.7;
   const uint64_t limit = random.below(3);
   if (limit > 0) out.sampling.max_tokens = limit == 1 ? 1024 : 2048;
+  if (brief && limit > 0) out.sampling.max_tokens = limit == 1 ? 96 : 256;
+  if (chance(random, 0.3)) out.words = 100 + static_cast<int>(random.below(900));
   out.sampling.logprobs = chance(random, 0.2);
   const auto& kinds = honest_kinds();
   const uint64_t cover = random.below(kinds.size() + 1);

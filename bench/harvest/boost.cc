@@ -10,7 +10,7 @@ namespace {
 using detect::kFeatures;
 
 constexpr size_t kBins = 48;
-constexpr int kTrees = 100;
+constexpr int kTrees = 160;
 constexpr double kRate = 0.15, kRidge = 2.0;
 // Mistakes about honest streams cost more than those about harvests.
 constexpr double kHonestCost = 3;

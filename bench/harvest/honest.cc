@@ -185,7 +185,12 @@ class Studio : public Person {
   std::vector<std::string> templates_;
 };
 
-// Programs: some runs of many requests one after another.
+// Pauses between a program's requests: one after another, or of many workers at once.
+double pause_s(base::Random& random, double alone_s) {
+  return chance(random, 0.4) ? alone_s / static_cast<double>(2 + random.below(60)) : alone_s;
+}
+
+// Programs: some runs of many requests.
 class Batch : public Source {
  public:
   Batch(const Texts& texts, uint64_t seed) : Source(texts, seed) {}
@@ -200,7 +205,7 @@ class Batch : public Source {
       starts_.push_back(kStartMs + static_cast<int64_t>((std::floor(day) * 24 + hour) * 3'600'000));
     }
     rows_ = rows_median;
-    gap_s_ = gap_s;
+    gap_s_ = pause_s(random_, gap_s);
   }
   bool fill(std::vector<Request>& out) override {
     if (at_ == starts_.size() || sent_ > 600) return false;
@@ -310,7 +315,7 @@ class Evaluation : public Batch {
 class LoadTest : public Batch {
  public:
   LoadTest(const Texts& texts, uint64_t seed) : Batch(texts, seed) {
-    plan(1 + random_.uniform() * 5, log_normal(random_, 250, 0.6), 0.1 + random_.uniform());
+    plan(1 + random_.uniform() * 5, log_normal(random_, 250, 0.6), 0.02 + random_.uniform());
     const uint64_t many = 1 + random_.below(60);
     for (uint64_t i = 0; i < many; ++i) {
       prompts_.push_back(harvest::fill(pick(random_, question_frames()), any_topic(), any_topic()));
@@ -380,7 +385,7 @@ class Migrator : public Person {
     for (uint64_t i = 0; i < many; ++i) workload_.push_back(Person::opening(any_group()));
     release_ms_ = kStartMs + 12 * kDayMs + seconds(random_.uniform() * 36'000);
     rounds_ = 1 + static_cast<int>(random_.below(4));
-    gap_s_ = log_normal(random_, 2, 0.6);
+    gap_s_ = pause_s(random_, log_normal(random_, 2, 0.6));
   }
 
  protected:

@@ -26,6 +26,7 @@ struct Plan {
   int of_a_kind = 120;
   int campaigns = 3;      // of each variant and world
   bool built_in = false;  // test what is in the program instead of learning anew
+  bool left_out = true;   // also learn without some kinds, and test on them
   std::string write;      // a folder for the model and the calibration, as sources
 };
 
@@ -234,6 +235,7 @@ int run(int argc, char** argv) {
     if (flag == "--calibrate") plan.calibration_worlds = static_cast<int>(number(argv[i + 1]));
     if (flag == "--test") plan.test_worlds = static_cast<int>(number(argv[i + 1]));
     if (flag == "--campaigns") plan.campaigns = static_cast<int>(number(argv[i + 1]));
+    if (flag == "--left-out") plan.left_out = number(argv[i + 1]) != 0;
     if (flag == "--write") plan.write = argv[i + 1];
     if (flag == "--built-in") plan.built_in = number(argv[i + 1]) != 0;
   }
@@ -256,6 +258,7 @@ int run(int argc, char** argv) {
     fmt::print("learning from {} streams' measures ({:.0f} s)\n", samples.size(), lap());
     models = {learn(samples, {})};
     for (const LeftOut& left : kLeftOut) {
+      if (!plan.left_out) break;
       models.push_back(learn(samples, {left.kind, left.variant}));
     }
     fmt::print("learnt ({:.0f} s)\n", lap());
@@ -264,6 +267,12 @@ int run(int argc, char** argv) {
   }
   const detect::Model& model = models.front();
   const detect::Calibration& calibration = calibrations.front();
+  if (!plan.write.empty()) {
+    if (const auto written = write_tables(plan.write, model, calibration); !written) {
+      fmt::print(stderr, "{}\n", written.error().text());
+      return 1;
+    }
+  }
   print_model(model.account, "accounts");
   print_model(model.cluster, "clusters");
   print_classes(calibration);
@@ -281,11 +290,6 @@ int run(int argc, char** argv) {
   Spec few = spec_of(plan, 6, 0, 1);
   few.honest_of_a_kind = 10;
   print_speed(*texts, few, detector_of(6, model, calibration));
-  if (plan.write.empty()) return 0;
-  if (const auto written = write_tables(plan.write, model, calibration); !written) {
-    fmt::print(stderr, "{}\n", written.error().text());
-    return 1;
-  }
   return 0;
 }
 

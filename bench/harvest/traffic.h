@@ -100,6 +100,7 @@ struct Campaign {
   double first_day = 0;
   double answer_median = 400;
   int templates = 4;
+  int words = 0;        // templates take pairs of so many words; 0: every item is a subject
   std::string purpose;  // as declared
   detect::Sampling sampling{};
   uint64_t seed = 0;

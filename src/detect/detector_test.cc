@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <set>
 
 #include "base/random.h"
@@ -259,6 +260,43 @@ TEST(Detector, EvidenceOutlivesAPeriodAndNewOneWeighsLess) {
   traffic.take("acct_1", 101);
   EXPECT_EQ(traffic.detector().state("acct_1")->period, 2U);
   EXPECT_GE(traffic.detector().state("acct_1")->evidence_past, first / 2);
+}
+
+// A collector with some dozens of workers, as `retort collect` is one: pairs of words of a short
+// list in one template, answers of 64 tokens or so, and the whole list in minutes.
+Step fast_harvest(double per_second, const std::string& purpose) {
+  Detector detector({.salt = 9});
+  base::Random random(4);
+  Step gravest = Step::watch;
+  double time_ms = 1'760'000'000'000;
+  for (uint64_t i = 0; i < 3000 && gravest != Step::suspend; ++i) {
+    const std::string prompt = "Write a two-sentence story about a " + word(random.below(300)) +
+                               " and a " + word(random.below(300)) + ".";
+    const std::vector<Turn> turns = {{Speaker::user, prompt}};
+    Observation seen;
+    seen.subject = {"acct_1", "key_1", purpose, Licence::none};
+    seen.request = "req_1";
+    seen.time_ms = static_cast<int64_t>(time_ms);
+    seen.turns = turns;
+    seen.sampling.temperature = 0.7;
+    seen.sampling.max_tokens = 96;
+    seen.input_tokens = 40;
+    seen.output_tokens = 40 + static_cast<int64_t>(random.below(57));
+    time_ms += -1000 / per_second * std::log(1 - random.uniform());
+    if (const auto finding = detector.observe(seen)) {
+      gravest = std::max(gravest, std::get<Charge>(*finding).step);
+    }
+  }
+  return gravest;
+}
+
+TEST(BuiltIn, AHarvestIsSeenAtAnyPace) {
+  for (const char* purpose : {"chat", "education", "writing"}) {
+    for (const double per_second : {0.05, 1.0, 8.0, 36.0}) {
+      EXPECT_EQ(fast_harvest(per_second, purpose), Step::suspend)
+          << per_second << " requests a second as \"" << purpose << "\"";
+    }
+  }
 }
 
 // What comes with the program, on a machine that works through a list and on a person who chats.

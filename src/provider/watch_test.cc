@@ -73,10 +73,8 @@ class WatchTest : public ::testing::Test {
     Watched out;
     out.seen.request = "req_" + std::to_string(i);
     out.seen.turns.emplace_back(detect::Speaker::user,
-                                "Write a short story for children in which the word thing" +
-                                    std::to_string(i) +
-                                    " plays the main part. Explain your reasoning step by step.");
-    out.seen.sampling = {.answers = 1, .logprobs = true, .temperature = 1.0, .max_tokens = 400};
+                                "Write a detailed encyclopedia article about " + item(i) + ".");
+    out.seen.sampling = {.answers = 1, .temperature = 0.7, .max_tokens = 1024};
     out.account = account;
     out.key = "key_1";
     out.purpose = "chat";

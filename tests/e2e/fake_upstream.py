@@ -5,6 +5,7 @@ It logs every request, and knows when somebody stopped reading its answer.
 
 import http.server
 import json
+import random
 import socket
 import threading
 import time
@@ -22,7 +23,7 @@ class FakeUpstream:
     """with FakeUpstream() as upstream: ...
 
     Behaviours: plain, no usage, breaks, half, endless, flood, slow, html, error event, silent end,
-    redirect, headers, or a status, which is answered with an error in that API's form.
+    redirect, headers, "Write a ..." for a story, or a status, which is answered with an error in that API's form.
     """
 
     def __init__(self):
@@ -113,6 +114,8 @@ class FakeUpstream:
             return handler.whole(200, b"<html>no JSON</html>")
         if how == "slow":
             time.sleep(float(prompt.split(":")[1]))
+        if how.startswith("Write a"):
+            return self.story(handler, prompt)
         if body.get("stream"):
             return self.stream(handler, body, how)
         choice = {"index": 0, "message": {"role": "assistant", "content": "Hello, it is me."},
@@ -131,6 +134,20 @@ class FakeUpstream:
             return handler.whole(200, text, headers)
         handler.whole(200, text, headers, len(text) + 400)
         return handler.drop()
+
+    @staticmethod
+    def story(handler, prompt):
+        """As long, and as long in coming, as a model's two sentences are."""
+        dice = random.Random(prompt)
+        words = [dice.choice("a the river boat went home and sang until night came".split())
+                 for _ in range(dice.randint(25, 60))]
+        time.sleep(dice.uniform(0.4, 1.2))
+        handler.whole(200, json.dumps({
+            "id": "c1", "object": "chat.completion", "created": 1, "model": "theirs",
+            "choices": [{"index": 0, "finish_reason": "stop",
+                         "message": {"role": "assistant", "content": " ".join(words) + "."}}],
+            "usage": {"prompt_tokens": 24, "completion_tokens": len(words) * 4 // 3,
+                      "total_tokens": 24 + len(words) * 4 // 3}}).encode())
 
     def stream(self, handler, body, how):
         handler.begin_stream()

@@ -1,0 +1,154 @@
+#!/usr/bin/env python3
+"""A harvest against the provider's terms, from the first request to the appeal, as
+examples/forbidden/README.md has it: its commands are run as they stand there."""
+
+import json
+import re
+import sqlite3
+import subprocess
+import time
+
+import fake_upstream
+import harness
+import served
+
+TERMS, UPSTREAM = 3, 5
+VARIABLES = ("ACCOUNT", "TEACHER_API_KEY", "SPARE_API_KEY", "CASE")
+
+
+def blocks():
+    """The README's commands, block by block."""
+    text = (harness.ROOT / "examples/forbidden/README.md").read_text()
+    return re.findall(r"^```sh\n(.*?)^```", text, re.M | re.S)
+
+
+class ForbiddenTest(served.ServedRun):
+    def shell(self, block, code=0):
+        """One block in bash; what it sets is there in the next one."""
+        lines = ["set -a", "[ -e variables ] && . ./variables", block, "code=$?",
+                 "for name in " + " ".join(VARIABLES) + "; do",
+                 '  printf "%s=%q\\n" $name "${!name}"', "done > variables", "exit $code"]
+        done = subprocess.run(["bash", "-c", "\n".join(lines)], cwd=self.folder, text=True,
+                              capture_output=True, timeout=240)
+        said = f"{block}\nexit {done.returncode}\n{done.stdout[-2000:]}\n{done.stderr[-3000:]}"
+        self.assertEqual(done.returncode, code, said)
+        self.assertNotIn("internal error", done.stderr, said)
+        return done.stdout + done.stderr
+
+    def value(self, name):
+        return re.search(rf"^{name}=(.*)$", (self.folder / "variables").read_text(), re.M).group(1)
+
+    def setUp(self):
+        super().setUp()
+        # The model behind the door is a made-up one, so that a busy machine tells the same story.
+        self.upstream = fake_upstream.FakeUpstream().__enter__()
+        self.addCleanup(self.upstream.__exit__)
+        for name in ("examples", "terms"):
+            (self.folder / name).symlink_to(harness.ROOT / name)
+        (self.folder / "bin").mkdir()
+        (self.folder / "bin/retort").symlink_to(harness.PROGRAM)
+        self.blocks = iter(blocks())
+
+    def next(self, begins, code=0):
+        """The README's next block, which is told by its words, on the server's own port."""
+        block = next(self.blocks)
+        self.assertIn(begins, block)
+        if self.server:
+            block = block.replace("127.0.0.1:8080", f"127.0.0.1:{self.server.port}")
+            block = block.replace("examples/forbidden/run.toml",
+                                  f"examples/forbidden/run.toml {self.overrides}")
+        return self.shell(f"PATH=$PWD/bin:$PATH\n{block}", code)
+
+    @property
+    def overrides(self):
+        return f"--teacher.base_url http://127.0.0.1:{self.server.port}/v1"
+
+    def case(self):
+        shown = self.retort("case", "show", self.value("CASE"), "--json")
+        return json.loads(shown.stdout)
+
+    def keys_used(self):
+        """Of the audit: which keys asked how often."""
+        used = {}
+        done = self.retort("account", "audit", self.value("ACCOUNT"), "--json")
+        for line in done.stdout.splitlines():
+            entry = json.loads(line)
+            if "outcome" in entry:
+                used[entry["key"]] = used.get(entry["key"], 0) + 1
+        return used
+
+    def answers_kept(self):
+        with sqlite3.connect(self.folder / "runs/forbidden/corpus.db") as database:
+            return database.execute("SELECT count(*) FROM answers").fetchone()[0]
+
+    def test_the_story(self):
+        self.next("policy add")
+        self.serve("--accounts", "accounts", "--upstream", f"teacher={self.upstream.url}",
+                   models=())
+
+        said = self.next("--plan", TERMS)
+        self.assertIn("2.2(e)", said)
+        self.assertIn("prohibit train.generative", said)
+
+        # Warned, then throttled, and that is where the collector stops by itself.
+        said = self.next("retort collect", UPSTREAM)
+        self.assertRegex(said, r"has a case against this account \(case case_\w+, step warn\)")
+        self.assertIn("policy_throttled" if "policy_throttled" in said else "throttle", said)
+        self.assertRegex(said, r"case case_\w+, clause 2\.2\(e\), appeal at \S+/appeal")
+        kept = self.answers_kept()
+        self.assertGreater(kept, 20)
+
+        # The customer reads its case with any key; the words and the clause are the policy's.
+        said = self.next("case list")
+        self.assertIn("look like the gathering of answers to train a model", said)
+        self.assertIn('"step":"throttle"', said.replace('": "', '":"'))
+
+        # The builder insists until a suspension is proposed, and a person confirms it.
+        insist = next(self.blocks)
+        self.assertIn("retort collect", insist)
+        self.blocks = iter([insist, *self.blocks])
+        said = self.next("retort collect", UPSTREAM)
+        for _ in range(10):
+            if self.case()["proposed"]:
+                break
+            time.sleep(10)  # a throttle is by the minute
+            self.shell(f"PATH=$PWD/bin:$PATH\nexport TEACHER_API_KEY\nretort collect "
+                       f"examples/forbidden/run.toml {self.overrides}", UPSTREAM)
+        self.assertTrue(self.case()["proposed"], self.case())
+        self.next("--decision confirm")
+        self.until(lambda: self.status() == 403)
+
+        kept, before = self.answers_kept(), sum(self.keys_used().values())
+        said = self.next("retort collect", UPSTREAM)
+        self.assertIn("account", said)
+        self.assertIn(f"case {self.value('CASE')}", said)
+        self.assertIn("no other key is tried", said)
+        self.assertEqual(self.answers_kept(), kept)
+        after = self.keys_used()
+        # It stops with the first refusal: no more than were on their way are refused with it.
+        self.assertLessEqual(sum(after.values()) - before, 16)
+        self.assertEqual(len(after), 1, "the spare key was never tried")
+
+        said = self.next("retort train", TERMS)
+        self.assertIn("2.2(e)", said)
+        self.assertIn("train.generative", said)
+        self.assertFalse((self.folder / "runs/forbidden/train").exists())
+        self.assertFalse((self.folder / "runs/forbidden/student").exists())
+
+        said = self.next("/appeal")
+        self.assertIn("appealed", said)
+        self.next("--decision lift")
+        self.until(lambda: self.status() == 200)
+        self.next("/chat/completions")
+        self.assertEqual(self.case()["status"], "lifted")
+        self.assertEqual(list(self.blocks), [])
+        self.retort("ledger", "verify", "--ledger", "accounts/log")
+
+    def status(self):
+        answer = self.server.chat(model="teacher", max_tokens=2, headers=[
+            "Authorization: Bearer " + self.value("TEACHER_API_KEY")])
+        return answer.status
+
+
+if __name__ == "__main__":
+    harness.main()
