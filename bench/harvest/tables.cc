@@ -42,13 +42,23 @@ std::string source(const std::string& header, const std::string& type, const std
          "}  // namespace retort::detect\n";
 }
 
+std::string judge_source(const std::string& function, const json::Value& value) {
+  return "// Made by bench/harvest (retort_bench_harvest --write FOLDER) from simulated traffic.\n"
+         "#include \"detect/built_in_internal.h\"\n\nnamespace retort::detect {\n\nconst char* " +
+         function + "() {\n  return R\"(\n" + wrapped(json::dump(value)) +
+         ")\";\n}\n\n}  // namespace retort::detect\n";
+}
+
 }  // namespace
 
 Result<void> write_tables(const std::string& folder, const detect::Model& model,
                           const detect::Calibration& calibration) {
-  RETORT_TRY_VOID(base::write_file_atomic(
-      base::join(folder, "built_in_model.cc"),
-      source("model.h", "Model", "built_in_model", "model_from_json", to_json(model))));
+  const auto judges = to_json(model);
+  for (const std::string side : {"account", "cluster"}) {
+    RETORT_TRY_VOID(
+        base::write_file_atomic(base::join(folder, "built_in_" + side + ".cc"),
+                                judge_source("built_in_" + side + "_judge", *judges.find(side))));
+  }
   return base::write_file_atomic(base::join(folder, "built_in_calibration.cc"),
                                  source("calibration.h", "Calibration", "built_in_calibration",
                                         "calibration_from_json", to_json(calibration)));

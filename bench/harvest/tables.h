@@ -7,7 +7,7 @@
 
 namespace retort::bench::harvest {
 
-// FOLDER/built_in_model.cc and FOLDER/built_in_calibration.cc.
+// FOLDER/built_in_{account,cluster,calibration}.cc.
 Result<void> write_tables(const std::string& folder, const detect::Model& model,
                           const detect::Calibration& calibration);
 

@@ -23,7 +23,8 @@ class FakeUpstream:
     """with FakeUpstream() as upstream: ...
 
     Behaviours: plain, no usage, breaks, half, endless, flood, slow, html, error event, silent end,
-    redirect, headers, "Write a ..." for a story, or a status, which is answered with an error in that API's form.
+    redirect, headers, "Write a ..." for a story, or a status, which is answered with an error in
+    that API's form.
     """
 
     def __init__(self):
