@@ -10,6 +10,7 @@
 #include "serve/formatter_internal.h"
 #include "serve/models_internal.h"
 #include "serve/options.h"
+#include "serve/replays_internal.h"
 
 namespace retort::serve {
 
@@ -26,6 +27,7 @@ struct Door {
   // None: whoever holds the door's one key may ask what it likes. Outlives all answers.
   const std::unique_ptr<provider::Provider> provider;
   DoorMetrics metrics;
+  const std::shared_ptr<Replays> replays = std::make_shared<Replays>();
   std::atomic<bool> stopping{false};
   // The engines' last events still go to the formatter, so it is there for longer.
   Formatter formatter;

@@ -21,6 +21,7 @@ struct Route {
   std::array<const char*, 5> path;  // "*": any rest, one part or more; "?": one part
   Access access;
   void (*answer)(Call);
+  bool computes = false;  // makes a model work, so that an Idempotency-Key is heeded
 };
 
 constexpr std::array kRoutes = {
@@ -28,9 +29,19 @@ constexpr std::array kRoutes = {
     Route{"metrics", "GET", {"metrics"}, Access::with_key, answer_metrics},
     Route{"models", "GET", {"v1", "models"}, Access::with_key, answer_models},
     Route{"model", "GET", {"v1", "models", "*"}, Access::with_key, answer_model},
-    Route{"chat", "POST", {"v1", "chat", "completions"}, Access::with_key, answer_chat},
-    Route{"completions", "POST", {"v1", "completions"}, Access::with_key, answer_completion},
-    Route{"generate", "POST", {"generate"}, Access::with_key, answer_generate},
+    Route{"chat",
+          "POST",
+          {"v1", "chat", "completions"},
+          Access::with_key,
+          answer_chat,
+          /*computes=*/true},
+    Route{"completions",
+          "POST",
+          {"v1", "completions"},
+          Access::with_key,
+          answer_completion,
+          /*computes=*/true},
+    Route{"generate", "POST", {"generate"}, Access::with_key, answer_generate, /*computes=*/true},
     Route{"model_info", "GET", {"model_info"}, Access::with_key, answer_model_info},
     Route{"model_info", "GET", {"get_model_info"}, Access::with_key, answer_model_info},
     Route{"tokenize", "POST", {"tokenize"}, Access::with_key, answer_tokenize},
@@ -139,6 +150,56 @@ void reply_wrong_method(const Call& call, const char* allowed) {
   call.responder->reply(std::move(reply));
 }
 
+// The one value of a header; "" for none, nullopt for several.
+std::optional<std::string> only(const http::ServerRequest& request, std::string_view wanted) {
+  std::optional<std::string> found;
+  for (const auto& [name, value] : request.headers) {
+    if (!is_same_word(name, wanted)) continue;
+    if (found) return std::nullopt;
+    found = value;
+  }
+  return found ? found : std::string();
+}
+
+// False: the request has its answer, that of an earlier one or a refusal.
+bool begin_idempotent(Call& call) {
+  constexpr size_t kKeyBytesMax = 255;
+  const auto given = only(call.request, "idempotency-key");
+  if (given && given->empty()) return true;
+  if (!given || given->size() > kKeyBytesMax) {
+    reply_error(call, openai::make_error(400, "send one Idempotency-Key of at most 255 bytes", "",
+                                         "invalid_idempotency_key"));
+    return false;
+  }
+  // A key is its account's own, and of one request, route included.
+  const std::string whose = call.visitor ? call.visitor->principal.account.id : "";
+  const std::string key = crypto::sha256_hex(whose + "\n" + *given);
+  const auto begun =
+      call.door.replays->begin(key, crypto::sha256_hex(call.route + "\n" + call.request.body));
+  switch (begun.found) {
+    case Replays::Found::nothing:
+      call.responder = recorded(std::move(call.responder), call.door.replays, key);
+      return true;
+    case Replays::Found::kept:
+      call.door.metrics.add_request(call.route, begun.kept->reply.status);
+      replay(*call.responder, *begun.kept);
+      return false;
+    case Replays::Found::running:
+      reply_error(call, openai::make_error(409,
+                                           "A request with this Idempotency-Key is being "
+                                           "answered; ask again in a moment.",
+                                           "", "idempotency_key_in_use"));
+      return false;
+    case Replays::Found::other:
+      break;
+  }
+  reply_error(call, openai::make_error(422,
+                                       "This Idempotency-Key was used for another request; "
+                                       "take a new one.",
+                                       "", "idempotency_key_reused"));
+  return false;
+}
+
 void dispatch(Call call) {
   const Route* found = find(call.request.path);
   const bool open = found != nullptr && found->access == Access::open;
@@ -155,6 +216,7 @@ void dispatch(Call call) {
   if (method == "POST") {
     if (const auto error = check_body_kind(call.request)) return reply_error(call, *error);
   }
+  if (found->computes && !begin_idempotent(call)) return;
   found->answer(std::move(call));
 }
 

@@ -70,6 +70,7 @@ class ScriptedBackend : public Backend {
       return base::bad_input("nothing is asked for");
     }
     const std::lock_guard lock(mutex_);
+    ++submits;
     const engine::RequestId id = ++last_;
     auto& running = running_[id] = std::make_unique<Running>();
     ++live;
@@ -88,6 +89,7 @@ class ScriptedBackend : public Backend {
 
   std::atomic<int64_t> live{0};
   std::atomic<int64_t> generated{0};
+  std::atomic<int64_t> submits{0};
   std::atomic<int64_t> cancels{0};
 
  private:
