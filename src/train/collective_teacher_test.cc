@@ -42,8 +42,8 @@ int train_by_a_teacher(Collective& ranks, const std::string& folder) {
                         .collective = &ranks};
   if (ranks.size() > 1) give_lesson(ranks, input, weights, nullptr, room.teacher.get());
   const auto done = run_loop(weights, input);
+  if (!done) return 4;  // the others fail as well, and wait for nothing
   if (ranks.size() > 1) dismiss(ranks);
-  if (!done) return 4;
   const auto bytes = std::as_bytes(weights.block());
   const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   return base::write_file_atomic(base::join(folder, "weights"), text) ? 0 : 1;

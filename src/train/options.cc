@@ -85,7 +85,7 @@ void describe(base::Options& table, TrainOptions& o) {
   table.add("precision", &o.precision, "matrix products: auto, fp32 or bf16");
   table.add("recompute", &o.recompute,
             "make activations again in the backward pass instead of keeping them, which takes a "
-            "fraction of the memory and about a third more time: always, never, or auto, where "
+            "fraction of the memory and up to a fifth more time: always, never, or auto, where "
             "memory would not suffice");
   table.add("checkpoint_every", &o.checkpoint_every, "steps between checkpoints");
   table.add("keep", &o.keep, "checkpoints kept");

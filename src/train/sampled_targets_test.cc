@@ -57,6 +57,8 @@ TEST(DrawnTargets, DependOnSeedAndRecordAloneAndNotOnBatches) {
   ASSERT_TRUE(*a.add("why?", "abc ab", ""));
   ASSERT_TRUE(*a.add("how?", "a much longer answer", ""));
   a.rows.rows[1].key = "another";
+  ASSERT_TRUE(*a.add("why?", "abc ab", ""));
+  a.rows.rows[2].key = "the first text under another key";
   ASSERT_TRUE(a.teacher->prepare(400, 0, model::Precision::fp32));
   const auto drawn = [&](int64_t batch_tokens, uint64_t seed) {
     std::vector<Example> rows = a.rows.rows;
@@ -72,6 +74,7 @@ TEST(DrawnTargets, DependOnSeedAndRecordAloneAndNotOnBatches) {
     EXPECT_FALSE(together[i].teacher == otherwise[i].teacher) << i;
     for (const int32_t id : together[i].teacher.ids) EXPECT_LT(id, a.student->size());
   }
+  EXPECT_FALSE(together[0].teacher == together[2].teacher) << "records draw apart";
 }
 
 // Sums of the gradient with random signs: each has one mean, and that must be the whole
