@@ -77,6 +77,11 @@ class ForbiddenTest(served.ServedRun):
                 used[entry["key"]] = used.get(entry["key"], 0) + 1
         return used
 
+    def sent(self):
+        """Requests of the collector, by its own book."""
+        with sqlite3.connect(self.folder / "runs/forbidden/corpus.db") as database:
+            return database.execute("SELECT sum(attempts) FROM jobs").fetchone()[0]
+
     def answers_kept(self):
         with sqlite3.connect(self.folder / "runs/forbidden/corpus.db") as database:
             return database.execute("SELECT count(*) FROM answers").fetchone()[0]
@@ -118,16 +123,16 @@ class ForbiddenTest(served.ServedRun):
         self.next("--decision confirm")
         self.until(lambda: self.status() == 403)
 
-        kept, before = self.answers_kept(), sum(self.keys_used().values())
+        kept, asked, sent = self.answers_kept(), self.upstream.count(), self.sent()
         said = self.next("retort collect", UPSTREAM)
         self.assertIn("account", said)
         self.assertIn(f"case {self.value('CASE')}", said)
         self.assertIn("no other key is tried", said)
         self.assertEqual(self.answers_kept(), kept)
-        after = self.keys_used()
+        self.assertEqual(self.upstream.count(), asked)
         # It stops with the first refusal: no more than were on their way are refused with it.
-        self.assertLessEqual(sum(after.values()) - before, 16)
-        self.assertEqual(len(after), 1, "the spare key was never tried")
+        self.assertLessEqual(self.sent() - sent, 16)
+        self.assertEqual(len(self.keys_used()), 1, "the spare key was never tried")
 
         said = self.next("retort train", TERMS)
         self.assertIn("2.2(e)", said)
