@@ -7,6 +7,7 @@
 #include "base/files.h"
 #include "base/parallel.h"
 #include "corpus/index_file_internal.h"
+#include "corpus/key_filter_internal.h"
 #include "corpus/record_index.h"
 #include "corpus/sealed_files_internal.h"
 #include "corpus/zstd_internal.h"
@@ -110,6 +111,8 @@ Result<IndexReport> update_index(ledger::Ledger& ledger, const std::vector<std::
   }
   RETORT_TRY_VOID(index_all(missing));
   report.written = std::ssize(missing);
+  RETORT_TRY_VOID(remove_damaged_filters(ledger.folder()));
+  RETORT_TRY_VOID(update_filters(ledger.folder()));
   return report;
 }
 

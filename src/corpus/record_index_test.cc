@@ -236,7 +236,8 @@ TEST(RecordIndexTest, DamageIsNoticedWhereverItIs) {
   for (const size_t length : {size_t{0}, size_t{100}, size_t{4096}, sound.size() - 4096}) {
     ASSERT_TRUE(base::write_file_atomic(path, sound.substr(0, length)).ok());
     const auto index = RecordIndex::open(ledger);
-    EXPECT_FALSE(index.ok()) << length;
+    EXPECT_FALSE(index->find(maker.oracle.shards.begin()->second[0].key).ok()) << length;
+    EXPECT_FALSE(index->records(shard).ok()) << length;
   }
   // A block of the other file, at its own place.
   const std::string other =
@@ -250,7 +251,10 @@ TEST(RecordIndexTest, DamageIsNoticedWhereverItIs) {
   EXPECT_FALSE(index->find(maker.oracle.shards.begin()->second[0].key).ok());
   // A whole file under another name.
   ASSERT_TRUE(base::write_file_atomic(path, other).ok());
-  EXPECT_TRUE(has(RecordIndex::open(ledger).error().text(), "another shard"));
+  const auto renamed = RecordIndex::open(ledger);
+  const auto asked = renamed->find(maker.oracle.shards.begin()->second[0].key);
+  EXPECT_TRUE(has(asked.error().text(), "another shard"));
+  EXPECT_TRUE(has(renamed->records(shard).error().text(), "another shard"));
 }
 
 TEST(RecordIndexTest, IsWrittenWithTheShardAndMadeAgainFromTheShardsAlone) {

@@ -1,0 +1,25 @@
+// Records in parts of equal terms, for a training that goes through them part by part
+// (train.isolate_by): what permission is likeliest to stay for comes first. Pure functions of one
+// record and the known terms, so that the order of two parts does not depend on a third.
+#pragma once
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "corpus/record.h"
+#include "terms/terms.h"
+
+namespace retort::corpus {
+
+struct TermsPart {
+  // Parts sort by it as bytes: how firmly permission was given under the least firm of its terms
+  // (irrevocable, on-breach, prospective, then unstated and unknown ones), then the ids.
+  std::string order;
+  std::vector<std::string> ids;  // sorted, each once
+  std::string label;             // series and versions, for people
+};
+TermsPart terms_part(const Record& record, const terms::TermsSet& known);
+
+using TermsPartOf = std::function<TermsPart(const Record&)>;
+
+}  // namespace retort::corpus
