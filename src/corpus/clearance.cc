@@ -69,9 +69,12 @@ void count_terms(std::map<std::string, UsedTerms>& used,
   }
 }
 
-std::vector<std::string_view> Clearance::texts_of(const std::vector<Record>& records, Part part) {
+std::vector<std::string_view> Clearance::texts_of(
+    const std::vector<Record>& records, Part part,
+    const std::function<bool(const Record&)>& is_wanted) {
   std::vector<std::string_view> texts;
   for (const auto& record : records) {
+    if (is_wanted && !is_wanted(record)) continue;
     if (part != Part::answers) {
       for (const auto& message : record.messages) texts.emplace_back(message.content);
     }

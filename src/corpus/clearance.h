@@ -11,6 +11,7 @@
 // Cleared shows is held in memory. Reading is safe from any thread; a Clearance belongs to one.
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -318,6 +319,14 @@ class Clearance {
     return terms::ClearedText<ActionTag>(cleared.records_, texts_of(*cleared.records_, part));
   }
 
+  // Of those of the records that `is_wanted`.
+  template <class ActionTag>
+  static terms::ClearedText<ActionTag> text(const Cleared<ActionTag>& cleared, Part part,
+                                            const std::function<bool(const Record&)>& is_wanted) {
+    return terms::ClearedText<ActionTag>(cleared.records_,
+                                         texts_of(*cleared.records_, part, is_wanted));
+  }
+
   // For curation, which needs the action "store". Records that permission was withdrawn for are
   // left out, so that what is curated after a withdrawal can be used.
   Result<CurateView> curate(const Selection& selection);
@@ -421,7 +430,9 @@ class Clearance {
   Result<void> still_open(const Origin& origin, terms::Action action) const;
   Result<ExportPermit> permit_export_with(const Selection& learnt_from,
                                           std::vector<terms::OwedDuty> duties);
-  static std::vector<std::string_view> texts_of(const std::vector<Record>& records, Part part);
+  static std::vector<std::string_view> texts_of(
+      const std::vector<Record>& records, Part part,
+      const std::function<bool(const Record&)>& is_wanted = nullptr);
 
   struct Impl;
   terms::Purpose purpose_;

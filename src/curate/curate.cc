@@ -52,13 +52,16 @@ json::Value to_json(const Summary& summary, const Options& options) {
 }
 
 Result<Summary> curate(corpus::Clearance& clearance, ledger::Ledger& ledger, const Options& options,
-                       const Place& place, const std::set<std::string>* wanted) {
+                       const Place& place, const Wanted& wanted) {
   RETORT_TRY_VOID(check(options));
   RETORT_TRY(const auto view,
              clearance.curate({.folder = place.shards, .split = "", .path_label = "curate"}));
   std::vector<Candidate> candidates;
-  for (int64_t row = 0; row < view.size(); ++row) candidates.push_back({&view[row]});
-  const Sifted sifted = sift(candidates, options, wanted);
+  for (int64_t row = 0; row < view.size(); ++row) {
+    candidates.push_back(
+        {&view[row], wanted.part_of ? wanted.part_of(view[row]).order : std::string()});
+  }
+  const Sifted sifted = sift(candidates, options, wanted.keys);
   if (base::cancelled()) return base::cancelled_error("curate");
 
   Summary out;

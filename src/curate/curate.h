@@ -9,6 +9,7 @@
 
 #include "base/result.h"
 #include "corpus/clearance.h"
+#include "corpus/terms_part.h"
 #include "curate/funnel.h"
 #include "curate/options.h"
 #include "json/value.h"
@@ -31,11 +32,18 @@ struct Summary {
   corpus::SealReport sealed;
 };
 
-// `wanted`: keys of the records that this run asked for (collect::planned_keys), nullptr for all
-// that are sealed. Refused when the terms do not allow to store; bad_input when nothing is left to
+// Which records count, and in what order.
+struct Wanted {
+  // Of the records that this run asked for (collect::planned_keys); null: all that are sealed.
+  const std::set<std::string>* keys = nullptr;
+  // Where they will be learnt part by part; null where they will not.
+  corpus::TermsPartOf part_of = nullptr;
+};
+
+// Refused when the terms do not allow to store; bad_input when nothing is left to
 // train on. OUT/curated/funnel.json is written last.
 Result<Summary> curate(corpus::Clearance& clearance, ledger::Ledger& ledger, const Options& options,
-                       const Place& place, const std::set<std::string>* wanted);
+                       const Place& place, const Wanted& wanted);
 
 // OUT/curated/funnel.json.
 json::Value to_json(const Summary& summary, const Options& options);

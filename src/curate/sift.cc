@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cctype>
 #include <numeric>
+#include <tuple>
 
 #include "base/parallel.h"
 #include "curate/near.h"
@@ -81,7 +82,7 @@ std::vector<Facts> all_facts(const std::vector<Candidate>& candidates, const Opt
   return out;
 }
 
-// Candidates that are still in, by key: the order in which copies are decided.
+// Candidates that are still in, by part and key: the order in which copies are decided.
 std::vector<size_t> kept_by_key(const std::vector<Candidate>& candidates,
                                 const std::vector<Facts>& facts) {
   std::vector<size_t> out;
@@ -89,7 +90,8 @@ std::vector<size_t> kept_by_key(const std::vector<Candidate>& candidates,
     if (facts[i].drop == Drop::none) out.push_back(i);
   }
   std::sort(out.begin(), out.end(), [&](size_t a, size_t b) {
-    return candidates[a].record->key < candidates[b].record->key;
+    return std::tie(candidates[a].part, candidates[a].record->key) <
+           std::tie(candidates[b].part, candidates[b].record->key);
   });
   return out;
 }
@@ -117,28 +119,56 @@ void drop_near_copies(const std::vector<size_t>& order, double threshold,
 }
 
 // Nothing to do after drop_near_copies(); where near copies are kept it is what guards the split.
-void drop_near_held_out(const std::vector<size_t>& kept, const std::vector<bool>& held_out,
-                        double threshold, std::vector<Facts>& facts) {
+// Within a part the training record goes; across parts the one of the later part.
+void drop_near_held_out(const std::vector<size_t>& kept, const std::vector<int64_t>& parts,
+                        const std::vector<bool>& held_out, double threshold,
+                        std::vector<Facts>& facts) {
   Frequencies frequencies;
   for (const size_t i : kept) frequencies.add(facts[i].shingles);
-  NearIndex index(frequencies, threshold);
-  for (const size_t i : kept) {
-    if (held_out[i]) index.add(facts[i].shingles);
-  }
-  for (const size_t i : kept) {
-    if (!held_out[i] && index.find(facts[i].shingles) >= 0) facts[i].drop = Drop::near_held_out;
+  NearIndex trained(frequencies, threshold), held(frequencies, threshold);
+  for (size_t begin = 0; begin < kept.size();) {
+    const auto end =
+        static_cast<size_t>(std::ranges::upper_bound(parts, parts[begin]) - parts.begin());
+    for (const bool of_held_out : {true, false}) {
+      for (size_t at = begin; at < end; ++at) {
+        Facts& one = facts[kept[at]];
+        if (held_out[kept[at]] != of_held_out || one.drop != Drop::none) continue;
+        if ((of_held_out ? trained : held).find(one.shingles) >= 0) one.drop = Drop::near_held_out;
+        if (of_held_out && one.drop == Drop::none) held.add(one.shingles);
+      }
+    }
+    for (size_t at = begin; at < end; ++at) {
+      const Facts& one = facts[kept[at]];
+      if (!held_out[kept[at]] && one.drop == Drop::none) trained.add(one.shingles);
+    }
+    begin = end;
   }
 }
 
-Split split_kept(const std::vector<size_t>& kept, const Options& options,
-                 const std::vector<Facts>& facts, std::vector<bool>& held_out) {
+// By kept_by_key(): the number of each one's part.
+std::vector<int64_t> parts_of(const std::vector<Candidate>& candidates,
+                              const std::vector<size_t>& kept) {
+  std::vector<int64_t> parts;
+  for (size_t at = 0; at < kept.size(); ++at) {
+    const bool same = at > 0 && candidates[kept[at]].part == candidates[kept[at - 1]].part;
+    parts.push_back(at == 0 ? 0 : parts.back() + (same ? 0 : 1));
+  }
+  return parts;
+}
+
+Split split_kept(const std::vector<size_t>& kept, const std::vector<int64_t>& parts,
+                 const Options& options, std::vector<Facts>& facts, std::vector<bool>& held_out) {
   std::vector<SplitItem> items;
   items.reserve(kept.size());
   for (const size_t i : kept) items.push_back(facts[i].split);
-  Split result = split(items, {.held_out = options.held_out,
-                               .near = options.near > 0 ? options.near : kAcrossTheSplit,
-                               .seed = static_cast<uint64_t>(options.seed)});
-  for (size_t at = 0; at < kept.size(); ++at) held_out[kept[at]] = result.held_out[at];
+  Split result = split_parts(items, parts,
+                             {.held_out = options.held_out,
+                              .near = options.near > 0 ? options.near : kAcrossTheSplit,
+                              .seed = static_cast<uint64_t>(options.seed)});
+  for (size_t at = 0; at < kept.size(); ++at) {
+    held_out[kept[at]] = result.held_out[at];
+    if (result.neither[at]) facts[kept[at]].drop = Drop::near_held_out;
+  }
   return result;
 }
 
@@ -177,8 +207,10 @@ Sifted sift(const std::vector<Candidate>& candidates, const Options& options,
   Sifted out;
   out.held_out.resize(candidates.size());
   const auto kept = kept_by_key(candidates, facts);
-  Split result = split_kept(kept, options, facts, out.held_out);
-  drop_near_held_out(kept, out.held_out, options.near > 0 ? options.near : kAcrossTheSplit, facts);
+  const auto parts = parts_of(candidates, kept);
+  Split result = split_kept(kept, parts, options, facts, out.held_out);
+  drop_near_held_out(kept, parts, out.held_out, options.near > 0 ? options.near : kAcrossTheSplit,
+                     facts);
   out.held_out_values = std::move(result.held_out_values);
   out.prompt_groups = result.prompt_groups;
   out.notes = std::move(result.notes);

@@ -9,7 +9,8 @@
 //                 prompt, make nothing look alike. Answers of fewer than kNearWords words are not
 //                 compared: short ones (labels, numbers) are rightly the same.
 //   prompts       see split.h; a record without messages counts by its text.
-// Of several copies the one with the smallest key stays.
+// Of several copies the one of the first part stays, of these the one with the smallest key: what
+// becomes of a record depends on no later part.
 #pragma once
 #include <cstdint>
 #include <set>
@@ -27,6 +28,8 @@ inline constexpr size_t kNearWords = 10;
 // What curation looks at; `record` outlives the call.
 struct Candidate {
   const corpus::Record* record = nullptr;
+  // Where records are learnt part by part (corpus/terms_part.h), the order of its part; else "".
+  std::string part = {};
 };
 
 struct Sifted {

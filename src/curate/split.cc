@@ -6,7 +6,9 @@
 #include <cmath>
 #include <map>
 #include <numeric>
+#include <set>
 
+#include "base/check.h"
 #include "base/random.h"
 #include "curate/near.h"
 
@@ -82,8 +84,15 @@ int64_t target_of(size_t count, double share) {
 std::vector<Part> parts_by_value(const std::vector<SplitItem>& items,
                                  const std::vector<size_t>& with_slots, uint64_t seed) {
   std::map<std::string, Part> by_value;
+  std::set<std::string> trained;
   for (const size_t item : with_slots) {
+    if (items[item].side != Side::train) continue;
+    trained.insert(items[item].values.begin(), items[item].values.end());
+  }
+  for (const size_t item : with_slots) {
+    if (items[item].side != Side::open) continue;
     for (const auto& value : items[item].values) {
+      if (trained.contains(value)) continue;
       Part& part = by_value[value];
       if (part.items.empty() || part.items.back() != item) part.items.push_back(item);
     }
@@ -155,11 +164,64 @@ std::vector<Part> parts_by_prompt(const std::vector<SplitItem>& items,
   return out;
 }
 
+// Those whose side is open, with how many of them follow what was decided before.
+struct Open {
+  size_t count = 0;
+  int64_t held_out = 0;
+  int64_t target(double share) const {
+    return std::max<int64_t>(target_of(count, share) - held_out, 0);
+  }
+};
+
+// Open items that name what is held out, or whose very prompt is.
+Open follow_values(const std::vector<SplitItem>& items, const std::vector<size_t>& with_slots,
+                   const SplitOptions& options, Split& result) {
+  const std::set<std::string> values(options.held_values.begin(), options.held_values.end());
+  std::set<Fingerprint> prompts;
+  for (const size_t item : with_slots) {
+    if (items[item].side == Side::held_out) prompts.insert(items[item].prompt);
+  }
+  Open open;
+  for (const size_t item : with_slots) {
+    const SplitItem& one = items[item];
+    if (one.side != Side::open) continue;
+    ++open.count;
+    const bool named =
+        std::ranges::any_of(one.values, [&](const auto& value) { return values.contains(value); });
+    if (!named && !prompts.contains(one.prompt)) continue;
+    result.held_out[item] = true;
+    ++open.held_out;
+  }
+  return open;
+}
+
+// Groups with decided members follow them and go; of the others nothing is decided yet.
+Open follow_prompts(const std::vector<SplitItem>& items, std::vector<Part>& parts, Split& result) {
+  Open open;
+  std::erase_if(parts, [&](Part& part) {
+    bool train = false, held_out = false;
+    std::erase_if(part.items, [&](size_t item) {
+      train = train || items[item].side == Side::train;
+      held_out = held_out || items[item].side == Side::held_out;
+      return items[item].side != Side::open;
+    });
+    open.count += part.items.size();
+    for (const size_t item : part.items) {
+      if (!held_out) break;
+      (train ? result.neither : result.held_out)[item] = true;
+      open.held_out += train ? 0 : 1;
+    }
+    return train || held_out;
+  });
+  return open;
+}
+
 void split_by_values(const std::vector<SplitItem>& items, const std::vector<size_t>& with_slots,
                      const SplitOptions& options, Split& result) {
+  const Open open = follow_values(items, with_slots, options, result);
   auto parts = parts_by_value(items, with_slots, options.seed);
-  for (const Part* part :
-       choose(parts, target_of(with_slots.size(), options.held_out), result.held_out)) {
+  result.held_out_values = options.held_values;
+  for (const Part* part : choose(parts, open.target(options.held_out), result.held_out)) {
     result.held_out_values.push_back(part->value);
   }
   std::sort(result.held_out_values.begin(), result.held_out_values.end());
@@ -169,7 +231,8 @@ void split_by_prompts(const std::vector<SplitItem>& items, const std::vector<siz
                       const SplitOptions& options, Split& result) {
   auto parts = parts_by_prompt(items, chosen, options, result);
   result.prompt_groups += static_cast<int64_t>(parts.size());
-  choose(parts, target_of(chosen.size(), options.held_out), result.held_out);
+  const Open open = follow_prompts(items, parts, result);
+  choose(parts, open.target(options.held_out), result.held_out);
 }
 
 }  // namespace
@@ -177,6 +240,10 @@ void split_by_prompts(const std::vector<SplitItem>& items, const std::vector<siz
 Split split(const std::vector<SplitItem>& items, const SplitOptions& options) {
   Split result;
   result.held_out.resize(items.size());
+  result.neither.resize(items.size());
+  for (size_t i = 0; i < items.size(); ++i) {
+    result.held_out[i] = items[i].side == Side::held_out;
+  }
   std::vector<size_t> with_slots, without;
   for (size_t i = 0; i < items.size(); ++i) {
     (items[i].values.empty() ? without : with_slots).push_back(i);
@@ -196,6 +263,32 @@ Split split(const std::vector<SplitItem>& items, const SplitOptions& options) {
   if (options.held_out > 0 && !any && !items.empty()) {
     result.notes.push_back(fmt::format(
         "nothing could be held out of {} records; evaluation needs more", items.size()));
+  }
+  return result;
+}
+
+Split split_parts(const std::vector<SplitItem>& items, const std::vector<int64_t>& parts,
+                  const SplitOptions& options) {
+  RETORT_CHECK(std::ranges::is_sorted(parts) && parts.size() == items.size());
+  SplitOptions with_before = options;
+  std::vector<SplitItem> so_far;
+  Split result = split({}, options);
+  for (size_t begin = 0; begin < items.size();) {
+    const auto end =
+        static_cast<size_t>(std::ranges::upper_bound(parts, parts[begin]) - parts.begin());
+    so_far.insert(so_far.end(), items.begin() + static_cast<std::ptrdiff_t>(begin),
+                  items.begin() + static_cast<std::ptrdiff_t>(end));
+    auto neither = std::move(result.neither);
+    result = split(so_far, with_before);
+    // An item of no side stays as it was judged, and decides nothing.
+    std::copy(neither.begin(), neither.end(), result.neither.begin());
+    for (size_t i = begin; i < end; ++i) {
+      so_far[i].side = result.neither[i]    ? Side::neither
+                       : result.held_out[i] ? Side::held_out
+                                            : Side::train;
+    }
+    with_before.held_values = result.held_out_values;
+    begin = end;
   }
   return result;
 }

@@ -142,6 +142,7 @@ Result<RunManifest> manifest_of(ledger::Ledger& ledger, const RunInput& input) {
   run.objective = input.objective;
   run.options = input.options;
   run.seed = input.seed;
+  run.isolated = input.isolated;
   const auto& permit = input.data.permit();
   RETORT_TRY(run.shards, shard_entries(ledger, permit.shards));
   RETORT_TRY(const auto verdict, ledger.entry(permit.leaf));
@@ -227,6 +228,7 @@ Result<ModelEntry> log_model(ledger::Ledger& ledger, const ModelInput& input) {
   model.form = input.form;
   model.run = input.run;
   model.made_from = input.made_from;
+  model.kept = input.kept;
   model.files = std::move(artifact.files);
   RETORT_TRY(auto logged, append_model(ledger, artifact.digest, model));
   // Two runs may come to the same bytes; each of them has to be found from the model.

@@ -76,7 +76,8 @@ struct RunManifest {
   int64_t seed = 0;
   std::optional<Evaluation> evaluation;
   std::vector<int64_t> declarations;  // entries that the verdicts lean on
-  json::Value isolated;               // null: all records trained the same weights
+  // In which order it learns parts of equal terms (train.isolate_by); null: all records together.
+  json::Value isolated;
 };
 
 // A model as it was written: safetensors (a folder), gguf, adapter, checkpoint; "foreign" where
@@ -90,6 +91,9 @@ struct ModelEntry {
   int64_t run = -1;                    // entry; -1: no run of this log
   std::vector<std::string> made_from;  // names of models, digests of weights
   std::vector<ModelFile> files;
+  // The run's checkpoints that stay for a run without later parts, and what each has learnt; null
+  // where there are none.
+  json::Value kept;
 };
 
 // A door whose answers come from a file of this machine; logged before it is asked. Who learns from
@@ -142,6 +146,7 @@ struct RunInput {
   std::string objective = {};
   std::string options = {};  // SHA-256 of the resolved options
   int64_t seed = 0;
+  json::Value isolated = {};
 };
 // Finds the entry of an identical run, or appends one. More shards than an entry has room for
 // (about 9,000) are refused.
@@ -154,6 +159,7 @@ struct ModelInput {
   std::string form = {};
   int64_t run = -1;
   std::vector<std::string> made_from = {};
+  json::Value kept = {};
 };
 Result<ModelEntry> log_model(ledger::Ledger& ledger, const ModelInput& input);
 

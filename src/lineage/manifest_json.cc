@@ -167,6 +167,7 @@ Result<ModelEntry> read_model(const json::Value& body) {
   RETORT_TRY(model.run, body.int_at("run", -1));
   RETORT_TRY(model.made_from, strings_at(body, "made_from"));
   RETORT_TRY(model.files, files_from(body));
+  if (const auto* kept = body.find("kept"); kept != nullptr) model.kept = *kept;
   return model;
 }
 
@@ -238,6 +239,7 @@ json::Value to_json(const ModelEntry& model) {
                                           {"made_from", list(model.made_from)},
                                           {"files", files_json(model.files)}});
   if (model.run >= 0) body.set("run", model.run);
+  if (!model.kept.is_null()) body.set("kept", model.kept);
   return body;
 }
 

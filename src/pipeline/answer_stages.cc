@@ -10,6 +10,7 @@
 #include "corpus/shard.h"
 #include "curate/curate.h"
 #include "pipeline/child.h"
+#include "pipeline/isolation.h"
 #include "pipeline/lineage_entries.h"
 #include "pipeline/stages_internal.h"
 
@@ -106,19 +107,22 @@ Result<void> run_collect(RunContext& context, Summary& summary) {
   return ask_teacher(context, permission, summary);
 }
 
-Result<std::string> withdrawn_records(RunContext& context) {
+Result<std::string> curation_basis(RunContext& context) {
   RETORT_TRY(const auto permission, Permission::open(context.options, context.ledger));
-  return permission.clearance->withdrawn_of(
-      {.folder = context.path("shards"), .split = "", .path_label = "curate"});
+  RETORT_TRY(const std::string withdrawn,
+             permission.clearance->withdrawn_of(
+                 {.folder = context.path("shards"), .split = "", .path_label = "curate"}));
+  RETORT_TRY(const std::string isolation, isolation_of(context));
+  return withdrawn + isolation;
 }
 
 Result<void> run_curate(RunContext& context, Summary& summary) {
   RETORT_TRY(auto permission, Permission::open(context.options, context.ledger));
   RETORT_TRY(const auto wanted, wanted_keys(context.options));
-  const auto curated =
-      curate::curate(*permission.clearance, *permission.log, context.options.curate,
-                     {.shards = context.path("shards"), .curated = context.path("curated")},
-                     wanted ? &*wanted : nullptr);
+  const auto curated = curate::curate(
+      *permission.clearance, *permission.log, context.options.curate,
+      {.shards = context.path("shards"), .curated = context.path("curated")},
+      {.keys = wanted ? &*wanted : nullptr, .part_of = parts_of(context, *permission.clearance)});
   RETORT_TRY_VOID(permission.write(context.options.out));
   if (!curated) return curated.error();
   count(summary, "records", curated->records);

@@ -27,11 +27,13 @@ Result<lineage::LoggedRun> log_run(const RunContext& context, ledger::Ledger& lo
 }
 
 Result<void> log_checkpoint(const RunContext& context, ledger::Ledger& log,
-                            const lineage::RunManifest& run) {
+                            const lineage::RunManifest& run, json::Value kept) {
   lineage::ModelInput model{.path = context.path(kFinal),
                             .model_id = run.model_id,
                             .form = "checkpoint",
-                            .run = run.entry};
+                            .run = run.entry,
+                            .made_from = {},
+                            .kept = std::move(kept)};
   if (run.base) model.made_from.push_back(run.base->digest);
   for (const auto& teacher : run.teachers) model.made_from.push_back(teacher.digest);
   RETORT_TRY_VOID(lineage::log_model(log, model));

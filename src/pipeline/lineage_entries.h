@@ -11,9 +11,9 @@ namespace retort::pipeline {
 // What the train stage gives of the manifest; the clearance's results come from it as well.
 Result<lineage::LoggedRun> log_run(const RunContext& context, ledger::Ledger& log,
                                    lineage::RunInput input);
-// OUT/train/final, just written.
+// OUT/train/final, just written; `kept`: the checkpoints that stay (isolation.h).
 Result<void> log_checkpoint(const RunContext& context, ledger::Ledger& log,
-                            const lineage::RunManifest& run);
+                            const lineage::RunManifest& run, json::Value kept = {});
 // The model that OUT/train/final is; refused where the log does not know its bytes.
 Result<lineage::ModelEntry> logged_checkpoint(const RunContext& context, ledger::Ledger& log);
 // The exported files in `folder`, before they are published.

@@ -2,6 +2,7 @@
 
 #include <condition_variable>
 #include <fstream>
+#include <map>
 #include <mutex>
 
 #include "base/clock.h"
@@ -9,11 +10,13 @@
 #include "base/files.h"
 #include "base/progress.h"
 #include "collect/collect.h"
+#include "corpus/terms_part.h"
 #include "engine/engine.h"
 #include "pipeline/machine.h"
 #include "pipeline/permission.h"
 #include "pipeline/run.h"
 #include "train/plan.h"
+#include "train/remedy.h"
 
 namespace retort::pipeline {
 namespace {
@@ -124,6 +127,34 @@ train::Workload workload_of(const RunOptions& options, const Plan& plan) {
           .tokens_per_row = std::max<int64_t>(tokens / std::max<int64_t>(rows, 1), 1)};
 }
 
+// The two groups that a run's records can be told into before there are any: own texts, and what
+// the teacher answers.
+Result<std::string> remedy_rows(const RunOptions& options, const Plan& plan, int64_t tokens) {
+  if (options.train.isolate_by.empty()) return std::string();
+  RETORT_TRY(const auto uses, planned_uses(options));
+  RETORT_TRY(const auto known, terms_of(options));
+  const train::Workload all = workload_of(options, plan);
+  const auto answers =
+      std::min(static_cast<int64_t>(static_cast<double>(plan.requests) * kKeptShare), all.rows);
+  std::map<std::string, train::PartSize> parts;  // by the order in which they are learnt
+  for (const auto& use : uses) {
+    if (use.facts.object == terms::Object::weights) continue;
+    const int64_t rows = use.facts.object == terms::Object::texts ? all.rows - answers : answers;
+    corpus::Record record;
+    record.terms = use.facts.terms;
+    const auto part = corpus::terms_part(record, known);
+    auto& size = parts[part.order];
+    size.label = part.label;
+    size.rows += rows;
+    size.tokens += tokens / std::max<int64_t>(all.rows, 1) * rows;
+  }
+  std::vector<train::PartSize> in_order;
+  for (auto& [order, size] : parts) in_order.push_back(std::move(size));
+  std::string out = row("isolated", "one set of terms after another; the firmest is learnt first");
+  for (const auto& line : train::tell(train::remedies(in_order))) out += row("", line);
+  return out;
+}
+
 Result<std::string> train_rows(const RunOptions& options, Plan& plan) {
   RETORT_TRY(const auto student, train::plan_student({.student = options.student,
                                                       .options = options.train,
@@ -150,6 +181,8 @@ Result<std::string> train_rows(const RunOptions& options, Plan& plan) {
   out += row(
       "", fmt::format("training takes about {} of memory{}", base::human_bytes(plan.training_bytes),
                       student.recomputes ? ", with activations that are made again" : ""));
+  RETORT_TRY(const auto remedy, remedy_rows(options, plan, expected.tokens));
+  out += remedy;
   const int64_t longest = std::min(options.train.batch_tokens, config.max_positions);
   if (options.collect.max_tokens >= longest) {
     out += row("", fmt::format("answers may have {} tokens; what is longer than {} with its prompt "

@@ -112,6 +112,7 @@ Result<void> check(const RunOptions& o) {
     return base::usage_error("there are no prompts", "collect", "set prompts, template or import");
   }
   RETORT_TRY_VOID(train::check_lora_base(o.train, o.student));
+  if (!o.train.isolate_by.empty()) RETORT_TRY_VOID(train::check_isolated_start(o.student));
   return check_objective(o);
 }
 

@@ -1,5 +1,6 @@
 // The stages: each reads what an earlier one left in the run's folder, calls one room, and counts.
 #include "base/files.h"
+#include "pipeline/isolation.h"
 #include "pipeline/stages_internal.h"
 
 namespace retort::pipeline {
@@ -44,7 +45,11 @@ namespace {
 
 // Only what follows from the stage's options alone may go; answers are never thrown away.
 Result<void> forget_training(RunContext& context) {
-  return base::remove_all(context.path("train"));
+  if (context.options.train.isolate_by.empty()) return base::remove_all(context.path("train"));
+  // The trainer keeps the checkpoints that have learnt nothing but what is left, and removes
+  // others.
+  RETORT_TRY_VOID(base::remove_all(context.path("train/start.json")));
+  return base::remove_all(context.path("train/final"));
 }
 
 }  // namespace
@@ -61,12 +66,13 @@ std::vector<Stage> stages() {
        .inputs = {"shards"},
        .outputs = {"curated"},
        .run = run_curate,
-       .depends_on = withdrawn_records},
+       .depends_on = curation_basis},
       {.name = "tokenizer",
        .tables = {"tokenizer", "student", "purpose"},
        .inputs = {"curated"},
        .outputs = {"tokenizer"},
-       .run = run_tokenizer},
+       .run = run_tokenizer,
+       .depends_on = isolation_of},
       {.name = "train",
        .tables = {"train", "student", "purpose"},
        .inputs = {"curated", "tokenizer"},

@@ -4,6 +4,7 @@
 #include "base/files.h"
 #include "evaluate/evaluate.h"
 #include "json/value.h"
+#include "pipeline/isolation.h"
 #include "pipeline/lineage_entries.h"
 #include "pipeline/machine.h"
 #include "pipeline/stages_internal.h"
@@ -62,11 +63,11 @@ Result<void> save_tokenizer(const RunContext& context, const tokenizer::Tokenize
   return base::publish_directory(writing, context.path("tokenizer"));
 }
 
-Result<void> learn_tokenizer(const RunContext& context, const Cleared<TrainGenerative>& data,
-                             Summary& summary) {
+Result<void> learn_tokenizer(const RunContext& context,
+                             const terms::ClearedText<TrainGenerative>& texts, Summary& summary) {
   tokenizer::BpeTrainerOptions options;
   options.vocab_size = context.options.vocab_size;
-  RETORT_TRY(const auto trained, tokenizer::train_bpe(corpus::Clearance::text(data), options));
+  RETORT_TRY(const auto trained, tokenizer::train_bpe(texts, options));
   RETORT_TRY_VOID(save_tokenizer(context, *trained.tokenizer));
   count(summary, "tokens", trained.tokenizer->size());
   count(summary, "corpus_bytes", trained.corpus_bytes);
@@ -129,7 +130,10 @@ Result<void> run_tokenizer(RunContext& context, Summary& summary) {
              clearance.clear<TrainGenerative>(selection(context, "train", "tokenizer trainer")));
   RETORT_TRY(const auto base_weights, clear_base_weights(context, clearance));
   RETORT_TRY_VOID(permission.write(context.options.out));
-  if (!base_weights) return learn_tokenizer(context, data, summary);
+  if (!base_weights) {
+    const auto texts = tokenizer_texts(data, parts_of(context, clearance));
+    return learn_tokenizer(context, texts, summary);
+  }
   return take_tokenizer(context, *base_weights, data, summary);
 }
 
@@ -158,6 +162,7 @@ Result<void> run_train(RunContext& context, Summary& summary) {
                               .kept_tokens = std::move(base_ids),
                               .options = context.options.train,
                               .student = context.options.student,
+                              .part_of = parts_of(context, clearance),
                               .folder = context.path("train"),
                               .collective = context.collective};
   RETORT_TRY(const auto run, log_run(context, *permission.log,
@@ -165,10 +170,12 @@ Result<void> run_train(RunContext& context, Summary& summary) {
                                       .held_out = input.held_out,
                                       .base = input.base_weights,
                                       .teacher = input.teacher,
-                                      .door = input.door}));
+                                      .door = input.door,
+                                      .isolated = isolated_json(data, input.part_of)}));
   RETORT_TRY(const auto trained, train::fit(input, run));
   RETORT_TRY_VOID(save_trained(context, trained));
-  RETORT_TRY_VOID(log_checkpoint(context, *permission.log, run.manifest()));
+  RETORT_TRY_VOID(
+      log_checkpoint(context, *permission.log, run.manifest(), kept_json(trained.kept)));
   const auto& state = trained.state;
   count(summary, "parameters", trained.weights.config().parameters());
   if (trained.adapter) {
@@ -177,6 +184,7 @@ Result<void> run_train(RunContext& context, Summary& summary) {
   count(summary, "records", trained.records);
   count(summary, "too_long", trained.too_long);
   count(summary, "steps", state.step);
+  if (trained.resumed_step >= 0) count(summary, "resumed_step", trained.resumed_step);
   count(summary, "epochs", context.options.train.epochs);
   count(summary, "tokens", state.tokens);
   count(summary, "first_loss", state.first_loss);

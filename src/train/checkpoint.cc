@@ -17,6 +17,7 @@ constexpr const char* kSchema = "retort.checkpoint/1";
 constexpr const char* kMarker = "complete";
 constexpr const char* kState = "state.json";
 constexpr const char* kAnswers = "answers.json";
+constexpr const char* kParts = "parts";
 constexpr std::string_view kPrefix = "step-";
 
 std::string file_of(const NamedBlock& block) {
@@ -110,6 +111,21 @@ std::string differences(const json::Value& then, const json::Value& now) {
   return out.empty() ? "a setting that this version does not have" : out;
 }
 
+// Whether a training may go on from what was saved under `then`: it has learnt nothing but the
+// first parts of what this one learns, in the same way.
+bool begins(const json::Value& then, const json::Value& now) {
+  const json::Value* seen = then.find(kParts);
+  if (seen == nullptr || !seen->is_array()) return false;
+  const auto& parts = now.find(kParts)->as_array();
+  const auto& first = seen->as_array();
+  if (first.size() > parts.size() || !std::equal(first.begin(), first.end(), parts.begin())) {
+    return false;
+  }
+  json::Value same = then;
+  same.set(kParts, *now.find(kParts));
+  return same == now;
+}
+
 }  // namespace
 
 std::string Checkpoints::path(int64_t step) const {
@@ -181,7 +197,7 @@ Result<void> Checkpoints::save(const CheckpointView& view) const {
   point("verified");
   RETORT_TRY_VOID(point_latest_at(view.loop.step));
   point("latest");
-  return prune(view.loop);
+  return prune(view);
 }
 
 Result<void> Checkpoints::point_latest_at(int64_t step) const {
@@ -195,15 +211,15 @@ Result<void> Checkpoints::point_latest_at(int64_t step) const {
 // Keeps the newest ones and the best one. Later steps than this one are damaged, or this one would
 // not have been reached again. The marker goes first, so that a half removed folder is no
 // checkpoint.
-Result<void> Checkpoints::prune(const LoopState& loop) const {
+Result<void> Checkpoints::prune(const CheckpointView& view) const {
   RETORT_TRY(const auto steps, completed());
-  const auto now = std::upper_bound(steps.begin(), steps.end(), loop.step) - steps.begin();
+  const auto now = std::upper_bound(steps.begin(), steps.end(), view.loop.step) - steps.begin();
   for (size_t i = 0; i < steps.size(); ++i) {
-    const bool kept = static_cast<int64_t>(i) < now && static_cast<int64_t>(i) >= now - place_.keep;
-    if (kept || steps[i] == loop.best_step) continue;
-    RETORT_TRY_VOID(base::remove_all(base::join(path(steps[i]), kMarker)));
-    point("unmarked");
-    RETORT_TRY_VOID(base::remove_all(path(steps[i])));
+    const bool sound = static_cast<int64_t>(i) < now;
+    const bool newest = sound && static_cast<int64_t>(i) >= now - place_.keep;
+    const bool kept = sound && std::ranges::count(view.kept, steps[i]) > 0;
+    if (newest || kept || steps[i] == view.loop.best_step) continue;
+    RETORT_TRY_VOID(remove(steps[i]));
   }
   RETORT_TRY(const auto names, base::list_directory(place_.folder));
   for (const std::string& name : names) {
@@ -212,6 +228,12 @@ Result<void> Checkpoints::prune(const LoopState& loop) const {
     if (ours && !base::exists(base::join(left, kMarker))) RETORT_TRY_VOID(base::remove_all(left));
   }
   return {};
+}
+
+Result<void> Checkpoints::remove(int64_t step) const {
+  RETORT_TRY_VOID(base::remove_all(base::join(path(step), kMarker)));
+  point("unmarked");
+  return base::remove_all(path(step));
 }
 
 Result<json::Value> Checkpoints::read_state(int64_t step) const {
@@ -248,14 +270,32 @@ Result<Checkpoint> Checkpoints::load(int64_t step) const {
   return checkpoint;
 }
 
+Result<std::string> Checkpoints::weights_digest(int64_t step) const {
+  RETORT_TRY(const json::Value state, read_state(step));
+  RETORT_TRY(const Digests digests,
+             digests_from_json(state, file_of(place_.blocks.front()), place_.tensors.size()));
+  std::string all;
+  for (const std::string& digest : digests) all += digest;
+  return crypto::sha256_hex(all);
+}
+
 Result<std::optional<Checkpoint>> Checkpoints::load_newest(const json::Value& identity) const {
   RETORT_TRY(auto steps, completed());
   std::reverse(steps.begin(), steps.end());
+  const bool by_parts = identity.find(kParts) != nullptr;
+  bool others = false;
   for (const int64_t step : steps) {
     const auto state = read_state(step);
     if (state) {
       const json::Value* then = state->find("identity");
-      if (then == nullptr || *then != identity) {
+      if (by_parts && (then == nullptr || !begins(*then, identity))) {
+        base::log_info("checkpoint {} is removed: it has learnt what this training does not have",
+                       path(step));
+        RETORT_TRY_VOID(remove(step));
+        others = true;
+        continue;
+      }
+      if (!by_parts && (then == nullptr || *then != identity)) {
         return base::usage_error(
             "the training cannot go on: since its checkpoint " +
                 differences(then == nullptr ? json::Value() : *then, identity),
@@ -271,7 +311,7 @@ Result<std::optional<Checkpoint>> Checkpoints::load_newest(const json::Value& id
     }
     base::log_warning("checkpoint {} is passed over: {}", path(step), state.error().text());
   }
-  if (steps.empty()) return std::optional<Checkpoint>();
+  if (steps.empty() || others) return std::optional<Checkpoint>();
   return base::storage_error("every checkpoint of this training is damaged", place_.folder,
                              "remove " + base::parent(place_.folder) + " to start anew");
 }

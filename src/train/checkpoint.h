@@ -44,6 +44,8 @@ struct CheckpointView {
   const LoopState& loop;
   const json::Value& identity;  // what a resumed run must have in common: options, data, shape
   std::string answers = {};     // the student's own that it learns from again; "" for none
+  std::vector<int64_t> kept =
+      {};  // steps whose checkpoints stay, however many newer ones there are
 };
 
 struct Checkpoint {
@@ -51,6 +53,14 @@ struct Checkpoint {
   std::vector<std::vector<float>> blocks;  // as CheckpointPlace::blocks names them
   std::string answers = {};
   std::string path;
+};
+
+// A checkpoint that is kept where a part was learnt, to go on from when permission
+// for a later part ends.
+struct KeptCheckpoint {
+  int64_t step = 0;
+  std::vector<std::string> parts;  // that it has learnt, by their names (examples.h)
+  std::string weights;             // SHA-256 over the digests of its tensors
 };
 
 // Where checkpoints lie and what they hold.
@@ -72,8 +82,11 @@ class Checkpoints {
   Result<void> save(const CheckpointView& view) const;
   // The newest that verifies; damaged ones are named in the log and passed over. Nothing when none
   // was ever completed, a storage error when all are damaged, a usage error when `identity`
-  // differs.
+  // differs. Where the identity has "parts", a list, it is the newest of those whose list is the
+  // beginning of this one, and the others, which have learnt something else, are removed.
   Result<std::optional<Checkpoint>> load_newest(const json::Value& identity) const;
+  // SHA-256 over the digests of the first block's tensors: equal for equal weights.
+  Result<std::string> weights_digest(int64_t step) const;
   Result<Checkpoint> load(int64_t step) const;
   // Steps of completed checkpoints, ascending.
   Result<std::vector<int64_t>> completed() const;
@@ -83,7 +96,8 @@ class Checkpoints {
   void point(std::string_view name) const;
   Result<void> write(const CheckpointView& view, const std::string& folder) const;
   Result<void> point_latest_at(int64_t step) const;
-  Result<void> prune(const LoopState& loop) const;
+  Result<void> prune(const CheckpointView& view) const;
+  Result<void> remove(int64_t step) const;
   Result<json::Value> read_state(int64_t step) const;
 
   CheckpointPlace place_;

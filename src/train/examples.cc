@@ -88,9 +88,9 @@ Result<Example*> ExampleBuilder::add(const std::string& key, const dialog::Messa
   return &examples_.rows.back();
 }
 
-std::string digest(const Examples& examples) {
+std::string digest(std::span<const Example> examples) {
   std::string rows;  // the digest of each
-  for (const Example& row : examples.rows) {
+  for (const Example& row : examples) {
     std::string bytes = row.key + '\0';
     for (size_t i = 0; i < row.ids.size(); ++i) {
       const auto id = static_cast<uint32_t>(row.ids[i]);
@@ -102,9 +102,13 @@ std::string digest(const Examples& examples) {
   return crypto::sha256_hex(rows);
 }
 
+std::string digest(const Examples& examples) {
+  return digest(std::span(examples.rows));
+}
+
 namespace {
 
-int64_t inputs_of(const std::vector<Example>& rows, uint32_t group, uint32_t together) {
+int64_t inputs_of(std::span<const Example> rows, uint32_t group, uint32_t together) {
   int64_t inputs = 0;
   for (uint32_t i = 0; i < together; ++i) inputs += rows[group * together + i].inputs();
   return inputs;
@@ -125,7 +129,7 @@ BatchPlan rows_of(BatchPlan groups, uint32_t together) {
 
 }  // namespace
 
-BatchPlan plan_epoch(const std::vector<Example>& rows, int64_t batch_tokens, uint64_t seed,
+BatchPlan plan_epoch(std::span<const Example> rows, int64_t batch_tokens, uint64_t seed,
                      int64_t epoch, uint32_t together) {
   const auto stream = static_cast<uint64_t>(epoch) << 32;
   Bins bins(batch_tokens);

@@ -35,8 +35,15 @@ size_t answer_start(const Example& row);
 // Puts one value a trained token at its place in row.reference.
 void set_reference(Example& row, std::span<const float> logprobs);
 
+// Rows that are learnt together, before and after others (train.isolate_by).
+struct RowPart {
+  std::string name;
+  int64_t rows = 0;
+};
+
 struct Examples {
   std::vector<Example> rows;
+  std::vector<RowPart> parts = {};  // in the order of the rows, all of them; empty: no parts
   int64_t too_long = 0;    // left out: more inputs than a batch or the model's positions hold
   int64_t tokens() const;  // inputs of all rows
   int64_t trained_tokens() const;  // targets that count
@@ -65,7 +72,7 @@ using BatchPlan = std::vector<std::vector<uint32_t>>;  // rows of each batch
 
 // Every row once, each batch at most batch_tokens inputs; no row may be longer than that.
 // `together`: so many rows in succession share a batch, in their order; the limit is theirs.
-BatchPlan plan_epoch(const std::vector<Example>& rows, int64_t batch_tokens, uint64_t seed,
+BatchPlan plan_epoch(std::span<const Example> rows, int64_t batch_tokens, uint64_t seed,
                      int64_t epoch, uint32_t together = 1);
 // Rows in their given order, for measuring.
 BatchPlan plan_in_order(const std::vector<Example>& rows, int64_t batch_tokens,
@@ -84,6 +91,7 @@ BatchPlan share_of(const std::vector<Example>& rows, std::span<const std::vector
 model::Batch make_batch(const std::vector<Example>& rows, std::span<const uint32_t> chosen);
 
 // SHA-256 over keys, ids and marks of all rows, as hex: what a resumed run compares.
+std::string digest(std::span<const Example> rows);
 std::string digest(const Examples& examples);
 
 // One row as text for a person, trained pieces in another colour (on a terminal) or in brackets.

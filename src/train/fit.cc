@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <map>
 #include <optional>
 
 #include "base/check.h"
@@ -20,6 +21,7 @@
 #include "train/online_teacher_internal.h"
 #include "train/plan.h"
 #include "train/probe.h"
+#include "train/remedy.h"
 #include "train/rollout_internal.h"
 #include "train/rows_internal.h"
 #include "train/start.h"
@@ -84,6 +86,25 @@ void tell_sizes(const model::Config& config, const Examples& data) {
   }
 }
 
+// What each part's end would cost, while it can still be chosen otherwise.
+void tell_remedies(const FitInput& input, const Examples& data) {
+  std::map<std::string, std::string> labels;
+  for (const corpus::Record& record : input.data.records()) {
+    const auto part = input.part_of(record);
+    labels[part.order] = part.label;
+  }
+  std::vector<PartSize> sizes;
+  size_t row = 0;
+  for (const RowPart& part : data.parts) {
+    PartSize size{.label = labels.at(part.name), .rows = part.rows};
+    for (const size_t end = row + static_cast<size_t>(part.rows); row < end; ++row) {
+      size.tokens += data.rows[row].inputs() * input.options.epochs;
+    }
+    sizes.push_back(std::move(size));
+  }
+  for (const std::string& line : tell(remedies(sizes))) base::log_info("{}", line);
+}
+
 // Said before anything is computed; memory that this machine has not got ends a run much later.
 // The options with what was decided because of it.
 Result<TrainOptions> fit_into_memory(const FitInput& input, const model::Config& config,
@@ -133,6 +154,14 @@ Result<void> check_collective(const FitInput& input) {
                            "train.on_policy", "train without mpirun, or set it to 0");
 }
 
+// What is taken from all records alike would carry later parts into earlier ones.
+Result<void> check_isolation(const FitInput& input) {
+  RETORT_CHECK(input.options.isolate_by.empty() == (input.part_of == nullptr),
+               "parts and train.isolate_by go together");
+  if (!input.part_of) return {};
+  return check_isolated_start(input.student);
+}
+
 // What on-policy training asks, where it is wanted.
 std::optional<OnPolicy> own_answers(const FitInput& input, Rollouts::Student student,
                                     const Judges& judges, const std::vector<Example>& rows) {
@@ -157,6 +186,7 @@ Result<Outcome> fit(const FitInput& input, const lineage::LoggedRun& run) {
   check_logged(input, run.manifest());
   RETORT_TRY_VOID(validate(input.options));
   RETORT_TRY_VOID(check_collective(input));
+  RETORT_TRY_VOID(check_isolation(input));
   RETORT_TRY(const auto format, tokenizer::ChatFormat::detect(*input.tokenizer));
   RETORT_TRY(model::Weights weights, first_weights(input));
   const model::Config config = weights.config();
@@ -188,6 +218,7 @@ Result<Outcome> fit(const FitInput& input, const lineage::LoggedRun& run) {
   const Examples& data = rows.data;
   show_first(data, *input.tokenizer);
   tell_sizes(config, data);
+  if (input.part_of) tell_remedies(input, data);
   RETORT_TRY(auto adapter, first_adapter(input, config));
   const model::LoraConfig* lora = adapter ? &adapter->lora() : nullptr;
   RETORT_TRY(
@@ -229,6 +260,7 @@ Result<Outcome> fit(const FitInput& input, const lineage::LoggedRun& run) {
                  .held_out_records = static_cast<int64_t>(rows.held_out.rows.size()),
                  .resumed_step = done.resumed_step,
                  .refused_steps = done.refused_steps,
+                 .kept = done.kept,
                  .stopped_early = done.stopped_early,
                  .weights_of_best_step = done.restored_best,
                  .limit_tokens_per_second = done.limit_tokens_per_second,

@@ -15,6 +15,7 @@
 
 #include "base/result.h"
 #include "corpus/clearance.h"
+#include "corpus/terms_part.h"
 #include "lineage/manifest.h"
 #include "model/lora.h"
 #include "model/weights.h"
@@ -43,6 +44,8 @@ struct FitInput {
   std::vector<tokenizer::TokenId> kept_tokens = {};
   TrainOptions options;
   StudentOptions student;
+  // The parts that options.isolate_by asks for; null where it asks for none.
+  corpus::TermsPartOf part_of = nullptr;
   std::string folder;  // OUT/train
   // Tokens a second of the matrix products alone; nullptr: measured before the first step
   // (probe.h).
@@ -63,6 +66,7 @@ struct Outcome {
   int64_t held_out_records = 0;
   int64_t resumed_step = -1;  // -1: began anew
   int64_t refused_steps = 0;
+  std::vector<KeptCheckpoint> kept;  // one a part, where it went by parts
   bool stopped_early = false;
   bool weights_of_best_step = false;  // patience chose by held-out loss: say so in the evaluation
   double limit_tokens_per_second = 0;

@@ -9,13 +9,13 @@
 #include "base/log.h"
 #include "base/random.h"
 #include "train/alike_internal.h"
+#include "train/course_internal.h"
 #include "train/diary_internal.h"
 #include "train/identity_internal.h"
 #include "train/learner_internal.h"
 #include "train/loop_internal.h"
 #include "train/optimizer.h"
 #include "train/running_mean_internal.h"
-#include "train/schedule.h"
 
 namespace retort::train {
 namespace {
@@ -37,6 +37,7 @@ class Loop {
         trained_(learner_.trained()),
         optimizer_(trained_, options_),
         mean_(options_.average, trained_.block),
+        course_(input.data, options_, learner_.together()),
         checkpoints_({.folder = base::join(input.folder, "checkpoints"),
                       .tensors = *trained_.tensors,
                       .blocks = blocks(),
@@ -44,14 +45,13 @@ class Loop {
                      input.at_save_point) {
     outcome_.precision = learner_.network().precision();
     identity_.set("precision", outcome_.precision == model::Precision::bf16 ? "bf16" : "fp32");
+    outcome_.total_steps = course_.total_steps();
   }
 
   Result<LoopOutcome> run();
 
  private:
   std::vector<NamedBlock> blocks();
-  BatchPlan plan(int64_t epoch) const;
-  void plan_steps();
   Result<bool> load_newest();
   Result<void> resume();
   bool cancelled();
@@ -65,7 +65,9 @@ class Loop {
   Result<void> end_epoch(bool& improved);
   model::LossSum held_out_loss();
   void swap_mean();
+  bool at_border() const;
   Result<void> save();
+  Result<void> list_kept();
   Result<void> choose_weights();
 
   const LoopInput& input_;
@@ -76,8 +78,8 @@ class Loop {
   Trainable trained_;
   Optimizer optimizer_;
   RunningMean mean_;  // of what is trained, where one is wanted
+  Course course_;
   Checkpoints checkpoints_;
-  Schedule schedule_;
   LoopState state_;
   LoopOutcome outcome_;
   Diary diary_;
@@ -93,30 +95,11 @@ std::vector<NamedBlock> Loop::blocks() {
   return all;
 }
 
-BatchPlan Loop::plan(int64_t epoch) const {
-  return plan_epoch(input_.data.rows, options_.batch_tokens, static_cast<uint64_t>(options_.seed),
-                    epoch, learner_.together());
-}
-
-void Loop::plan_steps() {
-  int64_t total = 0;
-  for (int64_t epoch = 0; epoch < options_.epochs; ++epoch) {
-    const auto batches = static_cast<int64_t>(plan(epoch).size());
-    total += (batches + options_.accumulate - 1) / options_.accumulate;
-  }
-  const auto share = static_cast<int64_t>(options_.warmup_share * static_cast<double>(total));
-  schedule_ = {.shape = *parse_schedule(options_.schedule),
-               .peak = options_.lr,
-               .min_ratio = options_.min_lr_ratio,
-               .warmup = options_.warmup_steps >= 0 ? options_.warmup_steps : share,
-               .decay = static_cast<int64_t>(options_.decay_share * static_cast<double>(total)),
-               .total = total};
-  outcome_.total_steps = total;
-}
-
 // Rank 0's files, or nothing.
 Result<bool> Loop::load_newest() {
-  RETORT_TRY(const auto found, checkpoints_.load_newest(identity_));
+  json::Value identity = identity_;
+  if (course_.is_by_parts()) identity.set("parts", course_.describe_parts(course_.parts()));
+  RETORT_TRY(const auto found, checkpoints_.load_newest(identity));
   if (!found) return false;
   const auto into = blocks();
   for (size_t i = 0; i < into.size(); ++i) {
@@ -158,10 +141,9 @@ bool Loop::cancelled() {
 Result<LoopOutcome> Loop::run() {
   if (collective_.is_first()) RETORT_TRY_VOID(base::make_directories(input_.folder));
   RETORT_TRY_VOID(check_processors(collective_, outcome_.precision));
-  plan_steps();
   RETORT_TRY_VOID(resume());
   stop_ = options_.patience > 0 && state_.worse_epochs >= options_.patience;
-  if (state_.epoch < options_.epochs && !stop_) {
+  if (state_.epoch < course_.epochs() && !stop_) {
     double limit = input_.limit ? input_.limit(outcome_.precision) : 0;
     collective_.sum(std::span(&limit, 1));
     outcome_.limit_tokens_per_second = limit;
@@ -169,8 +151,9 @@ Result<LoopOutcome> Loop::run() {
   }
   started_s_ = base::monotonic_seconds() - state_.seconds;
   if (input_.measure_start && state_.step == 0) RETORT_TRY_VOID(measure_start());
-  while (state_.epoch < options_.epochs && !stop_) RETORT_TRY_VOID(train_epoch());
+  while (state_.epoch < course_.epochs() && !stop_) RETORT_TRY_VOID(train_epoch());
   if (saved_step_ != state_.step) RETORT_TRY_VOID(save());
+  RETORT_TRY_VOID(list_kept());
   RETORT_TRY_VOID(choose_weights());
   outcome_.state = state_;
   outcome_.stopped_early = stop_;
@@ -179,7 +162,7 @@ Result<LoopOutcome> Loop::run() {
 }
 
 Result<void> Loop::train_epoch() {
-  const BatchPlan epoch = plan(state_.epoch);
+  const BatchPlan epoch = course_.plan(state_.epoch);
   const auto batches = static_cast<int64_t>(epoch.size());
   while (state_.cursor < batches) {
     const int64_t count = std::min(options_.accumulate, batches - state_.cursor);
@@ -198,7 +181,7 @@ Result<void> Loop::train_epoch() {
     if (state_.cursor == batches) RETORT_TRY_VOID(end_epoch(improved));
     if (input_.on_step) input_.on_step(state_);
     const bool due = state_.step % options_.checkpoint_every == 0;
-    if (due || (improved && options_.patience > 0)) RETORT_TRY_VOID(save());
+    if (due || at_border() || (improved && options_.patience > 0)) RETORT_TRY_VOID(save());
     if (state_.cursor == 0) break;  // the epoch ended
   }
   return {};
@@ -229,7 +212,7 @@ Result<void> Loop::take_step(Batches batches) {
   RETORT_TRY(const model::LossSum sum, learn(batches));
   const double loss = sum.loss();
   const double norm = std::sqrt(learner_.squares());
-  const double lr = schedule_.at(state_.step++);
+  const double lr = course_.rate_at(state_.step++);
   const int64_t tokens = learner_.inputs() - inputs_before;
   state_.tokens += tokens;
   if (!std::isfinite(loss)) return refuse_step(batches, "loss");
@@ -256,7 +239,7 @@ Result<void> Loop::take_step(Batches batches) {
 
 void Loop::update(double norm) {
   const bool clips = options_.clip_norm > 0 && norm > options_.clip_norm;
-  optimizer_.step(learner_.gradients(), {.lr = schedule_.at(state_.step - 1),
+  optimizer_.step(learner_.gradients(), {.lr = course_.rate_at(state_.step - 1),
                                          .gradient_scale = clips ? options_.clip_norm / norm : 1,
                                          .number = state_.updates});
   mean_.move(trained_.block, state_.updates);
@@ -322,7 +305,31 @@ Result<void> Loop::save() {
   if (!collective_.is_first()) return {};
   RETORT_TRY_VOID(diary_.sync());
   const std::string answers = input_.own_answers != nullptr ? input_.own_answers->saved() : "";
-  return checkpoints_.save({state_, identity_, answers});
+  json::Value identity = identity_;
+  if (course_.is_by_parts()) {
+    identity.set("parts", course_.describe_parts(course_.parts_seen(state_)));
+  }
+  return checkpoints_.save({state_, identity, answers, course_.borders()});
+}
+
+bool Loop::at_border() const {
+  const auto borders = course_.borders();
+  return std::binary_search(borders.begin(), borders.end(), state_.step);
+}
+
+Result<void> Loop::list_kept() {
+  if (!collective_.is_first()) return {};
+  const auto borders = course_.borders();
+  for (size_t i = 0; i < borders.size(); ++i) {
+    const auto weights = checkpoints_.weights_digest(borders[i]);
+    // One that was damaged since then is no loss to this training; it only is not there to go on
+    // from.
+    if (!weights) continue;
+    KeptCheckpoint kept{.step = borders[i], .parts = {}, .weights = *weights};
+    for (size_t part = 0; part <= i; ++part) kept.parts.push_back(input_.data.parts[part].name);
+    outcome_.kept.push_back(std::move(kept));
+  }
+  return {};
 }
 
 // The last weights or their mean, of the last step or of the best one.

@@ -56,6 +56,7 @@ struct LoopOutcome {
   bool restored_best = false;                           // the weights are those of state.best_step
   model::Precision precision = model::Precision::fp32;  // what automatic became
   double limit_tokens_per_second = 0;
+  std::vector<KeptCheckpoint> kept;  // one a part, where it goes by parts
 };
 
 // Trains `weights` in place, or with an adapter it alone, beside weights that stay as they are:

@@ -23,6 +23,22 @@ int64_t default_ffn(int64_t width) {
   return std::max(nearest, kFfnMultiple);
 }
 
+// What a part's checkpoint holds may depend on nothing that comes after it.
+Result<void> validate_isolation(const TrainOptions& o) {
+  if (o.isolate_by.empty()) return {};
+  RETORT_TRY_VOID(require(o.isolate_by == "terms", "train.isolate_by", "terms, or left out"));
+  const char* const in_the_way =
+      learns_pairs(o)    ? "objective = \"dpo\" pairs answers of all terms"
+      : draws_targets(o) ? "teacher = \"sampled\" draws for all rows at once"
+      : o.on_policy > 0  ? "on_policy"
+      : o.patience > 0   ? "patience chooses weights by all held-out records"
+                         : nullptr;
+  if (in_the_way == nullptr) return {};
+  return base::usage_error(
+      fmt::format("terms cannot be isolated with {}", in_the_way), "train.isolate_by",
+      "leave out one of the two: with both, removing records would change what was learnt before");
+}
+
 }  // namespace
 
 void describe(base::Options& table, TrainOptions& o) {
@@ -90,6 +106,10 @@ void describe(base::Options& table, TrainOptions& o) {
   table.add("checkpoint_every", &o.checkpoint_every, "steps between checkpoints");
   table.add("keep", &o.keep, "checkpoints kept");
   table.add(
+      "isolate_by", &o.isolate_by,
+      "terms: one set of terms is learnt after another, the firmest first, and the checkpoint "
+      "between two is kept, to go on from when permission for the later ones ends");
+  table.add(
       "patience", &o.patience,
       "epochs without a better held-out loss before stopping with the best weights; 0: never");
   table.add("lora_rank", &o.lora_rank,
@@ -140,6 +160,7 @@ Result<void> validate(const TrainOptions& o) {
   RETORT_TRY_VOID(require(o.keep >= 1, "train.keep", "1 or more"));
   RETORT_TRY_VOID(require(o.patience >= 0, "train.patience", "0 or more"));
   RETORT_TRY_VOID(parse_precision(o.precision));
+  RETORT_TRY_VOID(validate_isolation(o));
   RETORT_TRY_VOID(lora_config(o));
   return {};
 }
@@ -195,6 +216,14 @@ Result<void> check_lora_base(const TrainOptions& train, const StudentOptions& st
 
 bool prunes(const StudentOptions& o) {
   return o.keep_layers > 0 || o.keep_width > 0 || o.keep_heads > 0 || o.keep_ffn > 0;
+}
+
+Result<void> check_isolated_start(const StudentOptions& o) {
+  if (!prunes(o) && !o.trim_vocab) return {};
+  return base::usage_error(
+      "terms cannot be isolated in a student whose parts or tokens are kept by what all records "
+      "need",
+      "train.isolate_by", "leave out student.keep_* and student.trim_vocab, or isolate_by");
 }
 
 Result<void> validate(const StudentOptions& o) {

@@ -56,9 +56,10 @@ struct TrainOptions {
   std::string recompute = "auto";  // of activations in the backward pass, instead of keeping them
   int64_t checkpoint_every = 200;  // steps; one is written at the end in any case
   int64_t keep = 2;
-  int64_t patience = 0;   // epochs without a better held-out loss before stopping; 0: never stop
-  int64_t lora_rank = 0;  // of an adapter beside frozen weights; 0: all weights are trained
-  double lora_alpha = 0;  // 0: twice the rank
+  std::string isolate_by;  // "": all rows in each epoch; "terms": one set of terms after another
+  int64_t patience = 0;    // epochs without a better held-out loss before stopping; 0: never stop
+  int64_t lora_rank = 0;   // of an adapter beside frozen weights; 0: all weights are trained
+  double lora_alpha = 0;   // 0: twice the rank
   std::vector<std::string> lora_targets = {"all"};  // projections, as PEFT calls them
 };
 void describe(base::Options& table, TrainOptions& options);
@@ -87,6 +88,9 @@ struct StudentOptions {
 void describe(base::Options& table, StudentOptions& options);
 // An adapter to train needs weights to stand beside: usage error where there are none.
 Result<void> check_lora_base(const TrainOptions& train, const StudentOptions& student);
+// Weights and vocabulary that are cut by all records depend on all terms: usage error beside
+// isolate_by.
+Result<void> check_isolated_start(const StudentOptions& student);
 // Parts to keep with nothing that they could be parts of are a usage error.
 Result<void> validate(const StudentOptions& options);
 // Whether layers, heads or channels are left out.

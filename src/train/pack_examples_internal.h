@@ -14,13 +14,18 @@ void exchange_row(Stream& stream, Row& row) {
 }
 
 inline void exchange_examples(Packer& packer, const Examples& examples) {
-  packer.fields(examples.too_long, examples.rows.size());
+  packer.fields(examples.too_long, examples.parts.size());
+  for (const RowPart& part : examples.parts) packer.fields(part.name, part.rows);
+  packer.fields(examples.rows.size());
   for (const Example& row : examples.rows) exchange_row(packer, row);
 }
 
 inline void exchange_examples(Unpacker& unpacker, Examples& examples) {
   size_t size = 0;
   unpacker.fields(examples.too_long, size);
+  examples.parts.resize(size);
+  for (RowPart& part : examples.parts) unpacker.fields(part.name, part.rows);
+  unpacker.fields(size);
   examples.rows.resize(size);
   for (Example& row : examples.rows) exchange_row(unpacker, row);
 }

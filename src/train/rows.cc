@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <tuple>
 
 #include "base/log.h"
 #include "base/progress.h"
@@ -57,6 +58,26 @@ Result<Examples> examples_of(const corpus::Cleared<ActionTag>& cleared, const Re
   RETORT_TRY_VOID(check_cut(cut_otherwise, static_cast<int64_t>(examples.rows.size()),
                             ActionTag::kAction == terms::Action::train_generative));
   return examples;
+}
+
+// Rows part by part, those of a part by their keys: what else is there changes nothing of it.
+void order_by_parts(const corpus::Cleared<terms::TrainGenerative>& cleared,
+                    const corpus::TermsPartOf& part_of, Examples& examples) {
+  std::map<std::string, std::string> orders;  // of each record, by its key
+  std::map<std::string, RowPart> parts;       // by their order
+  for (const corpus::Record& record : cleared.records()) {
+    corpus::TermsPart part = part_of(record);
+    auto& order = orders[record.key];
+    order = std::max(order, part.order);  // of two records with one key the later part counts
+    parts[part.order].name = part.order;
+  }
+  std::ranges::sort(examples.rows, [&](const Example& a, const Example& b) {
+    return std::tie(orders.at(a.key), a.key) < std::tie(orders.at(b.key), b.key);
+  });
+  for (const Example& row : examples.rows) ++parts.at(orders.at(row.key)).rows;
+  for (auto& [order, part] : parts) {
+    if (part.rows > 0) examples.parts.push_back(std::move(part));
+  }
 }
 
 // The teacher's recorded distributions, for each example of these records.
@@ -122,6 +143,7 @@ Result<Examples> ranked_pairs(const corpus::Cleared<ActionTag>& cleared, const F
 Result<Rows> rows_of(const FitInput& input, const Reading& reading) {
   Rows rows;
   RETORT_TRY(rows.data, examples_of(input.data, reading));
+  if (input.part_of) order_by_parts(input.data, input.part_of, rows.data);
   if (input.held_out != nullptr) {
     RETORT_TRY(rows.held_out, examples_of(*input.held_out, reading));
   }
