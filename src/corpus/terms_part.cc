@@ -1,5 +1,7 @@
 #include "corpus/terms_part.h"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <set>
 
@@ -21,6 +23,7 @@ TermsPart terms_part(const Record& record, const terms::TermsSet& known) {
   for (const auto& reference : record.terms) ids.insert(reference.id);
   TermsPart part{.order = "0", .ids = {ids.begin(), ids.end()}, .label = {}};
   if (ids.empty()) part.order = "3";
+  part.order += fmt::format("-{:06}", part.ids.size());
   for (const std::string& id : part.ids) {
     const terms::Terms* terms = known.find(id);
     part.order[0] = std::max(part.order[0], firmness(terms));

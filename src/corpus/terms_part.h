@@ -13,7 +13,8 @@ namespace retort::corpus {
 
 struct TermsPart {
   // Parts sort by it as bytes: how firmly permission was given under the least firm of its terms
-  // (irrevocable, on-breach, prospective, then unstated and unknown ones), then the ids.
+  // (irrevocable, on-breach, prospective, then unstated and unknown ones); how many
+  // terms there are, as each of them may end; then the ids, each behind a space.
   std::string order;
   std::vector<std::string> ids;  // sorted, each once
   std::string label;             // series and versions, for people

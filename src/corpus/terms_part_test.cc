@@ -46,6 +46,16 @@ TEST(TermsPart, TheLeastFirmOfSeveralTermsCounts) {
   EXPECT_LT(order({"b"}), order({"d", "unknown"}));
 }
 
+TEST(TermsPart, OfEquallyFirmPermissionThatUnderFewerTermsComesFirst) {
+  terms::TermsSet set = known();
+  set.add(terms_of("0", "irrevocable"));
+  const auto part = [&](const std::vector<std::string>& ids) {
+    return terms_part(record_under(ids), set).order;
+  };
+  EXPECT_LT(part({"d"}), part({"0", "d"}));
+  EXPECT_LT(part({"0"}), part({"d"}));
+}
+
 TEST(TermsPart, EqualSetsAreOnePartInWhicheverOrderTheyStand) {
   const auto one = terms_part(record_under({"d", "b", "d"}), known());
   const auto two = terms_part(record_under({"b", "d"}), known());

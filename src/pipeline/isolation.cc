@@ -54,7 +54,7 @@ json::Value kept_json(const std::vector<train::KeptCheckpoint>& kept) {
   for (const auto& checkpoint : kept) {
     std::set<std::string> terms;
     for (const std::string& part : checkpoint.parts) {
-      std::istringstream words(part);  // a part is named by its order: how firm, and the ids
+      std::istringstream words(part);  // a part is named by its order: how firm it is, and the ids
       std::string id;
       words >> id;
       while (words >> id) terms.insert(id);

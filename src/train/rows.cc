@@ -60,7 +60,8 @@ Result<Examples> examples_of(const corpus::Cleared<ActionTag>& cleared, const Re
   return examples;
 }
 
-// Rows part by part, those of a part by their keys: what else is there changes nothing of it.
+// Rows part by part, those of a part by what they say (a curated record's key names its shard,
+// which another house has under another name): what else is there changes nothing of it.
 void order_by_parts(const corpus::Cleared<terms::TrainGenerative>& cleared,
                     const corpus::TermsPartOf& part_of, Examples& examples) {
   std::map<std::string, std::string> orders;  // of each record, by its key
@@ -72,7 +73,7 @@ void order_by_parts(const corpus::Cleared<terms::TrainGenerative>& cleared,
     parts[part.order].name = part.order;
   }
   std::ranges::sort(examples.rows, [&](const Example& a, const Example& b) {
-    return std::tie(orders.at(a.key), a.key) < std::tie(orders.at(b.key), b.key);
+    return std::tie(orders.at(a.key), a.ids, a.key) < std::tie(orders.at(b.key), b.ids, b.key);
   });
   for (const Example& row : examples.rows) ++parts.at(orders.at(row.key)).rows;
   for (auto& [order, part] : parts) {
