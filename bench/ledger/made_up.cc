@@ -153,8 +153,7 @@ Result<void> MadeUpHouse::write_shards(ledger::Ledger& log, Times& times) {
       RETORT_TRY_VOID(index.add(crypto::to_hex(key(shard, row)), split, links));
     }
     const auto door = static_cast<size_t>(door_of_any(shard));
-    RETORT_TRY(const auto bytes, index.finish(ledger_folder(), digest, set_entries_[door]));
-    times.index_bytes += bytes;
+    RETORT_TRY_VOID(index.finish(ledger_folder(), digest, set_entries_[door]));
     times.index_s += base::monotonic_seconds() - from_s;
     from_s = base::monotonic_seconds();
     RETORT_TRY_VOID(log.append("shard", digest, shard_body(shard, of)));
@@ -162,6 +161,8 @@ Result<void> MadeUpHouse::write_shards(ledger::Ledger& log, Times& times) {
     shard_entries.push_back(entry.index);
     times.log_s += base::monotonic_seconds() - from_s;
   }
+  RETORT_TRY(const auto index, corpus::RecordIndex::open(ledger_folder()));
+  times.index_bytes = index.size_bytes();
   return {};
 }
 

@@ -18,8 +18,8 @@ Result<void> run_evaluate(RunContext& context, Summary& summary);
 Result<void> run_export(RunContext& context, Summary& summary);
 // Refuses where the trained student is frozen or withdrawn.
 Result<void> check_student(RunContext& context);
-// What of the gathered records permission was withdrawn for, as a digest, and by what parts they are
-// curated; "" for nothing.
+// What of the gathered records permission was withdrawn for, as a digest, and by what parts they
+// are curated; "" for nothing.
 Result<std::string> curation_basis(RunContext& context);
 
 void count(Summary& summary, const std::string& name, double value);

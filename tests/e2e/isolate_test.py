@@ -71,7 +71,8 @@ class IsolateTest(harness.Run):
         self.assertEqual([entry["terms"] for entry in kept],
                          [parts[0]["terms"], sorted(parts[1]["terms"])])
         for entry in kept:
-            self.assertTrue((self.folder / f"out/train/checkpoints/step-{entry['step']:06}").exists())
+            step = f"step-{entry['step']:06}"
+            self.assertTrue((self.folder / "out/train/checkpoints" / step).exists())
 
         report = json.loads(self.retort("ledger", "withdraw", "--terms", SERIES, "--case",
                                         "account-ended", "--by", "the tester", "--reason",
