@@ -42,10 +42,15 @@ struct House {
   terms::TermsSet terms;
 
   explicit House(const std::string& name)
-      : folder(::testing::TempDir() + "retort_lineage_" + name) {
+      : folder(::testing::TempDir() + "retort_lineage_" + own() + name) {
     EXPECT_TRUE(base::remove_all(folder).ok());
     EXPECT_TRUE(base::make_directories(folder).ok());
     log = *ledger::Ledger::open(path("ledger"), {.create = true, .clock = &clock});
+  }
+  // Tests run side by side, and two may call a house the same.
+  static std::string own() {
+    const auto* test = ::testing::UnitTest::GetInstance()->current_test_info();
+    return std::string(test->test_suite_name()) + "_" + test->name() + "_";
   }
   std::string path(const std::string& name) const { return base::join(folder, name); }
 
