@@ -6,7 +6,6 @@
 #include <cmath>
 
 #include "base/cancel.h"
-#include "base/log.h"
 #include "crypto/hash.h"
 #include "openai/answer.h"
 #include "openai/request.h"

@@ -39,7 +39,6 @@ class Scoring {
   // where the teacher is busy. Errors: upstream (the teacher's words), bad_input (its tokens are
   // others), budget_reached, interrupted (Ctrl-C).
   Result<void> score(const std::vector<GivenText>& texts, const OnScored& on_scored);
-  int64_t asked_tokens() const { return asked_tokens_; }
 
  private:
   struct Job {

@@ -285,10 +285,7 @@ Result<void> Clearance::log_verdict(Permit& permit, const Selected& selected, co
 Result<Clearance::CheckedWeights> Clearance::check_weights(
     const std::string& path, const std::string& model, const std::vector<std::string>& terms_files,
     terms::Action action) {
-  RETORT_TRY(const auto set, terms::load_terms_set(terms_files));
-  for (const auto* one : set.all()) impl_->terms.add(*one);
-  impl_->is_ready = false;  // the new ones have to be logged
-  RETORT_TRY_VOID(impl_->ready());
+  RETORT_TRY(const auto set, impl_->take_terms(terms_files));
   CheckedWeights out;
   RETORT_TRY(out.digest, digest_of_weights(path));
 
@@ -299,10 +296,7 @@ Result<Clearance::CheckedWeights> Clearance::check_weights(
   // Of weights that the log knows already it is known how long they have been here.
   const auto known = impl_->ledger.find("weights", out.digest);
   for (const auto* one : set.all()) facts.terms.push_back({one->id, terms::Object::weights});
-  std::map<std::string, UsedTerms> used;
-  count_terms(used, facts.terms);
-  for (auto& [id, one] : used) one.records = 0;  // weights are no records
-  impl_->note_terms(used);
+  impl_->note_terms_of_no_record(facts.terms);
   Tally tally;
   tally.add(terms::evaluate(impl_->withdrawn.corrected(facts), impl_->judged_by, purpose_, action,
                             impl_->declarations));

@@ -60,6 +60,21 @@ void Clearance::Impl::note_terms(const std::map<std::string, UsedTerms>& in_one_
   }
 }
 
+void Clearance::Impl::note_terms_of_no_record(const std::vector<terms::Reference>& references) {
+  std::map<std::string, UsedTerms> in_one_check;
+  count_terms(in_one_check, references);
+  for (auto& [id, counted] : in_one_check) counted.records = 0;
+  note_terms(in_one_check);
+}
+
+Result<terms::TermsSet> Clearance::Impl::take_terms(const std::vector<std::string>& files) {
+  RETORT_TRY(auto set, terms::load_terms_set(files));
+  for (const auto* one : set.all()) terms.add(*one);
+  is_ready = false;  // the new ones have to be logged
+  RETORT_TRY_VOID(ready());
+  return set;
+}
+
 void count_terms(std::map<std::string, UsedTerms>& used,
                  const std::vector<terms::Reference>& references) {
   for (const auto& reference : references) {

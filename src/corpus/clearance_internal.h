@@ -98,6 +98,10 @@ struct Clearance::Impl {
   bool stays(const Record& record, const terms::Purpose& purpose) const;
   void note_declarations(const std::map<std::string, int64_t>& in_one_check);
   void note_terms(const std::map<std::string, UsedTerms>& in_one_check);
+  // Of weights, or of a door that is asked: they are no records.
+  void note_terms_of_no_record(const std::vector<terms::Reference>& references);
+  // Those of these files, which are known and stand in the log afterwards.
+  Result<terms::TermsSet> take_terms(const std::vector<std::string>& files);
 };
 
 // Counts the terms that a record names.

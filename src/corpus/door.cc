@@ -58,10 +58,7 @@ Tally Clearance::judge_door(const Origin& origin, terms::Action action) const {
 Result<Clearance::CheckedDoor> Clearance::check_door(const Teaching& teaching,
                                                      const std::vector<std::string>& terms_files,
                                                      terms::Action action) {
-  RETORT_TRY(const auto set, terms::load_terms_set(terms_files));
-  for (const auto* one : set.all()) impl_->terms.add(*one);
-  impl_->is_ready = false;  // the new ones have to be logged
-  RETORT_TRY_VOID(impl_->ready());
+  RETORT_TRY(const auto set, impl_->take_terms(terms_files));
   CheckedDoor out;
   out.origin = origin_of(teaching, set, impl_->clock->wall_ms());
   Record asked;
@@ -69,10 +66,7 @@ Result<Clearance::CheckedDoor> Clearance::check_door(const Teaching& teaching,
   asked.model = teaching.model;
   RETORT_TRY(const auto doors, impl_->codes.doors_of(asked));
   out.entry = doors.front();
-  std::map<std::string, UsedTerms> used;
-  count_terms(used, out.origin.terms);
-  for (auto& [id, one] : used) one.records = 0;  // it is asked about, and gives no record
-  impl_->note_terms(used);
+  impl_->note_terms_of_no_record(out.origin.terms);
   const Tally tally = judge_door(out.origin, action);
   out.permit.action = action;
   out.permit.decision = tally.decision();

@@ -19,10 +19,14 @@ std::string name_of(const std::string& shard) {
   return base::base_name(index_path("", shard));
 }
 
+std::string digests_of(const std::vector<std::string>& shards) {
+  std::string out;
+  for (const auto& shard : shards) out += *crypto::from_hex(shard);
+  return out;
+}
+
 std::string identity_of(const std::vector<std::string>& shards) {
-  std::string digests;
-  for (const auto& shard : shards) digests += *crypto::from_hex(shard);
-  return std::string(crypto::as_bytes(crypto::sha256(digests)));
+  return std::string(crypto::as_bytes(crypto::sha256(digests_of(shards))));
 }
 
 int bucket_bits_for(int64_t keys, int64_t shards) {
@@ -207,11 +211,9 @@ Result<std::string> filter_bytes(const std::vector<IndexFile*>& files) {
   put(head, kPrintBits, 1);
   put(head, 0, 6);
   put(head, buckets.data.size(), 8);
-  std::string digests;
-  for (const auto& shard : shards) digests += *crypto::from_hex(shard);
   FilterBlocks blocks(identity);
   blocks.add_part(head, kIndexContent);
-  blocks.add_part(digests, kDigestBytes);
+  blocks.add_part(digests_of(shards), kDigestBytes);
   blocks.add_part(buckets.offsets, kOffsetBytes);
   blocks.add_part(buckets.data, 1);
   return blocks.take();

@@ -37,7 +37,6 @@ class DoorTeacher final : public Scorer {
   // Judges each row's last answer; what stands before it is the prompt of the row's source. The
   // door is asked whether it is still open before anything is sent.
   Result<void> score(std::vector<Example>& rows) override;
-  int64_t asked_tokens() const { return scoring_.asked_tokens(); }
 
  private:
   collect::GivenText text_of(const Example& row) const;

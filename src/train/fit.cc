@@ -205,7 +205,7 @@ Result<Outcome> fit(const FitInput& input, const lineage::LoggedRun& run) {
     RETORT_TRY(rows, draw_rows(input, std::move(rows), *teacher, config.vocab));
     teacher.reset();  // its memory is free for the training
   }
-  Scorer* const scorer = teacher ? static_cast<Scorer*>(teacher.get()) : door.get();
+  Scorer* scorer = teacher ? static_cast<Scorer*>(teacher.get()) : door.get();
   if (learns_pairs(input.options)) {
     RETORT_TRY(rows, pairs_of(input, std::move(rows), scorer, weights));
   }
@@ -214,6 +214,7 @@ Result<Outcome> fit(const FitInput& input, const lineage::LoggedRun& run) {
                             input.options);
     RETORT_TRY(rows.data, first_answers(rollouts, *scorer, rows.data.rows));
     teacher.reset();
+    scorer = nullptr;
   }
   const Examples& data = rows.data;
   show_first(data, *input.tokenizer);
