@@ -1,20 +1,32 @@
-// SQLite with the settings that lose nothing: rollback journal (TRUNCATE), synchronous=FULL,
-// foreign keys on, no WAL; prepared statements only. A Database belongs to one thread at a time.
-// Errors are storage errors that say what to do: disk full, locked by another process, damaged.
+// SQL in a file of this machine (SQLite) or on a server that several machines share (PostgreSQL).
+// The address says which: a path, or postgresql://USER@HOST/DATABASE. Both are asked in the same
+// words: SQLite's, as far as PostgreSQL has the like; dialect_internal.h says what is translated.
+//
+// SQLite runs with the settings that lose nothing: rollback journal (TRUNCATE), synchronous=FULL,
+// foreign keys on, no WAL. PostgreSQL runs at READ COMMITTED. A connection that is lost is an error
+// of the call that met it, and made anew by the next call; nothing but what only reads is asked
+// again unbidden. Within a transaction every call fails until that has ended.
+//
+// Prepared statements only. A Database belongs to one thread at a time. Errors are storage errors
+// that say what to do: disk full, locked by another process, damaged, not reached. Without libpq at
+// build time a PostgreSQL address is such an error.
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "base/result.h"
 
-struct sqlite3;
-struct sqlite3_stmt;
-
 namespace retort::store {
 
-class Database;
+class DatabaseBackend;
+class StatementBackend;
+
+// Whether it names a server rather than a file.
+bool is_server(std::string_view address);
 
 // One statement, to be bound and stepped again and again. It must not outlive its database.
 class Statement {
@@ -44,10 +56,8 @@ class Statement {
 
  private:
   friend class Database;
-  Statement(sqlite3_stmt* handle, sqlite3* database) : handle_(handle), database_(database) {}
-  sqlite3_stmt* handle_;
-  sqlite3* database_;
-  int bind_error_ = 0;
+  explicit Statement(std::unique_ptr<StatementBackend> backend);
+  std::unique_ptr<StatementBackend> backend_;
 };
 
 // Ends in commit(); without it, everything since begin() is undone.
@@ -56,43 +66,53 @@ class Transaction {
   Transaction(Transaction&& other) noexcept : database_(std::exchange(other.database_, nullptr)) {}
   Transaction& operator=(Transaction&&) = delete;
   ~Transaction();
+  // Success: it is kept. Where a server's answer is lost, its outcome is read back by a key of the
+  // transaction's own, for up to ten seconds; an error says whether it was undone or is not known.
   Result<void> commit();
 
  private:
   friend class Database;
-  explicit Transaction(Database* database) : database_(database) {}
-  Database* database_;
+  explicit Transaction(DatabaseBackend* database) : database_(database) {}
+  DatabaseBackend* database_;
 };
 
 class Database {
  public:
   struct Options {
-    bool create = true;
+    bool create = true;  // of a file
     bool read_only = false;
     int busy_timeout_ms = 10'000;  // how long to wait for another process
   };
-  static Result<std::unique_ptr<Database>> open(const std::string& path, const Options& options);
-  static Result<std::unique_ptr<Database>> open(const std::string& path);
+  static Result<std::unique_ptr<Database>> open(const std::string& address, const Options& options);
+  static Result<std::unique_ptr<Database>> open(const std::string& address);
   ~Database();
   Database(const Database&) = delete;
   Database& operator=(const Database&) = delete;
 
   Result<Statement> prepare(std::string_view sql);
-  // Fixed SQL without parameters: schema, pragmas. Several statements may follow each other.
+  // Fixed SQL without parameters. Several statements may follow each other.
   Result<void> execute(const std::string& sql);
-  // Takes the write lock at once (BEGIN IMMEDIATE), so that no later step can find it taken.
+  // Tables and indexes with IF NOT EXISTS; any number of processes may do it at once.
+  Result<void> create_tables(const std::string& sql);
+  // In a file it takes the write lock at once (BEGIN IMMEDIATE), so that no later step can find it
+  // taken. On a server, who reads before it writes must lock what it reads.
   Result<Transaction> begin();
-  // Every page, index and constraint; the error quotes the first fault.
+  // A transaction around `work`, which is run again, at most three times, when a server undid it
+  // for the sake of another one or the connection was lost, also at COMMIT: work must lead to the
+  // same state however often it was done, and its first statement must lock what tells it whether
+  // it was. An error of work's undoes it and is returned.
+  Result<void> transact(const std::function<Result<void>()>& work);
+  // Every page, index and constraint of a file; that a server answers.
   Result<void> check_integrity();
 
-  int64_t changes() const;  // rows changed by the last statement
-  int64_t last_row_id() const;
+  int64_t changes() const;      // rows changed by the last statement
+  int64_t last_row_id() const;  // of a file; on a server use RETURNING
+  // For people: of a server without its password.
   const std::string& path() const { return path_; }
 
  private:
-  friend class Transaction;
-  Database(sqlite3* handle, std::string path) : handle_(handle), path_(std::move(path)) {}
-  sqlite3* handle_;
+  Database(std::unique_ptr<DatabaseBackend> backend, std::string path);
+  std::unique_ptr<DatabaseBackend> backend_;
   std::string path_;
 };
 

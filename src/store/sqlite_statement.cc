@@ -1,8 +1,9 @@
 #include <sqlite3.h>
 
+#include <utility>
+
 #include "base/check.h"
-#include "store/database.h"
-#include "store/error_internal.h"
+#include "store/sqlite_internal.h"
 
 namespace retort::store {
 namespace {
@@ -14,43 +15,33 @@ std::string path_of(sqlite3* database) {
 
 }  // namespace
 
-Statement::Statement(Statement&& other) noexcept
-    : handle_(std::exchange(other.handle_, nullptr)),
-      database_(other.database_),
-      bind_error_(other.bind_error_) {}
-
-Statement::~Statement() {
+SqliteStatement::~SqliteStatement() {
   sqlite3_finalize(handle_);
 }
 
-Statement& Statement::bind(int index, int64_t value) {
-  const int code = sqlite3_bind_int64(handle_, index, value);
+void SqliteStatement::note(int code) {
   if (code != SQLITE_OK) bind_error_ = code;
-  return *this;
 }
 
-Statement& Statement::bind(int index, std::string_view text) {
+void SqliteStatement::bind(int index, int64_t value) {
+  note(sqlite3_bind_int64(handle_, index, value));
+}
+
+void SqliteStatement::bind(int index, std::string_view text) {
   const char* data = text.data() != nullptr ? text.data() : "";
-  const int code =
-      sqlite3_bind_text64(handle_, index, data, text.size(), SQLITE_TRANSIENT, SQLITE_UTF8);
-  if (code != SQLITE_OK) bind_error_ = code;
-  return *this;
+  note(sqlite3_bind_text64(handle_, index, data, text.size(), SQLITE_TRANSIENT, SQLITE_UTF8));
 }
 
-Statement& Statement::bind_blob(int index, std::string_view bytes) {
+void SqliteStatement::bind_blob(int index, std::string_view bytes) {
   const char* data = bytes.data() != nullptr ? bytes.data() : "";
-  const int code = sqlite3_bind_blob64(handle_, index, data, bytes.size(), SQLITE_TRANSIENT);
-  if (code != SQLITE_OK) bind_error_ = code;
-  return *this;
+  note(sqlite3_bind_blob64(handle_, index, data, bytes.size(), SQLITE_TRANSIENT));
 }
 
-Statement& Statement::bind_null(int index) {
-  const int code = sqlite3_bind_null(handle_, index);
-  if (code != SQLITE_OK) bind_error_ = code;
-  return *this;
+void SqliteStatement::bind_null(int index) {
+  note(sqlite3_bind_null(handle_, index));
 }
 
-Result<bool> Statement::step() {
+Result<bool> SqliteStatement::step() {
   RETORT_CHECK(bind_error_ != SQLITE_RANGE && bind_error_ != SQLITE_MISUSE,
                "no such parameter in: {}", sqlite3_sql(handle_));
   if (bind_error_ != SQLITE_OK) {  // too big, or out of memory
@@ -69,34 +60,28 @@ Result<bool> Statement::step() {
   return error;
 }
 
-Result<void> Statement::run() {
-  RETORT_TRY(const bool row, step());
-  if (row) reset();
-  return {};
-}
-
-void Statement::reset() {
+void SqliteStatement::reset() {
   sqlite3_reset(handle_);
   sqlite3_clear_bindings(handle_);
 }
 
-int64_t Statement::integer(int column) const {
+int64_t SqliteStatement::integer(int column) const {
   return sqlite3_column_int64(handle_, column);
 }
 
-std::string_view Statement::text(int column) const {
+std::string_view SqliteStatement::text(int column) const {
   const auto* data = reinterpret_cast<const char*>(sqlite3_column_text(handle_, column));
   if (data == nullptr) return {};
   return {data, static_cast<size_t>(sqlite3_column_bytes(handle_, column))};
 }
 
-std::string_view Statement::blob(int column) const {
+std::string_view SqliteStatement::blob(int column) const {
   const auto* data = static_cast<const char*>(sqlite3_column_blob(handle_, column));
   if (data == nullptr) return {};
   return {data, static_cast<size_t>(sqlite3_column_bytes(handle_, column))};
 }
 
-bool Statement::is_null(int column) const {
+bool SqliteStatement::is_null(int column) const {
   return sqlite3_column_type(handle_, column) == SQLITE_NULL;
 }
 
