@@ -11,6 +11,7 @@ namespace retort::accounts {
 namespace {
 
 constexpr size_t kMaxText = 1000;  // of a name, a purpose, a reason
+constexpr int64_t kLook_ms = 10;   // a server is not asked before every request
 
 Result<void> check_text(const std::string& text, const char* what, bool needed) {
   if (needed && text.empty()) return base::usage_error(fmt::format("there is no {}", what));
@@ -32,31 +33,50 @@ Result<void> check_limits(const KeyLimits& limits) {
 
 }  // namespace
 
-Result<std::unique_ptr<Book>> Book::open(const std::string& path) {
-  return open(path, Options{});
+Result<std::unique_ptr<Book>> Book::open(const std::string& address) {
+  return open(address, Options{});
 }
 
-Result<std::unique_ptr<Book>> Book::open(const std::string& path, const Options& options) {
-  if (options.create) RETORT_TRY_VOID(base::make_directories(base::parent(path)));
-  RETORT_TRY(auto database, store::Database::open(path, {.create = options.create}));
-  RETORT_TRY_VOID(database->execute(kBookTables));
-  RETORT_TRY(auto put, database->prepare("INSERT OR IGNORE INTO meta VALUES ('schema', ?1)"));
-  RETORT_TRY_VOID(put.bind(1, kBookSchema).run());
+Result<std::unique_ptr<Book>> Book::open(const std::string& address, const Options& options) {
+  const bool is_server = store::is_server(address);
+  if (options.create && !is_server) RETORT_TRY_VOID(base::make_directories(base::parent(address)));
+  RETORT_TRY(auto database, store::Database::open(address, {.create = options.create}));
+  RETORT_TRY_VOID(database->create_tables(kBookTables));
   RETORT_TRY(auto get, database->prepare("SELECT value FROM meta WHERE key = 'schema'"));
-  RETORT_TRY_VOID(get.step());
-  if (get.integer(0) != kBookSchema) {
-    return base::bad_input(fmt::format("the book of accounts has schema {}; this program reads {}",
-                                       get.integer(0), kBookSchema),
-                           path, "use the program that made it, or a newer one");
-  }
+  RETORT_TRY(const bool is_there, get.step());
+  const int64_t schema = is_there ? get.integer(0) : kBookSchema;
   get.reset();
+  if (schema != kBookSchema) {
+    return base::bad_input(fmt::format("the book of accounts has schema {}; this program reads {}",
+                                       schema, kBookSchema),
+                           database->path(), "use the program that made it, or a newer one");
+  }
+  RETORT_TRY(auto version, database->prepare("SELECT 1 FROM meta WHERE key = 'version'"));
+  RETORT_TRY(const bool is_counted, version.step());
+  version.reset();
+  if (!is_there || !is_counted) {
+    RETORT_TRY(auto put, database->prepare("INSERT INTO meta VALUES ('schema', ?1), ('version', 1) "
+                                           "ON CONFLICT DO NOTHING"));
+    RETORT_TRY_VOID(put.bind(1, kBookSchema).run());
+  }
   auto* clock = options.clock != nullptr ? options.clock : &base::system_clock();
-  return std::unique_ptr<Book>(
-      new Book(std::make_unique<Impl>(Impl{path, clock, std::move(database)})));
+  std::string where = database->path();
+  return std::unique_ptr<Book>(new Book(
+      std::make_unique<Impl>(Impl{std::move(where), is_server, clock, std::move(database)})));
 }
 
 Book::Book(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Book::~Book() = default;
+
+// Whoever changes the book holds its version until the end, so that changes follow one another on a
+// server as they do in a file, and rows of the history are never seen out of their order.
+Result<store::Transaction> Book::Impl::begin() {
+  RETORT_TRY(auto transaction, database->begin());
+  RETORT_TRY(auto row,
+             database->prepare("UPDATE meta SET value = value + 1 WHERE key = 'version'"));
+  RETORT_TRY_VOID(row.run());
+  return transaction;
+}
 
 Result<void> Book::Impl::note(const std::string& account, const Change& change) {
   RETORT_TRY(auto row, database->prepare("INSERT INTO history (time_ms, account, actor, subject, "
@@ -73,7 +93,9 @@ Result<void> Book::Impl::note(const std::string& account, const Change& change) 
 }
 
 Result<void> Book::note(const std::string& account, const Change& change) {
-  return impl_->note(account, change);
+  RETORT_TRY(auto transaction, impl_->begin());
+  RETORT_TRY_VOID(impl_->note(account, change));
+  return transaction.commit();
 }
 
 Result<Account> Book::create(const NewAccount& account, const std::string& actor) {
@@ -89,7 +111,7 @@ Result<Account> Book::create(const NewAccount& account, const std::string& actor
   made.training = account.training;
   made.declaration = account.declaration;
   made.created_ms = impl_->clock->wall_ms();
-  RETORT_TRY(auto transaction, impl_->database->begin());
+  RETORT_TRY(auto transaction, impl_->begin());
   RETORT_TRY(auto row, impl_->database->prepare(
                            "INSERT INTO accounts VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, '', '', ?7)"));
   RETORT_TRY_VOID(row.bind(1, made.id)
@@ -224,7 +246,7 @@ Result<IssuedKey> Book::Impl::insert_key(const NewKey& key, const std::string& w
 Result<IssuedKey> Book::issue(const NewKey& key, const std::string& actor) {
   RETORT_TRY_VOID(check_text(key.label, "label", false));
   RETORT_TRY_VOID(check_limits(key.limits));
-  RETORT_TRY(auto transaction, impl_->database->begin());
+  RETORT_TRY(auto transaction, impl_->begin());
   RETORT_TRY_VOID(account(key.account));
   RETORT_TRY(auto made, impl_->insert_key(key, "key issued", actor));
   RETORT_TRY_VOID(transaction.commit());
@@ -233,7 +255,7 @@ Result<IssuedKey> Book::issue(const NewKey& key, const std::string& actor) {
 
 Result<IssuedKey> Book::rotate(const std::string& id, int64_t overlap_ms,
                                const std::string& actor) {
-  RETORT_TRY(auto transaction, impl_->database->begin());
+  RETORT_TRY(auto transaction, impl_->begin());
   RETORT_TRY(const auto old, impl_->key(id));
   const int64_t now_ms = impl_->clock->wall_ms();
   if (!opens(old, now_ms) || !old.replaced_by.empty()) {
@@ -261,7 +283,7 @@ Result<IssuedKey> Book::rotate(const std::string& id, int64_t overlap_ms,
 }
 
 Result<void> Book::revoke(const std::string& id, const std::string& actor) {
-  RETORT_TRY(auto transaction, impl_->database->begin());
+  RETORT_TRY(auto transaction, impl_->begin());
   RETORT_TRY(const auto old, impl_->key(id));
   if (!opens(old, impl_->clock->wall_ms())) return {};  // it opens nothing already
   RETORT_TRY(auto row, impl_->database->prepare("UPDATE keys SET ends_ms = ?2 WHERE id = ?1"));
@@ -276,7 +298,7 @@ Result<void> Book::Impl::move(const std::string& account, State from, State to,
                               const std::string& reason, const std::string& case_id,
                               const std::string& actor) {
   RETORT_TRY_VOID(check_text(reason, "reason", true));
-  RETORT_TRY(auto transaction, database->begin());
+  RETORT_TRY(auto transaction, begin());
   RETORT_TRY(auto row, database->prepare("UPDATE accounts SET state = ?3, reason = ?4, case_id = "
                                          "?5 WHERE id = ?1 AND state = ?2"));
   RETORT_TRY_VOID(row.bind(1, account)
@@ -328,15 +350,20 @@ Result<std::optional<Principal>> Book::find(std::string_view secret) {
 }
 
 Result<int64_t> Book::version() {
-  auto& row = impl_->version;
-  if (!row) {
-    RETORT_TRY(auto prepared, impl_->database->prepare("PRAGMA data_version"));
-    row.emplace(std::move(prepared));
+  Impl& book = *impl_;
+  const int64_t now_ms = base::system_clock().monotonic_ms();
+  if (book.is_server && book.seen != 0 && now_ms - book.seen_ms < kLook_ms) return book.seen;
+  if (!book.version) {
+    RETORT_TRY(auto prepared,
+               book.database->prepare("SELECT value FROM meta WHERE key = 'version'"));
+    book.version.emplace(std::move(prepared));
   }
-  RETORT_TRY_VOID(row->step());
-  const int64_t version = row->integer(0);
-  row->reset();
-  return version;
+  RETORT_TRY(const bool is_there, book.version->step());
+  if (!is_there) return base::storage_error("the book of accounts has no version", book.path);
+  book.seen = book.version->integer(0);
+  book.seen_ms = now_ms;
+  book.version->reset();
+  return book.seen;
 }
 
 }  // namespace retort::accounts

@@ -1,6 +1,9 @@
-// The book of accounts and keys: one SQLite file that a server reads while another process
-// administers. Every change is on disk when it returns and leaves a line in the history: who, what,
-// before, after. Keys are stored as hashes of the whole key; a key is shown once, when it is made.
+// The book of accounts and keys: a file (SQLite) that a server reads while another process
+// administers, or tables on a PostgreSQL that several machines share. Every change is on disk when
+// it returns and leaves a line in the history: who, what, before, after. Changes follow one
+// another, also on a server, and one that is answered with an error was not made, unless the error
+// says that this is not known. Keys are stored as hashes of the whole key; a key is shown once,
+// when it is made.
 //
 // A Book belongs to one thread at a time. Errors: usage (a value that cannot be), not_found (no
 // such account or key), storage.
@@ -47,11 +50,12 @@ struct Principal {
 class Book {
  public:
   struct Options {
-    bool create = true;
+    bool create = true;            // a file that is not there
     base::Clock* clock = nullptr;  // nullptr: the machine's
   };
-  static Result<std::unique_ptr<Book>> open(const std::string& path, const Options& options);
-  static Result<std::unique_ptr<Book>> open(const std::string& path);
+  // A path, or postgresql://...
+  static Result<std::unique_ptr<Book>> open(const std::string& address, const Options& options);
+  static Result<std::unique_ptr<Book>> open(const std::string& address);
   ~Book();
   Book(const Book&) = delete;
   Book& operator=(const Book&) = delete;
@@ -88,8 +92,8 @@ class Book {
   // Nothing for a key that is malformed, unknown, revoked or expired: alike, so that nobody learns
   // which. A suspended account is found: the caller says why it gets nothing.
   Result<std::optional<Principal>> find(std::string_view secret);
-  // A number that differs whenever another process changed the book since the last call that
-  // returned another one; costs some microseconds.
+  // A number that differs whenever somebody changed the book since the last call that returned
+  // another one; costs some microseconds, and a server is asked every 10 ms at most.
   Result<int64_t> version();
 
  private:

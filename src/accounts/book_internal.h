@@ -53,11 +53,14 @@ Result<Key> key_of(const store::Statement& row, int first, const std::string& wh
 std::string limits_json(const KeyLimits& limits);
 
 struct Book::Impl {
-  std::string path;
+  std::string path;  // for people
+  bool is_server;
   base::Clock* clock;
   std::unique_ptr<store::Database> database;
   std::optional<store::Statement> version{};  // asked before every request
+  int64_t seen = 0, seen_ms = 0;              // the version, and when it was read (monotonic)
 
+  Result<store::Transaction> begin();
   Result<void> note(const std::string& account, const Change& change);
   Result<Key> key(const std::string& id);
   // In a transaction of the caller's.

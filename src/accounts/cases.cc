@@ -61,16 +61,18 @@ struct Cases::Impl {
 Cases::Cases(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Cases::~Cases() = default;
 
-Result<std::unique_ptr<Cases>> Cases::open(const std::string& path, const Book::Options& options) {
-  RETORT_TRY(auto book, Book::open(path, options));
-  return std::unique_ptr<Cases>(new Cases(std::make_unique<Impl>(Impl{path, std::move(book)})));
+Result<std::unique_ptr<Cases>> Cases::open(const std::string& address,
+                                           const Book::Options& options) {
+  RETORT_TRY(auto book, Book::open(address, options));
+  const std::string where = book->impl_->path;
+  return std::unique_ptr<Cases>(new Cases(std::make_unique<Impl>(Impl{where, std::move(book)})));
 }
 
 Result<void> Cases::add_policy(const Policy& policy, const std::string& actor) {
-  RETORT_TRY(auto transaction, impl_->database().begin());
-  RETORT_TRY(auto row, impl_->database().prepare(
-                           "INSERT OR IGNORE INTO policies (id, series, text, added_ms) "
-                           "VALUES (?1, ?2, ?3, ?4)"));
+  RETORT_TRY(auto transaction, impl_->book->impl_->begin());
+  RETORT_TRY(auto row,
+             impl_->database().prepare("INSERT INTO policies (id, series, text, added_ms) "
+                                       "VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING"));
   RETORT_TRY(const auto others, policies());
   for (const auto& other : others) {
     if (other.id == policy.id) return {};
@@ -263,7 +265,7 @@ Result<void> Cases::Impl::follow(const Policy& policy, const Case& before, const
 Result<Case> Cases::begin(const std::string& account, const Policy& policy,
                           const policy::Finding& finding, const std::string& actor) {
   RETORT_TRY_VOID(check_finding(finding));
-  RETORT_TRY(auto transaction, impl_->database().begin());
+  RETORT_TRY(auto transaction, impl_->book->impl_->begin());
   RETORT_TRY(const auto subject, impl_->book->account(account));
   if (subject.training == Training::allowed) {
     return base::usage_error(
@@ -290,7 +292,7 @@ Result<Case> Cases::begin(const std::string& account, const Policy& policy,
 
 Result<Case> Cases::change(const std::string& id, const std::string& what, const std::string& actor,
                            const Change& change) {
-  RETORT_TRY(auto transaction, impl_->database().begin());
+  RETORT_TRY(auto transaction, impl_->book->impl_->begin());
   RETORT_TRY(const Case before, impl_->read(id));
   RETORT_TRY(const auto policy, this->policy(before.policy));
   Case after = before;
@@ -308,7 +310,7 @@ Result<Case> Cases::change(const std::string& id, const std::string& what, const
 
 Result<void> Cases::update(const std::string& id, int64_t more_requests,
                            const policy::Finding* finding) {
-  RETORT_TRY(auto transaction, impl_->database().begin());
+  RETORT_TRY(auto transaction, impl_->book->impl_->begin());
   RETORT_TRY(Case subject, impl_->read(id));
   if (subject.over()) return {};
   subject.step_requests += more_requests;

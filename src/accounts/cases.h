@@ -32,7 +32,8 @@ struct CaseFilter {
 
 class Cases {
  public:
-  static Result<std::unique_ptr<Cases>> open(const std::string& path, const Book::Options& options);
+  static Result<std::unique_ptr<Cases>> open(const std::string& address,
+                                             const Book::Options& options);
   ~Cases();
   Cases(const Cases&) = delete;
   Cases& operator=(const Cases&) = delete;

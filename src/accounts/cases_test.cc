@@ -6,6 +6,7 @@
 
 #include <thread>
 
+#include "accounts/stores_testing_internal.h"
 #include "base/clock.h"
 #include "base/files.h"
 
@@ -42,19 +43,15 @@ policy::Policy policy_of(const std::string& version, const std::string& effectiv
   return *policy::parse_policy(text, "policy.toml");
 }
 
-class CasesTest : public ::testing::Test {
+class CasesTest : public StoresTest {
  protected:
-  void SetUp() override {
-    folder_ = ::testing::TempDir() + "/cases_" + std::to_string(::getpid()) + "_" +
-              ::testing::UnitTest::GetInstance()->current_test_info()->name();
-    ASSERT_TRUE(base::remove_all(folder_).ok());
-    path_ = base::join(folder_, "accounts.db");
+  void SetUpStore() override {
+    path_ = store_address(GetParam(), base::join(folder_, "accounts.db"));
     book_ = std::move(*Book::open(path_, {.create = true, .clock = &clock_}));
     cases_ = std::move(*Cases::open(path_, {.create = true, .clock = &clock_}));
     account_ = book_->create({.name = "Example Ltd"}, "ann")->id;
     ASSERT_TRUE(cases_->add_policy(policy_, "ann").ok());
   }
-  void TearDown() override { (void)base::remove_all(folder_); }
 
   policy::Case begun() { return *cases_->begin(account_, policy_, finding_, "detector"); }
   Result<policy::Case> advance(const std::string& id) {
@@ -72,7 +69,7 @@ class CasesTest : public ::testing::Test {
   }
 
   base::ManualClock clock_{1'795'000'000'000};  // November 2026
-  std::string folder_, path_, account_;
+  std::string path_, account_;
   std::unique_ptr<Book> book_;
   std::unique_ptr<Cases> cases_;
   policy::Policy policy_ = policy_of("2026-12-01", "2026-12-01");
@@ -80,8 +77,9 @@ class CasesTest : public ::testing::Test {
                            .words = "one template over a word list",
                            .evidence = R"({"coverage":0.9})"};
 };
+RETORT_OVER_BOTH_STORES(CasesTest);
 
-TEST_F(CasesTest, ACaseIsReadAsItWasWritten) {
+TEST_P(CasesTest, ACaseIsReadAsItWasWritten) {
   const auto made = begun();
   const auto read = *cases_->find(made.id);
   EXPECT_EQ(read.account, account_);
@@ -95,7 +93,7 @@ TEST_F(CasesTest, ACaseIsReadAsItWasWritten) {
   EXPECT_THAT(cases_->find("case_x").error().text(), HasSubstr("there is no case"));
 }
 
-TEST_F(CasesTest, TheAccountFollowsItsCase) {
+TEST_P(CasesTest, TheAccountFollowsItsCase) {
   const auto id = begun().id;
   const auto state = [&] { return book_->account(account_)->state; };
   ASSERT_TRUE(advance(id).ok());
@@ -121,7 +119,7 @@ TEST_F(CasesTest, TheAccountFollowsItsCase) {
   EXPECT_THAT(history, ::testing::ElementsAre("created", "suspended", "reinstated"));
 }
 
-TEST_F(CasesTest, ASuspensionOfAnotherKindStays) {
+TEST_P(CasesTest, ASuspensionOfAnotherKindStays) {
   const auto id = begun().id;
   ASSERT_TRUE(book_->suspend(account_, "unpaid", "", "ann").ok());
   ASSERT_TRUE(advance(id).ok());
@@ -130,7 +128,7 @@ TEST_F(CasesTest, ASuspensionOfAnotherKindStays) {
   EXPECT_EQ(book_->account(account_)->reason, "unpaid");
 }
 
-TEST_F(CasesTest, AnAccountHasOneOpenCaseAndALicensedOneNone) {
+TEST_P(CasesTest, AnAccountHasOneOpenCaseAndALicensedOneNone) {
   const auto first = begun();
   const auto second = cases_->begin(account_, policy_, finding_, "detector");
   EXPECT_THAT(second.error().text(), HasSubstr(first.id));
@@ -144,7 +142,7 @@ TEST_F(CasesTest, AnAccountHasOneOpenCaseAndALicensedOneNone) {
               HasSubstr("no account"));
 }
 
-TEST_F(CasesTest, WhatIsRefusedLeavesNothing) {
+TEST_P(CasesTest, WhatIsRefusedLeavesNothing) {
   const auto id = begun().id;
   const auto failed =
       cases_->change(id, "decided", "ann", [](const policy::Policy&, policy::Case& subject) {
@@ -164,7 +162,7 @@ TEST_F(CasesTest, WhatIsRefusedLeavesNothing) {
   EXPECT_EQ(cases_->find(id)->step_requests, 0);
 }
 
-TEST_F(CasesTest, RequestsAddUpWhateverElseChangesMeanwhile) {
+TEST_P(CasesTest, RequestsAddUpWhateverElseChangesMeanwhile) {
   const auto id = begun().id;
   std::vector<std::thread> threads;
   for (int t = 0; t < 4; ++t) {
@@ -180,7 +178,7 @@ TEST_F(CasesTest, RequestsAddUpWhateverElseChangesMeanwhile) {
   EXPECT_EQ(cases_->find(id)->step_requests, 40) << "what is over counts nothing";
 }
 
-TEST_F(CasesTest, APolicyIsAddedBeforeItBindsAndNeverRewritten) {
+TEST_P(CasesTest, APolicyIsAddedBeforeItBindsAndNeverRewritten) {
   EXPECT_TRUE(cases_->add_policy(policy_, "ann").ok()) << "the same again";
   EXPECT_EQ(cases_->policies()->size(), 1U);
   EXPECT_THAT(cases_->add_policy(policy_of("2026-12-01", "2026-12-24"), "ann").error().text(),

@@ -16,6 +16,7 @@ namespace {
 constexpr int kMostRounds = 1000;  // others may take what a round was granted
 constexpr int64_t kRefusalHolds_ms = 50;
 constexpr int64_t kTick_ms = 1000;
+constexpr int64_t kLooks = 6;  // at the leases of others, in the time of one
 
 }  // namespace
 
@@ -41,21 +42,28 @@ Result<std::unique_ptr<Quotas>> Quotas::open(const std::string& folder) {
 
 Result<std::unique_ptr<Quotas>> Quotas::open(const std::string& folder, const Options& options) {
   RETORT_TRY_VOID(base::make_directories(folder));
-  RETORT_TRY(auto store, QuotaStore::open(base::join(folder, "quota.db")));
-  RETORT_TRY_VOID(settle_dead_processes(folder, store));
+  auto* clock = options.clock != nullptr ? options.clock : &base::system_clock();
   const std::string process = make_id("live-");
+  RETORT_TRY(auto store,
+             QuotaStore::open(
+                 {.address = options.store.empty() ? base::join(folder, "quota.db") : options.store,
+                  .process = process,
+                  .lease_ms = options.lease_ms,
+                  .clock = clock}));
+  RETORT_TRY_VOID(settle_dead_processes(folder, store));
   const std::string path = base::join(folder, process);
   RETORT_TRY(auto lock, base::FileLock::acquire(path + ".lock"));
   RETORT_TRY(auto live, LiveFile::create(path));
   auto impl = std::make_unique<Impl>(std::move(store), std::move(live));
-  impl->clock = options.clock != nullptr ? options.clock : &base::system_clock();
+  impl->clock = clock;
   impl->options = options;
-  impl->process = process;
   impl->live_path = path;
   impl->live_lock = std::make_unique<base::FileLock>(std::move(lock));
   impl->flights.resize(kMaxFlights);
+  impl->flight_deaths.resize(kMaxFlights);
   for (int64_t i = kMaxFlights - 1; i >= 0; --i) impl->free_flights.push_back(i);
   for (int64_t i = kMaxCounters - 1; i >= 0; --i) impl->free_slots.push_back(i);
+  RETORT_TRY_VOID(impl->settle_others());
   RETORT_TRY_VOID(impl->read_limits());
   return std::unique_ptr<Quotas>(new Quotas(std::move(impl)));
 }
@@ -84,19 +92,13 @@ Quotas::~Quotas() {
                "reservations are left");
   // What cannot be told now is found in the live file by the next one to open the folder.
   const std::lock_guard store_held(impl_->store_lock);
-  if (impl_->report(true)) {
+  if (impl_->report(true) && impl_->store.leave()) {
     (void)base::remove_all(impl_->live_path);
     (void)base::remove_all(impl_->live_path + ".lock");
   }
 }
 
 Result<void> Quotas::set_limit(const Limit& limit) {
-  if (limit.most < 0 || limit.subject.empty()) {
-    return base::usage_error("a limit needs whom it binds and a number of 0 or more");
-  }
-  if ((limit.resource == Resource::parallel) != (limit.window == Window::now)) {
-    return base::usage_error("“parallel” counts now; the others count a minute, day or month");
-  }
   const std::lock_guard held(impl_->store_lock);
   RETORT_TRY_VOID(impl_->store.set_limit(limit));
   RETORT_TRY_VOID(impl_->read_limits());
@@ -117,6 +119,7 @@ Result<std::vector<Limit>> Quotas::limits() {
 
 Result<Admission> Quotas::reserve(const std::vector<Subject>& subjects, const Amounts& most) {
   for (int round = 0; round < kMostRounds; ++round) {
+    if (!impl_->has_lease()) RETORT_TRY_VOID(impl_->renew_lease());
     {
       const std::lock_guard held(impl_->lock);
       RETORT_TRY(auto taken, impl_->charges(subjects, most));
@@ -145,7 +148,9 @@ Result<std::optional<Refusal>> Quotas::Impl::ask_store(const std::vector<Subject
     if (fits(taken)) return std::optional<Refusal>{};
     wanted = wants(taken);
   }
-  RETORT_TRY(auto answer, store.grant(process, wanted));
+  auto asked = store.grant(wanted);
+  RETORT_TRY_VOID(heed(asked ? Result<void>() : Result<void>(asked.error())));
+  auto& answer = *asked;
   const std::lock_guard held(lock);
   const int64_t now_ms = clock->monotonic_ms();
   for (size_t i = 0; i < wanted.size(); ++i) {
@@ -167,7 +172,6 @@ Result<std::optional<Refusal>> Quotas::Impl::ask_store(const std::vector<Subject
       counter.slot = free_slots.back();
       free_slots.pop_back();
     }
-    counter.row = given.row;
     counter.granted = given.granted;
     counter.unclaimed = given.unclaimed;
     write_granted(counter);
@@ -175,15 +179,21 @@ Result<std::optional<Refusal>> Quotas::Impl::ask_store(const std::vector<Subject
   return answer.refusal;
 }
 
-void Quotas::note_progress(int64_t flight, const Amounts& so_far) {
+bool Quotas::note_progress(int64_t flight, const Amounts& so_far) {
+  bool may_go_on = true;
   // Only its owner touches a flight between take and finish.
   const auto& taken = impl_->flights[static_cast<size_t>(flight)];
   auto& charges = impl_->live.tables().flights[static_cast<size_t>(flight)].charge;
   for (size_t i = 0; i < taken.size(); ++i) {
-    if (taken[i].counter->limit.resource == Resource::parallel) continue;
+    if (taken[i].counter->limit.resource == Resource::parallel) {
+      const int64_t deaths = impl_->flight_deaths[static_cast<size_t>(flight)];
+      may_go_on = deaths == impl_->deaths && impl_->has_lease();
+      continue;
+    }
     const int64_t amount = amount_of(so_far, taken[i].counter->limit.resource);
     write_mark(charges[i].produced, std::clamp<int64_t>(amount, 0, taken[i].amount));
   }
+  return may_go_on;
 }
 
 void Quotas::finish(int64_t flight, const Amounts* used) {
@@ -212,7 +222,9 @@ void Quotas::finish(int64_t flight, const Amounts* used) {
 Result<void> Quotas::tick() {
   const std::lock_guard store_held(impl_->store_lock);
   RETORT_TRY(const bool changed, impl_->read_limits());
-  return impl_->report(changed);
+  RETORT_TRY_VOID(impl_->report(changed));
+  RETORT_TRY_VOID(impl_->heed(impl_->store.renew_if_due()));
+  return impl_->settle_others();
 }
 
 Result<void> Quotas::Impl::report(bool all) {
@@ -221,10 +233,39 @@ Result<void> Quotas::Impl::report(bool all) {
     const std::lock_guard held(lock);
     made = reports(all);
   }
-  RETORT_TRY_VOID(store.report(made));
+  RETORT_TRY_VOID(heed(store.report(made)));
   const std::lock_guard held(lock);
   reported(made);
+  is_unsure = false;
   return {};
+}
+
+Result<void> Quotas::Impl::settle_others() {
+  if (!store.is_shared()) return {};
+  const int64_t now_ms = clock->monotonic_ms();
+  if (settled_ms != 0 && now_ms - settled_ms < options.lease_ms / kLooks) return {};
+  settled_ms = now_ms;
+  return store.settle_expired();
+}
+
+Result<void> Quotas::Impl::heed(Result<void> done) {
+  const std::lock_guard held(lock);
+  if (!done) is_unsure = true;
+  lease_ends_ms = store.lease_ends_ms();
+  if (deaths == store.deaths()) return done;
+  deaths = store.deaths();
+  // What counts as used may still be handed out. A place that was given to somebody else may not:
+  // what is under way there ends at its next progress, and until then takes a new place.
+  for (auto& [key, counter] : counters) {
+    if (counter.limit.resource == Resource::parallel) counter.spent = counter.granted;
+  }
+  return done;
+}
+
+Result<void> Quotas::Impl::renew_lease() {
+  const std::lock_guard store_held(store_lock);
+  if (has_lease()) return {};  // whoever held the lock before has done it
+  return heed(store.renew());
 }
 
 Result<bool> Quotas::Impl::read_limits() {
@@ -291,9 +332,9 @@ Reservation::~Reservation() {
   if (owner_ != nullptr) owner_->finish(flight_, nullptr);
 }
 
-void Reservation::progress(const Amounts& so_far) {
+bool Reservation::progress(const Amounts& so_far) {
   RETORT_CHECK(owner_ != nullptr, "nothing is reserved");
-  owner_->note_progress(flight_, so_far);
+  return owner_->note_progress(flight_, so_far);
 }
 
 void Reservation::settle(const Amounts& used) {

@@ -1,20 +1,28 @@
-// Quotas that are never overrun by one unit, by any number of threads and processes on one machine,
-// kills included.
+// Quotas that are never overrun by one unit, by any number of threads and processes, on one machine
+// or on several that share a server (PostgreSQL), kills included.
 //
-// What the store keeps of every limit and period: `used`, and what each process has been granted
-// and not yet reported. used + granted never exceeds the limit, so what processes hand out of their
-// grants in memory cannot either. Near the limit grants become as small as the request that asks.
-// A process notes every reservation, and what it has produced so far, in a file that it maps
+// What the store keeps of every limit and period: what was used, and what processes hold in
+// advance. Their sum never exceeds the limit, so what processes hand out in memory of what they
+// hold cannot either. Near the limit grants become as small as the request that asks. A process
+// notes every reservation, and what it has produced so far, in a file that it maps
 // (quota_live_internal.h): after a kill the next one to open the folder reads there what was used,
-// to the unit. After a power failure, which may have lost that file, the whole grant counts as
+// to the unit. After a power failure, which may have lost that file, all that was held counts as
 // used.
+//
+// On a server a process has a lease, which its reports renew. A process whose folder nobody opens
+// again, because its machine is gone, counts as dead when the lease is over, and all that it held
+// as used: the limit is never passed, but for the lease's time, and in that period, others may
+// get less than it. A process that does not reach the store hands out what it holds for half of
+// the lease and then nothing; what takes a place of `parallel` is told to stop at its next
+// progress. One that was stopped as a whole for longer than the lease and wakes up finds that out
+// within a second of its going on.
 //
 //   reserve(subjects, most)   before anything is done: all limits of all subjects, or none
 //   progress(so far)          while it is produced, so that a crash loses nothing
 //   settle(used)              at the end; a reservation that goes without it has used its progress
 //
-// Integers throughout. A store that fails refuses. Thread-safe; reserve may wait for a write to the
-// store (a grant ran out), the others do not.
+// Integers throughout. A store that fails, or is not reached, refuses. Thread-safe; reserve may
+// wait for a write to the store (a grant ran out), the others do not.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -74,8 +82,9 @@ class Reservation {
   Reservation& operator=(const Reservation&) = delete;
   ~Reservation();  // settles with what progress said last
 
-  // Totals since the beginning, at most what was reserved: whoever produces stops there.
-  void progress(const Amounts& so_far);
+  // Totals since the beginning, at most what was reserved: whoever produces stops there. False: it
+  // must stop now, because its place may be somebody else's (a lease is over).
+  bool progress(const Amounts& so_far);
   void settle(const Amounts& used);
   bool held() const { return owner_ != nullptr; }
 
@@ -99,10 +108,12 @@ class Quotas {
     // Reports what was used to the store, and gives back idle grants, once a second. Without it
     // somebody calls tick().
     bool background = true;
-    int64_t first_grant =
-        64;  // requests; doubled when used up within a second, tokens by their size
+    // In requests; doubled when used up within a second, tokens by their size.
+    int64_t first_grant = 64;
+    std::string store{};        // postgresql://...; "": quota.db in the folder
+    int64_t lease_ms = 60'000;  // on a server
   };
-  // A folder: quota.db and one live file a process.
+  // A folder of this machine's own: one live file a process, and quota.db where that is the store.
   static Result<std::unique_ptr<Quotas>> open(const std::string& folder, const Options& options);
   static Result<std::unique_ptr<Quotas>> open(const std::string& folder);
   ~Quotas();  // reports everything; no reservation may be left
@@ -130,8 +141,25 @@ class Quotas {
   friend class Reservation;
   struct Impl;
   explicit Quotas(std::unique_ptr<Impl> impl);
-  void note_progress(int64_t flight, const Amounts& so_far);
+  bool note_progress(int64_t flight, const Amounts& so_far);
   void finish(int64_t flight, const Amounts* used);
+  std::unique_ptr<Impl> impl_;
+};
+
+// The limits alone, for who administers them: holds nothing and leaves no file. Belongs to one
+// thread at a time.
+class LimitBook {
+ public:
+  // A path, or postgresql://...
+  static Result<std::unique_ptr<LimitBook>> open(const std::string& address);
+  ~LimitBook();
+  Result<void> set(const Limit& limit);
+  Result<void> remove(const Limit& limit);
+  Result<std::vector<Limit>> list();
+
+ private:
+  struct Impl;
+  explicit LimitBook(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };
 

@@ -1,7 +1,8 @@
 // The part of the quotas that works in memory. Two locks, always taken in this order: `store_lock`
-// around quota.db, `lock` around everything else; a reservation that fits its grants takes the
+// around the store, `lock` around everything else; a reservation that fits its grants takes the
 // second only.
 #pragma once
+#include <atomic>
 #include <condition_variable>
 #include <map>
 #include <memory>
@@ -26,7 +27,7 @@ struct Counter {
   Limit limit;
   int64_t start_ms = 0;
   int64_t slot = -1;  // in the live file; -1: no grant yet
-  int64_t row = 0;
+  int64_t row = 0;    // this process's number for it in the store; 0: it was never asked
   int64_t granted = 0, spent = 0, reserved = 0;
   int64_t reported = 0;
   int64_t unclaimed = 0;  // in the store when it was asked last
@@ -51,12 +52,16 @@ struct Quotas::Impl {
 
   base::Clock* clock = nullptr;
   Options options;
-  std::string process, live_path;
+  std::string live_path;
   std::unique_ptr<base::FileLock> live_lock;
 
   std::mutex store_lock;
   QuotaStore store;
   int64_t limits_version = -1;
+  int64_t settled_ms = 0;  // when leases of others were looked at last
+  // Until when what is held may be handed out, and how often this process counted as gone.
+  std::atomic<int64_t> lease_ends_ms{INT64_MAX};
+  std::atomic<int64_t> deaths{0};
 
   std::mutex lock;
   LiveFile live;
@@ -64,6 +69,9 @@ struct Quotas::Impl {
   std::map<CounterKey, Counter> counters;
   std::vector<int64_t> free_slots, free_flights;
   std::vector<std::vector<Taken>> flights;  // by flight
+  std::vector<int64_t> flight_deaths;       // `deaths` when it began
+  int64_t last_row = 0;
+  bool is_unsure = false;  // an answer of the store was lost: everything is reported again
 
   std::thread ticker;
   std::condition_variable wake;
@@ -82,15 +90,22 @@ struct Quotas::Impl {
   // With `store_lock` held. True: they are others than before.
   Result<bool> read_limits();
   Result<void> report(bool all);
+  Result<void> settle_others();
+  // What a call of the store's has come to; returns it.
+  Result<void> heed(Result<void> done);
   // With none.
   Result<std::optional<Refusal>> ask_store(const std::vector<Subject>& subjects,
                                            const Amounts& most);
+  Result<void> renew_lease();
+  bool has_lease() const {
+    return lease_ends_ms == INT64_MAX || clock->monotonic_ms() < lease_ends_ms;
+  }
 };
 
 // Of one resource.
 int64_t amount_of(const Amounts& amounts, Resource resource);
 
-// Settles what dead processes of this folder have left.
+// Settles what dead processes of this folder have left, in its file or on the server.
 Result<void> settle_dead_processes(const std::string& folder, QuotaStore& store);
 
 }  // namespace retort::accounts

@@ -1,126 +1,177 @@
-// Two processes with many threads each are killed again and again in the midst of what they do.
-// What was admitted never exceeds the limit, and what the store says afterwards is what was
-// produced.
+// Two processes with many threads each are killed again and again in the midst of what they do, one
+// of them or both; on a server, which crashes now and then, each in a folder of its own, as on two
+// machines. What was admitted never exceeds the limit, and what the store says afterwards is what
+// was produced.
 #include <gtest/gtest.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <atomic>
 #include <csignal>
 #include <thread>
 
 #include "accounts/quota.h"
 #include "accounts/quota_live_internal.h"
+#include "accounts/stores_testing_internal.h"
 #include "base/files.h"
 #include "base/random.h"
 
 namespace retort::accounts {
 namespace {
 
-constexpr int kThreads = 32;
-constexpr int64_t kMost = 250'000;
-constexpr int kMostRounds = 200;
+constexpr int kThreads = 64;
+constexpr int64_t kMost = 500'000;
+constexpr int kMostRounds = 300;
 constexpr int64_t kParallel = 24;
 
 // In memory that outlives the children, counted by them right beside what they tell the quotas.
 struct Seen {
   std::atomic<int64_t> produced{0};  // told before it is counted: never more than the store knows
   std::atomic<int64_t> about_to{0};  // counted before it is told: never less
-  std::atomic<int64_t> under_way{0}, most_under_way{0};
+  std::array<std::atomic<int64_t>, 2> under_way{};  // by child
+  std::atomic<int64_t> most_under_way{0};
 };
 
 const Limit kTokens = {"account:a", Resource::output_tokens, Window::month, kMost};
 const Limit kAtOnce = {"all", Resource::parallel, Window::now, kParallel};
 
-void produce(Quotas& quotas, Seen& seen, base::Random& random) {
+void produce(Quotas& quotas, Seen& seen, size_t self, base::Random& random) {
   const auto most = static_cast<int64_t>(1 + random.below(30));
   auto admitted = quotas.reserve({"account:a", "all"}, {.output_tokens = most});
   if (!admitted || !admitted->admitted()) {
     ::usleep(200);
     return;
   }
-  const int64_t at_once = ++seen.under_way;
+  const int64_t at_once = ++seen.under_way[self] + seen.under_way[1 - self];
   int64_t before = seen.most_under_way;
   while (before < at_once && !seen.most_under_way.compare_exchange_weak(before, at_once)) {
   }
   const auto produced = static_cast<int64_t>(random.below(most + 1));
   for (int64_t i = 1; i <= produced; ++i) {
     ++seen.about_to;
-    admitted->reservation.progress({.output_tokens = i});
+    (void)admitted->reservation.progress({.output_tokens = i});
     ++seen.produced;
-    if (i % 8 == 0) ::usleep(100);  // so that a kill finds many in the midst of it
+    if (i % 2 == 0) ::usleep(100);  // so that a kill finds many in the midst of it
   }
-  --seen.under_way;  // before the place is free for another
+  --seen.under_way[self];  // before the place is free for another
   admitted->reservation.settle({.output_tokens = produced});
 }
 
-[[noreturn]] void child(const std::string& folder, Seen& seen, uint64_t seed) {
-  auto quotas = Quotas::open(folder);
-  if (!quotas) ::_exit(1);
-  std::vector<std::thread> threads;
-  for (int thread = 0; thread < kThreads; ++thread) {
-    threads.emplace_back([&, thread] {
-      base::Random random(seed, static_cast<uint64_t>(thread));
-      while (true) produce(**quotas, seen, random);
-    });
+class QuotaKillTest : public StoresTest {
+ protected:
+  void SetUpStore() override {
+    if (is_server()) store_ = store_address(StoreKind::server, "");
+    void* memory =
+        ::mmap(nullptr, sizeof(Seen), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    ASSERT_NE(memory, MAP_FAILED);
+    seen_ = new (memory) Seen;
   }
-  for (auto& thread : threads) thread.join();
-  ::_exit(0);
-}
+  void TearDown() override {
+    if (seen_ != nullptr) ::munmap(seen_, sizeof(Seen));
+    StoresTest::TearDown();
+  }
 
-TEST(QuotaKillTest, TwoProcessesKilledAgainAndAgainNeverPassTheLimit) {
-  const std::string folder = ::testing::TempDir() + "/quota_kill_" + std::to_string(::getpid());
-  ASSERT_TRUE(base::remove_all(folder).ok());
-  void* memory =
-      ::mmap(nullptr, sizeof(Seen), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-  ASSERT_NE(memory, MAP_FAILED);
-  auto& seen = *new (memory) Seen;
+  // Both in one on one machine; on two machines each in its own.
+  std::string folder_of(size_t child) const {
+    return is_server() ? base::join(folder_, std::to_string(child)) : folder_;
+  }
+  Result<std::unique_ptr<Quotas>> open(size_t child) const {
+    return Quotas::open(folder_of(child), {.background = false, .store = store_});
+  }
+
+  [[noreturn]] void work(size_t self, uint64_t seed) const {
+    auto quotas = Quotas::open(folder_of(self), {.store = store_});
+    for (int i = 0; !quotas && i < 200; ++i) {  // the server may just be starting
+      ::usleep(50'000);
+      quotas = Quotas::open(folder_of(self), {.store = store_});
+    }
+    if (!quotas) ::_exit(1);
+    std::vector<std::thread> threads;
+    for (int thread = 0; thread < kThreads; ++thread) {
+      threads.emplace_back([&, thread] {
+        base::Random random(seed, static_cast<uint64_t>(thread));
+        while (true) produce(**quotas, *seen_, self, random);
+      });
+    }
+    for (auto& thread : threads) thread.join();
+    ::_exit(0);
+  }
+  pid_t start(size_t child, uint64_t seed) const {
+    const pid_t pid = ::fork();
+    if (pid == 0) work(child, seed);
+    return pid;
+  }
+  static void kill(pid_t pid) {
+    int status = 0;
+    ::kill(pid, SIGKILL);
+    ASSERT_EQ(::waitpid(pid, &status, 0), pid);
+    EXPECT_TRUE(WIFSIGNALED(status)) << "the child ended by itself: " << status;
+  }
+
+  // Its folder is opened again: what it left is settled.
+  int64_t settle(size_t child) {
+    seen_->under_way[child] = 0;  // whoever was under way there is nobody's any more
+    auto quotas = open(child);
+    EXPECT_TRUE(quotas.ok()) << quotas.error().text();
+    return quotas ? (*quotas)->used(kTokens, base::system_clock().wall_ms()).value_or(-1) : -1;
+  }
+
+  std::string store_;
+  Seen* seen_ = nullptr;
+};
+RETORT_OVER_BOTH_STORES(QuotaKillTest);
+
+TEST_P(QuotaKillTest, TwoProcessesKilledAgainAndAgainNeverPassTheLimit) {
   {
-    auto quotas = *Quotas::open(folder);
+    auto quotas = std::move(*open(0));
     ASSERT_TRUE(quotas->set_limit(kTokens).ok());
     ASSERT_TRUE(quotas->set_limit(kAtOnce).ok());
   }
   base::Random random(11);
+  std::array<pid_t, 2> pids = {start(0, random.next()), start(1, random.next())};
   int64_t used = 0;
-  int rounds = 0;
+  int both = 0, rounds = 0;
   for (; used <= kMost - 30 && rounds < kMostRounds; ++rounds) {
-    // Both die before the next round, so that who was under way is nobody's any more.
-    seen.under_way = 0;
-    std::vector<pid_t> children;
-    for (int i = 0; i < 2; ++i) {
-      const pid_t pid = ::fork();
-      if (pid == 0) child(folder, seen, random.next());
-      children.push_back(pid);
-    }
     ::usleep(static_cast<useconds_t>(10'000 + random.below(120'000)));
-    for (const pid_t pid : children) ::kill(pid, SIGKILL);
-    for (const pid_t pid : children) {
-      int status = 0;
-      ASSERT_EQ(::waitpid(pid, &status, 0), pid);
-      EXPECT_TRUE(WIFSIGNALED(status)) << "the child ended by itself: " << status;
+    if (is_server() && rounds % 8 == 5) store::TestCluster::get()->crash();
+    const uint64_t choice = random.below(3);
+    const std::array<bool, 2> dies = {choice != 1, choice != 0};
+    for (size_t i = 0; i < 2; ++i) {
+      if (dies[i]) kill(pids[i]);
     }
-    auto quotas = *Quotas::open(folder);
-    used = *quotas->used(kTokens, base::system_clock().wall_ms());
-    EXPECT_LE(used, kMost);
-    EXPECT_LE(seen.produced.load(), used) << "round " << rounds;
-    EXPECT_GE(seen.about_to.load(), used) << "round " << rounds;
+    for (size_t i = 0; i < 2; ++i) {
+      if (dies[i]) used = settle(i);
+    }
+    ASSERT_LE(used, kMost);
+    if (choice == 2) {
+      ++both;
+      EXPECT_LE(seen_->produced.load(), used) << "round " << rounds;
+      EXPECT_GE(seen_->about_to.load(), used) << "round " << rounds;
+    }
+    for (size_t i = 0; i < 2; ++i) {
+      if (dies[i]) pids[i] = start(i, random.next());
+    }
   }
-  EXPECT_LE(seen.most_under_way.load(), kParallel);
+  for (size_t i = 0; i < 2; ++i) kill(pids[i]);
+  for (size_t i = 0; i < 2; ++i) used = settle(i);
+  EXPECT_LE(used, kMost);
+  EXPECT_LE(seen_->produced.load(), used);
+  EXPECT_GE(seen_->about_to.load(), used);
+  EXPECT_LE(seen_->most_under_way.load(), kParallel);
   EXPECT_GT(used, kMost - 30) << "what is left at the end fits nobody";
-  EXPECT_GT(rounds, 2) << "too few kills to say anything";
-  ASSERT_TRUE(base::remove_all(folder).ok());
-  ::munmap(memory, sizeof(Seen));
+  EXPECT_GT(both, 2) << "too few kills to say anything";
 }
 
-class DeadProcessTest : public ::testing::Test {
+class DeadProcessTest : public StoresTest {
  protected:
-  void SetUp() override {
-    ASSERT_TRUE(base::remove_all(folder_).ok());
-    ASSERT_TRUE((*Quotas::open(folder_))->set_limit(kTokens).ok());
+  void SetUpStore() override {
+    if (is_server()) store_ = store_address(StoreKind::server, "");
+    ASSERT_TRUE((*open())->set_limit(kTokens).ok());
     const pid_t pid = ::fork();
     if (pid == 0) {  // dies with 100 tokens reserved and 7 produced, after 20 that were settled
-      auto quotas = *Quotas::open(folder_);
+      auto quotas = *open();
       quotas->reserve({"account:a"}, {.output_tokens = 50})
           ->reservation.settle({.output_tokens = 20});
       auto held = *quotas->reserve({"account:a"}, {.output_tokens = 100});
@@ -135,40 +186,45 @@ class DeadProcessTest : public ::testing::Test {
     }
     ASSERT_FALSE(live_.empty());
   }
-  void TearDown() override { (void)base::remove_all(folder_); }
-  int64_t used() {
-    return *(*Quotas::open(folder_))->used(kTokens, base::system_clock().wall_ms());
+  Result<std::unique_ptr<Quotas>> open() const {
+    return Quotas::open(folder_, {.store = store_, .lease_ms = kLease_ms});
   }
+  int64_t used() const { return *(*open())->used(kTokens, base::system_clock().wall_ms()); }
 
-  const std::string folder_ = ::testing::TempDir() + "/quota_dead_" + std::to_string(::getpid());
-  std::string live_;
+  static constexpr int64_t kLease_ms = 1500;
+  std::string store_, live_;
 };
+RETORT_OVER_BOTH_STORES(DeadProcessTest);
 
-TEST_F(DeadProcessTest, HasUsedWhatItProduced) {
+TEST_P(DeadProcessTest, HasUsedWhatItProduced) {
   EXPECT_EQ(used(), 27);
   EXPECT_EQ(used(), 27) << "and only once";
   EXPECT_FALSE(base::exists(live_));
 }
 
-TEST_F(DeadProcessTest, WithoutItsFileAllThatItWasGrantedCounts) {
+TEST_P(DeadProcessTest, WithoutItsFileAllThatItWasGrantedCounts) {
   ASSERT_TRUE(base::remove_all(live_).ok());
+  if (is_server()) {
+    EXPECT_LT(used(), 120) << "it may live on another machine";
+    ::usleep((kLease_ms + 200) * 1000);
+  }
   EXPECT_GE(used(), 120);
 }
 
-TEST_F(DeadProcessTest, AFileOfAnotherBootIsNotBelieved) {
+TEST_P(DeadProcessTest, AFileOfAnotherBootIsNotBelieved) {
   auto bytes = *base::read_file(live_, int64_t{64} << 20);
   bytes[10] = static_cast<char>(bytes[10] ^ 1);
   ASSERT_TRUE(base::write_file_atomic(live_, bytes).ok());
   EXPECT_GE(used(), 120);
 }
 
-TEST_F(DeadProcessTest, ATornFileIsNotBelieved) {
+TEST_P(DeadProcessTest, ATornFileIsNotBelieved) {
   ASSERT_EQ(::truncate(live_.c_str(), 5000), 0);
   EXPECT_GE(used(), 120);
 }
 
 // Killed between the marks: the record says what is to be, and is carried out.
-TEST_F(DeadProcessTest, AnEndThatWasBegunIsFinished) {
+TEST_P(DeadProcessTest, AnEndThatWasBegunIsFinished) {
   {
     auto live = std::move(*LiveFile::read(live_));
     auto& tables = live.tables();

@@ -74,6 +74,7 @@ Result<int64_t> Quotas::Impl::take(std::vector<Taken> taken) {
   }
   write_mark(noted.charges, static_cast<int64_t>(taken.size()));
   flights[static_cast<size_t>(flight)] = std::move(taken);
+  flight_deaths[static_cast<size_t>(flight)] = deaths;
   return flight;
 }
 
@@ -83,6 +84,7 @@ std::vector<Want> Quotas::Impl::wants(const std::vector<Taken>& taken) {
   for (const auto& one : taken) {
     auto& counter = *one.counter;
     if (counter.free() >= one.amount) continue;
+    if (counter.row == 0) counter.row = ++last_row;
     const bool quick = counter.wish > 0 && now_ms - counter.asked_ms < kQuick_ms;
     counter.wish =
         quick ? std::min(counter.wish * 2, INT64_MAX / 8) : one.amount * options.first_grant;
@@ -114,10 +116,11 @@ std::vector<Report> Quotas::Impl::reports(bool all) {
     const bool scarce = counter.unclaimed < counter.limit.most / 16;
     const bool idle = all || over || scarce || !counter.touched;
     const int64_t before = counter.granted;
-    if (idle) counter.granted = counter.spent + counter.reserved;
+    if (idle) counter.granted = std::min(before, counter.spent + counter.reserved);
     counter.unclaimed += before - counter.granted;
     counter.touched = false;
-    const bool changed = counter.spent != counter.reported || before != counter.granted;
+    const bool changed =
+        is_unsure || counter.spent != counter.reported || before != counter.granted;
     counter.last = idle && counter.reserved == 0;
     if (counter.row != 0 && (counter.last || changed)) {
       out.push_back({counter.row, counter.granted, counter.spent, counter.last});

@@ -30,7 +30,11 @@ Result<void> settle_one(const std::string& folder, const std::string& process, Q
 }  // namespace
 
 Result<void> settle_dead_processes(const std::string& folder, QuotaStore& store) {
-  RETORT_TRY(auto processes, store.processes());
+  std::vector<std::string> processes;
+  // On a server there are those of other machines, too, whose files are not here.
+  if (!store.is_shared()) {
+    RETORT_TRY(processes, store.processes());
+  }
   RETORT_TRY(const auto files, base::list_directory(folder));
   for (const auto& file : files) {
     if (file.starts_with(kPrefix) && !file.ends_with(kLock)) processes.push_back(file);
