@@ -25,7 +25,7 @@ using accounts::Key;
 
 struct AccountArguments {
   std::string verb, what;
-  std::string folder = "accounts";
+  AccountsPlace place;
   accounts::NewAccount account;
   std::string training = "forbidden";
   accounts::NewKey key;
@@ -127,8 +127,8 @@ Result<void> list(Book& book, AccountArguments&) {
 Result<std::vector<accounts::Limit>> limits_of(const AccountArguments& arguments,
                                                const Account& account,
                                                const std::vector<Key>& keys) {
-  RETORT_TRY(auto quotas, accounts::Quotas::open(arguments.folder, {.background = false}));
-  RETORT_TRY(const auto all, quotas->limits());
+  RETORT_TRY(const auto book, accounts::LimitBook::open(limits_address(arguments.place)));
+  RETORT_TRY(const auto all, book->list());
   std::vector<accounts::Limit> out;
   for (const auto& limit : all) {
     bool binds = limit.subject == "all" || limit.subject == "account:" + account.id ||
@@ -265,9 +265,8 @@ Result<Bound> bound_by(Book& book, const std::string& what) {
 Result<void> limit(Book& book, AccountArguments& arguments) {
   RETORT_TRY(const auto bound, bound_by(book, arguments.what));
   RETORT_TRY(const auto parsed, parse_limit(bound.subject, arguments.limit));
-  RETORT_TRY(auto quotas, accounts::Quotas::open(arguments.folder, {.background = false}));
-  RETORT_TRY_VOID(parsed.second ? quotas->remove_limit(parsed.first)
-                                : quotas->set_limit(parsed.first));
+  RETORT_TRY(const auto limits, accounts::LimitBook::open(limits_address(arguments.place)));
+  RETORT_TRY_VOID(parsed.second ? limits->remove(parsed.first) : limits->set(parsed.first));
   return book.note(bound.account, {.actor = person(),
                                    .subject = bound.subject,
                                    .what = "limit",
@@ -282,11 +281,11 @@ Result<void> audit(Book&, AccountArguments& arguments) {
     return arguments.what.empty() ||
            (account != nullptr && account->is_string() && account->as_string() == arguments.what);
   };
-  RETORT_TRY(const auto count,
-             provider::read_audit(arguments.folder, [&](const json::Value& line) -> Result<void> {
-               if (concerns(line)) print_json(line);
-               return {};
-             }));
+  RETORT_TRY(const auto count, provider::read_audit(arguments.place.folder,
+                                                    [&](const json::Value& line) -> Result<void> {
+                                                      if (concerns(line)) print_json(line);
+                                                      return {};
+                                                    }));
   std::fprintf(stderr, "%s lines in %s segments, each as it was logged\n",
                base::grouped(count.lines).c_str(), base::grouped(count.segments).c_str());
   return {};
@@ -308,11 +307,11 @@ Result<void> run_account(AccountArguments& arguments) {
     return base::usage_error(fmt::format("{} needs to know whom", arguments.verb), "WHAT",
                              "retort account list shows the accounts");
   }
-  std::string path = base::join(arguments.folder, "accounts.db");
+  std::string address = book_address(arguments.place);
   if (arguments.verb != "create") {
-    RETORT_TRY(path, accounts_path(arguments.folder));
+    RETORT_TRY(address, existing_book(arguments.place));
   }
-  RETORT_TRY(auto book, Book::open(path));
+  RETORT_TRY(auto book, Book::open(address));
   return verbs().at(arguments.verb)(*book, arguments);
 }
 
@@ -340,8 +339,7 @@ Command account_command() {
     app.add_option("WHAT", arguments->what,
                    "create: a name; rotate, revoke: a key's id; limit: an account, a key, "
                    "organisation:NAME or all; else an account's id");
-    app.add_option("--accounts", arguments->folder, "folder of the accounts")
-        ->capture_default_str();
+    declare_place(app, arguments->place);
     app.add_option("--organisation", arguments->account.organisation,
                    "accounts of one organisation share its limits");
     app.add_option("--purpose", arguments->account.purpose, "what they say it is for");

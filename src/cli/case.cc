@@ -20,7 +20,7 @@ using policy::Case;
 
 struct CaseArguments {
   std::string verb, what;
-  std::string folder = "accounts";
+  AccountsPlace place;
   std::string account;
   bool all = false;
   std::string words, evidence, carries = "warn";
@@ -114,7 +114,7 @@ Result<void> open(Cases& cases, const CaseArguments& arguments) {
     RETORT_TRY(finding.evidence, base::read_file(arguments.evidence, int64_t{1} << 20));
   }
   RETORT_TRY(const auto policies, cases.policies());
-  RETORT_TRY(const auto* policy, binding_policy(policies, arguments.folder));
+  RETORT_TRY(const auto* policy, binding_policy(policies, arguments.place.folder));
   RETORT_TRY(const auto made, cases.begin(arguments.what, *policy, finding, person()));
   globals().json ? print_json(policy::to_json(made)) : (void)std::puts(made.id.c_str());
   return {};
@@ -149,7 +149,7 @@ Result<void> run_case(const CaseArguments& arguments) {
                              "WHAT",
                              "retort case list shows the cases, retort account list the accounts");
   }
-  RETORT_TRY(const auto path, accounts_path(arguments.folder));
+  RETORT_TRY(const auto path, existing_book(arguments.place));
   RETORT_TRY(const auto cases, Cases::open(path, {.create = false}));
   if (arguments.verb == "list") return list(*cases, arguments);
   if (arguments.verb == "show") return show(*cases, arguments);
@@ -176,8 +176,7 @@ Command case_command() {
         ->required()
         ->check(CLI::IsMember({"list", "show", "open", "decide"}));
     app.add_option("WHAT", arguments->what, "a case; for open, an account");
-    app.add_option("--accounts", arguments->folder, "folder of the accounts")
-        ->capture_default_str();
+    declare_place(app, arguments->place);
     app.add_option("--account", arguments->account, "list: of this account alone");
     app.add_flag("--all", arguments->all, "list: also those that are over");
     app.add_option("--words", arguments->words, "open: what was found; the customer reads it");

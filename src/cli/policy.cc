@@ -17,7 +17,7 @@ namespace {
 
 struct PolicyArguments {
   std::string verb, what;
-  std::string folder = "accounts";
+  AccountsPlace place;
 };
 
 void print_policy(const policy::Policy& policy, bool binds) {
@@ -63,7 +63,7 @@ Result<void> check(const PolicyArguments& arguments) {
 
 Result<void> add(const PolicyArguments& arguments) {
   RETORT_TRY(const auto policy, policy::load_policy(arguments.what));
-  RETORT_TRY(const auto path, accounts_path(arguments.folder));
+  RETORT_TRY(const auto path, existing_book(arguments.place));
   RETORT_TRY(const auto cases, accounts::Cases::open(path, {.create = false}));
   RETORT_TRY_VOID(cases->add_policy(policy, person()));
   print_policy(policy, policy.effective_ms <= base::system_clock().wall_ms());
@@ -71,7 +71,7 @@ Result<void> add(const PolicyArguments& arguments) {
 }
 
 Result<void> list(const PolicyArguments& arguments) {
-  RETORT_TRY(const auto path, accounts_path(arguments.folder));
+  RETORT_TRY(const auto path, existing_book(arguments.place));
   RETORT_TRY(const auto cases, accounts::Cases::open(path, {.create = false}));
   RETORT_TRY(const auto all, cases->policies());
   const auto* binds = policy::binding(all, base::system_clock().wall_ms());
@@ -107,8 +107,7 @@ Command policy_command() {
         ->required()
         ->check(CLI::IsMember({"check", "add", "list"}));
     app.add_option("FILE", arguments->what, "a policy (docs/reference/policy.md)");
-    app.add_option("--accounts", arguments->folder, "folder of the accounts")
-        ->capture_default_str();
+    declare_place(app, arguments->place);
   };
   command.run = [arguments] { return run_policy(*arguments); };
   return command;

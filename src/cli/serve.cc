@@ -14,6 +14,7 @@
 #include "base/files.h"
 #include "base/progress.h"
 #include "cli/command.h"
+#include "cli/person.h"
 #include "corpus/record.h"
 #include "engine/engine.h"
 #include "ledger/ledger.h"
@@ -36,6 +37,7 @@ struct ServeArguments {
   engine::Options engine;  // the cache is for all models together
   serve::Options door;
   std::string accounts;                    // a folder; "": one key for all, or none
+  std::string accounts_store;              // a server that keeps them; "": the folder
   std::vector<std::string> prices;         // NAME=INPUT/OUTPUT
   std::vector<std::string> upstreams;      // NAME=URL or NAME=URL#THEIR_NAME
   std::vector<std::string> upstream_keys;  // NAME=VARIABLE
@@ -266,11 +268,18 @@ Result<std::map<std::string, provider::Price>> read_prices(const std::vector<std
 Result<std::unique_ptr<provider::Provider>> open_provider(const ServeArguments& arguments) {
   RETORT_TRY(auto prices, read_prices(arguments.prices));
   if (arguments.accounts.empty()) {
+    if (!arguments.accounts_store.empty()) {
+      return base::usage_error("accounts on a server need a folder of this machine's own as well",
+                               "accounts-store",
+                               "give it --accounts FOLDER: audit, detection and crash safety");
+    }
     if (prices.empty()) return std::unique_ptr<provider::Provider>();
     return base::usage_error("prices are for accounts, and there are none", "price",
                              "give it --accounts FOLDER");
   }
-  return provider::Provider::open({.folder = arguments.accounts, .prices = std::move(prices)});
+  return provider::Provider::open({.folder = arguments.accounts,
+                                   .store = arguments.accounts_store,
+                                   .prices = std::move(prices)});
 }
 
 Result<void> serve_until_stopped(ServeArguments arguments) {
@@ -341,6 +350,7 @@ void declare_serve(CLI::App& app, ServeArguments& arguments) {
   app.add_option(
       "--accounts", arguments.accounts,
       "folder of accounts (retort account): every key is one of theirs, with its limits");
+  declare_store(app, arguments.accounts_store);
   app.add_option("--price", arguments.prices,
                  "NAME=INPUT/OUTPUT: what a million tokens of a model's prompts and answers cost, "
                  "for limits in money")
@@ -394,6 +404,8 @@ Command serve_command() {
       "  retort serve --model runs/quickstart/student\n"
       "  retort serve --model teacher=models/teacher.gguf --model runs/quickstart/student\n"
       "  retort serve --model small=model.gguf --accounts accounts --price small=0.15/0.60\n"
+      "  retort serve --model small=model.gguf --accounts accounts "
+      "--accounts-store postgresql://retort@db.example.com/retort\n"
       "  retort serve --upstream large=https://api.example.com/v1 --upstream-key large=LARGE_KEY "
       "--accounts accounts\n"
       "  RETORT_API_KEY=... retort serve --model model.gguf --host 0.0.0.0 --port 8000\n"

@@ -152,15 +152,15 @@ struct Audit::Impl {
 Audit::Audit(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Audit::~Audit() = default;
 
-Result<std::unique_ptr<Audit>> Audit::open(const std::string& folder, base::Clock* clock) {
+Result<std::unique_ptr<Audit>> Audit::open(const std::string& folder, const std::string& book,
+                                           base::Clock* clock) {
   auto impl = std::make_unique<Impl>();
   impl->folder = folder;
   impl->clock = clock;
-  const std::string path = base::join(folder, "accounts.db");
   RETORT_TRY_VOID(base::make_directories(audit_folder(folder)));
   RETORT_TRY(impl->log, ledger::Ledger::open(log_folder(folder), {.clock = clock}));
-  RETORT_TRY(impl->book, accounts::Book::open(path, {.create = false, .clock = clock}));
-  RETORT_TRY(impl->cases, accounts::Cases::open(path, {.create = false, .clock = clock}));
+  RETORT_TRY(impl->book, accounts::Book::open(book, {.create = false, .clock = clock}));
+  RETORT_TRY(impl->cases, accounts::Cases::open(book, {.create = false, .clock = clock}));
   RETORT_TRY_VOID(impl->read_marks());
   RETORT_TRY_VOID(impl->seal_leftovers());
   RETORT_TRY_VOID(impl->begin());

@@ -40,7 +40,9 @@ struct Served {
 class Audit {
  public:
   // Seals what an earlier process left.
-  static Result<std::unique_ptr<Audit>> open(const std::string& folder, base::Clock* clock);
+  // `book`: where the accounts are, whose history is followed.
+  static Result<std::unique_ptr<Audit>> open(const std::string& folder, const std::string& book,
+                                             base::Clock* clock);
   ~Audit();
   Audit(const Audit&) = delete;
   Audit& operator=(const Audit&) = delete;

@@ -29,7 +29,9 @@ class AuditTest : public ::testing::Test {
     audit_.reset();
     (void)base::remove_all(folder_);
   }
-  std::unique_ptr<Audit> open() { return std::move(*Audit::open(folder_, &clock_)); }
+  std::unique_ptr<Audit> open() {
+    return std::move(*Audit::open(folder_, base::join(folder_, "accounts.db"), &clock_));
+  }
   void served(int i) {
     audit_->add({.time_ms = i,
                  .request = "req_" + std::to_string(i),

@@ -67,6 +67,11 @@ std::vector<accounts::Subject> subjects_of(const Visitor& visitor) {
   return out;
 }
 
+Error nobody(const std::string& where) {
+  return base::not_found("there are no accounts, so nobody could ask", where,
+                         "make one first: retort account create NAME, then retort account issue");
+}
+
 bool allows(const std::vector<std::string>& patterns, const std::string& name) {
   return patterns.empty() ||
          std::any_of(patterns.begin(), patterns.end(),
@@ -104,20 +109,22 @@ struct Provider::Impl {
 };
 
 Result<std::unique_ptr<Provider>> Provider::open(const Options& options) {
-  const std::string path = base::join(options.folder, "accounts.db");
-  if (!base::exists(path)) {
-    return base::not_found("there are no accounts, so nobody could ask", options.folder,
-                           "make one first: retort account create NAME, then retort account issue");
-  }
+  const bool is_shared = !options.store.empty();
+  const std::string book = is_shared ? options.store : base::join(options.folder, "accounts.db");
+  if (is_shared) RETORT_TRY_VOID(base::make_directories(options.folder));
+  if (!is_shared && !base::exists(book)) return nobody(options.folder);
   auto impl = std::make_unique<Impl>();
   impl->options = options;
   impl->clock = options.clock != nullptr ? options.clock : &base::system_clock();
-  RETORT_TRY(impl->book, accounts::Book::open(path, {.create = false, .clock = options.clock}));
-  RETORT_TRY(impl->quotas, accounts::Quotas::open(options.folder, {.clock = options.clock}));
-  RETORT_TRY(impl->desk, Desk::open(path, impl->clock));
+  RETORT_TRY(impl->book, accounts::Book::open(book, {.create = false, .clock = options.clock}));
+  RETORT_TRY(const auto all, impl->book->list());
+  if (all.empty()) return nobody(is_shared ? "" : options.folder);
+  RETORT_TRY(impl->quotas, accounts::Quotas::open(
+                               options.folder, {.clock = options.clock, .store = options.store}));
+  RETORT_TRY(impl->desk, Desk::open(book, impl->clock));
   RETORT_TRY(impl->watch, Watch::open(options.folder));
   impl->watch->bind(impl->desk->binding().now);
-  RETORT_TRY(impl->audit, Audit::open(options.folder, impl->clock));
+  RETORT_TRY(impl->audit, Audit::open(options.folder, book, impl->clock));
   return std::unique_ptr<Provider>(new Provider(std::move(impl)));
 }
 
@@ -378,8 +385,12 @@ void Ticket::read(int64_t input_tokens) {
 
 bool Ticket::note(int64_t output_tokens) {
   if (watched_) watched_->output_tokens = output_tokens;
-  reservation_.progress(amounts(input_tokens_, output_tokens));
-  return live_->active;
+  const bool has_place = reservation_.progress(amounts(input_tokens_, output_tokens));
+  return has_place && live_->active;
+}
+
+openai::ApiError Ticket::cut_error() const {
+  return live_->active ? place_lost() : suspended_meanwhile();
 }
 
 void Ticket::finish(int64_t input_tokens, int64_t output_tokens, std::string answer) {
@@ -391,14 +402,6 @@ void Ticket::finish(int64_t input_tokens, int64_t output_tokens, std::string ans
     show("answered");
   }
   reservation_.settle(amounts(input_tokens, output_tokens));
-}
-
-openai::ApiError cut_error() {
-  openai::ApiError error = openai::make_error(
-      403, "This account was suspended while the answer was under way; ask again to read why.", "",
-      "account_suspended");
-  error.type = "account_suspended";
-  return error;
 }
 
 }  // namespace retort::provider

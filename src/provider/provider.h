@@ -111,8 +111,10 @@ class Ticket {
   const http::Headers& headers() const { return headers_; }
   // The prompt's tokens, where the wish said only how many they are at most.
   void read(int64_t input_tokens);
-  // Output tokens so far. False: the account was suspended, so nothing more may be sent.
+  // Output tokens so far. False: nothing more may be sent; cut_error() says why.
   bool note(int64_t output_tokens);
+  // What a stream ends with then: its account was suspended, or its place is somebody else's.
+  openai::ApiError cut_error() const;
   // `answer`: the text of the first one.
   void finish(int64_t input_tokens, int64_t output_tokens, std::string answer = "");
 
@@ -135,7 +137,8 @@ class Ticket {
 class Provider {
  public:
   struct Options {
-    std::string folder;                     // accounts.db and the quotas
+    std::string folder;                     // of this machine: audit, detection, live files
+    std::string store{};                    // accounts and limits: postgresql://..., "": the folder
     std::map<std::string, Price> prices{};  // by model; one without a price cannot be had for money
     base::Clock* clock = nullptr;           // nullptr: the machine's
     int64_t look_ms = 20;                   // how soon changes of accounts reach what is under way
@@ -169,8 +172,5 @@ class Provider {
   explicit Provider(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };
-
-// What a stream ends with when its account is suspended meanwhile.
-openai::ApiError cut_error();
 
 }  // namespace retort::provider

@@ -141,6 +141,20 @@ Refused unavailable(const Error& error) {
           {{"Retry-After", "1"}}};
 }
 
+openai::ApiError suspended_meanwhile() {
+  openai::ApiError error = openai::make_error(
+      403, "This account was suspended while the answer was under way; ask again to read why.", "",
+      "account_suspended");
+  error.type = "account_suspended";
+  return error;
+}
+
+openai::ApiError place_lost() {
+  return openai::make_error(
+      503, "The accounts cannot be reached, so this answer may not go on; ask again.", "",
+      "accounts_unavailable");
+}
+
 Refused over_limit(const accounts::Refusal& refusal, int64_t now_ms) {
   const auto& limit = refusal.limit;
   openai::ApiError error =

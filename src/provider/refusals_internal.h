@@ -19,6 +19,9 @@ http::Headers case_headers(const Standing* standing);
 
 Refused wrong_address(std::string_view address);
 Refused not_allowed(const char* what, const std::string& name);  // "model", "small-1"
+// What a stream ends with: its account was suspended; its place may be somebody else's.
+openai::ApiError suspended_meanwhile();
+openai::ApiError place_lost();
 Refused no_price(const std::string& model);
 Refused unavailable(const Error& error);
 Refused over_limit(const accounts::Refusal& refusal, int64_t now_ms);

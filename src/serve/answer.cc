@@ -175,7 +175,7 @@ void Answer::take(size_t choice, const engine::Event& event, double at_seconds) 
     return;
   }
   produced_ += std::ssize(event.tokens);
-  if (ticket_ && !ticket_->note(produced_)) return fail(provider::cut_error());
+  if (ticket_ && !ticket_->note(produced_)) return fail(ticket_->cut_error());
   if (!first_seen_ && !event.tokens.empty()) {
     first_seen_ = true;
     model_.latencies.add_first_token(at_seconds - call_.arrived_seconds);

@@ -92,7 +92,7 @@ class Relayed : public std::enable_shared_from_this<Relayed> {
     if (over_) return;
     if (!streams_) return take_whole(bytes);
     auto passed = meter_.stream(bytes);
-    if (!note()) return fail(provider::cut_error());
+    if (!note()) return fail(ticket_->cut_error());
     if (!passed) {
       base::log_warning("request {}: {}", call_.id, passed.error().message);
       return fail(relay::broken_answer());
@@ -146,7 +146,7 @@ class Relayed : public std::enable_shared_from_this<Relayed> {
       base::log_warning("request {}: {}", call_.id, read.error().message);
       return fail(relay::broken_answer());
     }
-    if (!note()) return fail(provider::cut_error());
+    if (!note()) return fail(ticket_->cut_error());
     finish();
   }
 
