@@ -150,10 +150,13 @@ void Provider::Impl::log(const Result<void>& done) {
 
 void Provider::Impl::keep_looking() {
   int64_t judged_ms = 0;
+  std::string told;  // a store that is away is reported once, not at every look
   std::unique_lock lock(mutex);
   while (
       !wake.wait_for(lock, std::chrono::milliseconds(options.look_ms), [this] { return ending; })) {
-    log(look());
+    const auto looked = look();
+    if (!looked && looked.error().text() != told) log(looked);
+    told = looked ? "" : looked.error().text();
     if (clock->monotonic_ms() - judged_ms < kJudgeMs) continue;
     judged_ms = clock->monotonic_ms();
     lock.unlock();

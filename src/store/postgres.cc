@@ -136,7 +136,8 @@ Error Postgres::failure(const PGresult* rows) {
   const std::string code = field != nullptr ? field : "";
   std::string words = first_line(PQresultErrorField(rows, PG_DIAG_MESSAGE_PRIMARY));
   if (words.empty()) words = first_line(PQerrorMessage(connection_.get()));
-  const bool ends = code.starts_with("57P0") || code.starts_with("08");  // it says so first
+  // Before it is closed the server may say so, or nothing with a code is said at all.
+  const bool ends = code.empty() || code.starts_with("57P0") || code.starts_with("08");
   if (ends || PQstatus(connection_.get()) == CONNECTION_BAD) return lost(words);
   const bool again = code == "40001" || code == "40P01";  // undone for the sake of another one
   trouble_ = again ? Trouble::again : Trouble::other;

@@ -32,7 +32,7 @@ class Cluster:
         if not self.programs:
             raise unittest.SkipTest("PostgreSQL's programs are not installed")
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="retort-pg-"))
-        self.address = f"postgresql:///postgres?host={self.folder}&user=retort"
+        self.address = f"postgresql:///postgres?host={self.folder}&user=retort&password=not-for-logs"
         self.server = None
 
     def __enter__(self):
@@ -48,10 +48,10 @@ class Cluster:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def run(self, program, *arguments):
-        log = open(self.folder / "log", "a")
         who = {"user": self.user, "group": self.user, "extra_groups": []} if self.user else {}
-        return subprocess.Popen([str(self.programs / program), *arguments], cwd="/tmp",
-                                stdout=log, stderr=log, **who)
+        with open(self.folder / "log", "a") as log:
+            return subprocess.Popen([str(self.programs / program), *arguments], cwd="/tmp",
+                                    stdout=log, stderr=log, **who)
 
     def start(self):
         self.server = self.run("postgres", "-D", str(self.folder / "data"), "-k",
