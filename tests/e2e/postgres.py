@@ -32,7 +32,8 @@ class Cluster:
         if not self.programs:
             raise unittest.SkipTest("PostgreSQL's programs are not installed")
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="retort-pg-"))
-        self.address = f"postgresql:///postgres?host={self.folder}&user=retort&password=not-for-logs"
+        self.address = (f"postgresql:///postgres?host={self.folder}&user=retort"
+                        "&password=not-for-logs")
         self.server = None
 
     def __enter__(self):
