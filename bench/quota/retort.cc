@@ -122,6 +122,7 @@ void measure(const Setting& setting, double seconds) {
   std::printf("%-28s %d process%s x %d threads  %9.0f pairs/s  %7.3f store writes a 1,000 pairs\n",
               setting.name.c_str(), setting.processes, setting.processes == 1 ? "  " : "es",
               kThreads, pairs / took_s, static_cast<double>(wrote) * 1000 / pairs);
+  std::fflush(stdout);  // before a process begins that would print it again
 }
 
 }  // namespace
