@@ -6,8 +6,8 @@
 // Threads share the (document, kv head) pairs; each result is made by one of them, so their number
 // does not change the bits. Of bf16 the products are of bf16 too where the processor multiplies it:
 // turned queries and keys, probabilities and gradients of scores are rounded on the way. Scores are
-// held for a few query rows at a time, never [T, T] (as in Dao et al. 2022, but with whole rows: no
-// running maximum is needed).
+// held for a block of queries by a block of keys, never [T, T] (Dao 2023, "FlashAttention-2"); by
+// bf16 products for whole rows of a few queries (as in Dao et al. 2022).
 #pragma once
 #include <cstdint>
 #include <span>
@@ -43,6 +43,7 @@ template <class T>
 struct AttentionBackward {
   AttentionShape shape;
   const T* qkv = nullptr;
+  const T* out = nullptr;  // what forward gave, as lse
   const float* lse = nullptr;
   const T* dout = nullptr;  // [N, H * D]
   T* dqkv = nullptr;        // [N, row()], written

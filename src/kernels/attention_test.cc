@@ -42,7 +42,7 @@ struct Packed {
   }
   Attention<float> forward() { return {shape, qkv.data(), out.data(), lse.data(), scratch}; }
   AttentionBackward<float> backward() {
-    return {shape, qkv.data(), lse.data(), dout.data(), dqkv.data(), scratch};
+    return {shape, qkv.data(), out.data(), lse.data(), dout.data(), dqkv.data(), scratch};
   }
 
   std::vector<int32_t> starts;
@@ -106,7 +106,7 @@ struct PackedHalves {
   }
   Attention<Bf16> forward() { return {wide.shape, qkv.data(), out.data(), lse.data(), scratch}; }
   AttentionBackward<Bf16> backward() {
-    return {wide.shape, qkv.data(), lse.data(), dout.data(), dqkv.data(), scratch};
+    return {wide.shape, qkv.data(), out.data(), lse.data(), dout.data(), dqkv.data(), scratch};
   }
 
   Packed wide;
@@ -164,7 +164,8 @@ INSTANTIATE_TEST_SUITE_P(Cases, AttentionCase,
                                            Case{"empty_document", 2, 2, 8, {0, 4, 4, 9}},
                                            Case{"wide_odd_heads", 2, 1, 80, {0, 13, 61}},
                                            Case{"very_wide_heads", 1, 1, 128, {0, 97}},
-                                           Case{"long", 2, 1, 16, {0, 333}}),
+                                           Case{"long", 2, 1, 16, {0, 333}},
+                                           Case{"key_blocks", 2, 1, 8, {0, 128, 129, 385, 642}}),
                          [](const auto& test) { return test.param.name; });
 
 TEST(Attention, GradientByDifferences) {

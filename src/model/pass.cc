@@ -338,6 +338,7 @@ void Pass<T>::backward_attention(int64_t index, float* gradients) {
   input_gradient(out, dy, b.dattended);
   kernels::attention_backward(kernels::AttentionBackward<T>{.shape = attention_shape(),
                                                             .qkv = ready_qkv(index),
+                                                            .out = l.attended,
                                                             .lse = l.lse,
                                                             .dout = b.dattended,
                                                             .dqkv = b.dqkv,
