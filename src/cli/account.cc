@@ -11,6 +11,7 @@
 #include "accounts/quota.h"
 #include "base/files.h"
 #include "base/progress.h"
+#include "cli/account_match.h"
 #include "cli/command.h"
 #include "cli/person.h"
 #include "json/value.h"
@@ -291,21 +292,26 @@ Result<void> audit(Book&, AccountArguments& arguments) {
   return {};
 }
 
+Result<void> match(Book& book, AccountArguments& arguments) {
+  return match_answers(book, arguments.place.folder, arguments.what);
+}
+
 using Verb = std::function<Result<void>(Book&, AccountArguments&)>;
 
 const std::map<std::string, Verb>& verbs() {
   static const std::map<std::string, Verb> all = {
       {"create", create}, {"list", list},     {"show", show},       {"issue", issue},
       {"rotate", rotate}, {"revoke", revoke}, {"suspend", suspend}, {"reinstate", reinstate},
-      {"limit", limit},   {"audit", audit},
+      {"limit", limit},   {"audit", audit},   {"match", match},
   };
   return all;
 }
 
 Result<void> run_account(AccountArguments& arguments) {
   if (arguments.what.empty() && arguments.verb != "list" && arguments.verb != "audit") {
-    return base::usage_error(fmt::format("{} needs to know whom", arguments.verb), "WHAT",
-                             "retort account list shows the accounts");
+    return base::usage_error(fmt::format("{} needs to know {}", arguments.verb,
+                                         arguments.verb == "match" ? "which file" : "whom"),
+                             "WHAT", "retort account list shows the accounts");
   }
   std::string address = book_address(arguments.place);
   if (arguments.verb != "create") {
@@ -323,7 +329,7 @@ Command account_command() {
   command.name = "account";
   command.summary =
       "accounts of a provider: create, list, show, issue, rotate, revoke, suspend, "
-      "reinstate, limit, audit";
+      "reinstate, limit, audit, match";
   command.examples =
       "  retort account create \"Example Ltd\" --training non-competing\n"
       "  retort account issue acct_... --models 'small-*' --expires 2027-06-30\n"
@@ -331,14 +337,15 @@ Command account_command() {
       "  retort account limit acct_... --most output_tokens/day=100000\n"
       "  retort account suspend acct_... --reason \"clause 2.2(e): answers gathered for "
       "training\"\n"
-      "  retort account audit acct_...";
+      "  retort account audit acct_...\n"
+      "  retort account match rival-dataset.jsonl";
   command.declare = [arguments](CLI::App& app) {
     std::vector<std::string> names;
     for (const auto& [name, verb] : verbs()) names.push_back(name);
     app.add_option("VERB", arguments->verb, "what to do")->required()->check(CLI::IsMember(names));
     app.add_option("WHAT", arguments->what,
                    "create: a name; rotate, revoke: a key's id; limit: an account, a key, "
-                   "organisation:NAME or all; else an account's id");
+                   "organisation:NAME or all; match: a file of texts; else an account's id");
     declare_place(app, arguments->place);
     app.add_option("--organisation", arguments->account.organisation,
                    "accounts of one organisation share its limits");

@@ -6,7 +6,9 @@
 //   accounts/audit/open-*.jsonl     what is being written: a line is with the system at once
 //   accounts/audit/DIGEST.jsonl     sealed: synced, then logged as `audit`
 //
-// A change that is logged twice after a crash carries the same `row`.
+// A change that is logged twice after a crash carries the same `row`. Requests that no key names
+// are nobody's, and whoever likes can send them by the million: of these the audit has one line a
+// minute and outcome, with their number.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -31,8 +33,11 @@ namespace retort::provider {
 // One request, at its end.
 struct Served {
   int64_t time_ms = 0;  // when it was asked
-  std::string request{}, account{}, key{}, model{};
-  std::string outcome{};  // "answered", "left" for a client that went away, or the refusal's code
+  std::string request{}, account{}, key{};
+  std::string route{};  // of a request that no model was asked for; then `model` is ""
+  std::string model{};
+  std::string outcome{};  // "answered", "replayed", "left" for a client that went away, or the code
+                          // of what it was refused with or failed by
   int64_t input_tokens = 0, output_tokens = 0;
   std::string case_id{}, step{};  // that it was answered under; "" for none
 };
@@ -47,7 +52,8 @@ class Audit {
   Audit(const Audit&) = delete;
   Audit& operator=(const Audit&) = delete;
 
-  void add(const Served& served);  // from any thread; some microseconds
+  void add(const Served& served);                   // from any thread; some microseconds
+  void count_nameless(const std::string& outcome);  // likewise
   // Follows the histories; seals where something changed or a minute has passed.
   Result<void> work();
   Result<void> seal();
@@ -62,7 +68,8 @@ struct AuditCount {
   int64_t segments = 0, lines = 0;
 };
 // Verifies the log, then every segment against it, and shows each line: {"kind": "request" |
-// "account" | "case", "time_ms", ...}. bad_input names the first segment that is not as it was.
+// "nameless" | "account" | "case", "time_ms", ...}. bad_input names the first segment that is not
+// as it was.
 Result<AuditCount> read_audit(const std::string& folder,
                               const std::function<Result<void>(const json::Value&)>& use);
 

@@ -78,6 +78,28 @@ TEST_F(AuditTest, RequestsAndChangesComeInAndStay) {
   EXPECT_THAT(lines("account", "actor"), ::testing::ElementsAre("ann", "ben"));
 }
 
+TEST_F(AuditTest, RequestsOfNobodyAreALineAMinuteHoweverManyThereAre) {
+  ASSERT_TRUE(audit_->work().ok());
+  for (int i = 0; i < 10'000; ++i) audit_->count_nameless("invalid_api_key");
+  audit_->count_nameless("unknown_url");
+  clock_.sleep_ms(59'000);
+  ASSERT_TRUE(audit_->work().ok());
+  EXPECT_THAT(lines("nameless", "outcome"), ::testing::IsEmpty());
+  clock_.sleep_ms(1'000);
+  ASSERT_TRUE(audit_->work().ok());
+  audit_->count_nameless("invalid_api_key");
+  ASSERT_TRUE(audit_->seal().ok());  // what the door ends with is not lost
+  std::vector<std::pair<std::string, int64_t>> seen;
+  ASSERT_TRUE(read_audit(folder_, [&](const json::Value& line) -> Result<void> {
+                if (*line.string_at("kind") != "nameless") return {};
+                seen.emplace_back(*line.string_at("outcome"), *line.int_at("requests"));
+                return {};
+              }).ok());
+  EXPECT_THAT(seen,
+              ::testing::ElementsAre(std::pair{"invalid_api_key", 10'000},
+                                     std::pair{"unknown_url", 1}, std::pair{"invalid_api_key", 1}));
+}
+
 TEST_F(AuditTest, SealsInAMinuteWhatNothingElseSeals) {
   ASSERT_TRUE(audit_->work().ok());
   served(1);

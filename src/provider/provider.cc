@@ -14,6 +14,7 @@
 #include "provider/customer_internal.h"
 #include "provider/desk_internal.h"
 #include "provider/refusals_internal.h"
+#include "provider/sketches.h"
 #include "provider/watch_internal.h"
 #include "terms/evaluate.h"
 
@@ -87,6 +88,7 @@ struct Provider::Impl {
   std::unique_ptr<Desk> desk;
   std::unique_ptr<Watch> watch;
   std::unique_ptr<Audit> audit;
+  std::unique_ptr<Sketches> sketches;
 
   std::mutex mutex;  // of what follows
   std::unique_ptr<accounts::Book> book;
@@ -103,6 +105,8 @@ struct Provider::Impl {
   void keep_looking();
   Result<void> judge();
   Refused noted(Refused refused, const Visitor& visitor, Served served);
+  Refused counted(Refused refused);
+  void note(const Visitor& visitor, Served served);
   static void log(const Result<void>& done);
   Result<void> throttle(const Standing& standing);
   Result<std::optional<Visitor>> find(std::string_view secret);
@@ -125,6 +129,7 @@ Result<std::unique_ptr<Provider>> Provider::open(const Options& options) {
   RETORT_TRY(impl->watch, Watch::open(options.folder));
   impl->watch->bind(impl->desk->binding().now);
   RETORT_TRY(impl->audit, Audit::open(options.folder, book, impl->clock));
+  RETORT_TRY(impl->sketches, Sketches::open(options.folder, impl->clock));
   return std::unique_ptr<Provider>(new Provider(std::move(impl)));
 }
 
@@ -142,6 +147,7 @@ Provider::~Provider() {
   impl_->log(impl_->judge());
   impl_->log(impl_->desk->close());
   impl_->log(impl_->audit->seal());
+  impl_->log(impl_->sketches->seal());
 }
 
 void Provider::Impl::log(const Result<void>& done) {
@@ -174,20 +180,31 @@ Result<void> Provider::Impl::judge() {
   RETORT_TRY_VOID(desk->work());
   for (const auto& account : desk->take_cleared()) watch->forget(account);
   RETORT_TRY_VOID(audit->work());
+  if (const auto policy = desk->binding().now) RETORT_TRY_VOID(sketches->work(policy->sketch_days));
   return watch->save();
 }
 
 // A refusal of a known account; keys that open nothing are nobody's.
 Refused Provider::Impl::noted(Refused refused, const Visitor& visitor, Served served) {
+  served.outcome = refused.error.code;
+  note(visitor, std::move(served));
+  return refused;
+}
+
+void Provider::Impl::note(const Visitor& visitor, Served served) {
   served.time_ms = clock->wall_ms();
   served.account = visitor.principal.account.id;
   served.key = visitor.principal.key.id;
-  served.outcome = refused.error.code;
   if (visitor.standing) {
     served.case_id = visitor.standing->subject.id;
     served.step = policy::name(visitor.standing->subject.step);
   }
   audit->add(served);
+}
+
+// Of a request that no key names.
+Refused Provider::Impl::counted(Refused refused) {
+  audit->count_nameless(refused.error.code);
   return refused;
 }
 
@@ -240,19 +257,22 @@ Result<void> Provider::Impl::throttle(const Standing& standing) {
 
 Outcome<Visitor> Provider::identify(const Caller& caller) {
   constexpr std::string_view kScheme = "bearer ";
-  if (caller.authorization.empty()) return no_key();
-  if (!is_same_word(caller.authorization.substr(0, kScheme.size()), kScheme)) return wrong_key();
+  if (caller.authorization.empty()) return impl_->counted(no_key());
+  if (!is_same_word(caller.authorization.substr(0, kScheme.size()), kScheme)) {
+    return impl_->counted(wrong_key());
+  }
   std::unique_lock lock(impl_->mutex);
   auto found = impl_->find(caller.authorization.substr(kScheme.size()));
   lock.unlock();
-  if (!found) return unavailable(found.error());
+  if (!found) return impl_->counted(unavailable(found.error()));
   const bool is_admin = caller.scope == kMetrics;
   const auto kind = is_admin ? accounts::KeyKind::admin : accounts::KeyKind::api;
-  if (!*found || (*found)->principal.key.kind != kind) return wrong_key();
+  if (!*found || (*found)->principal.key.kind != kind) return impl_->counted(wrong_key());
   Visitor& visitor = **found;
   visitor.address_cell = address_cell(caller.address);
   const auto refuse = [&](Refused refused) {
-    return impl_->noted(std::move(refused), visitor, {.request = caller.request});
+    return impl_->noted(std::move(refused), visitor,
+                        {.request = caller.request, .route = caller.scope});
   };
   if (!accounts::address_allowed(visitor.principal.key.limits.addresses, caller.address)) {
     return refuse(wrong_address(caller.address));
@@ -285,12 +305,14 @@ Outcome<Ticket> Provider::admit(const Visitor& visitor, Wish wish) {
   ticket.live_ = visitor.live;
   ticket.standing_ = visitor.standing;
   if (throttles(visitor.standing.get())) {
-    if (const auto set = impl_->throttle(*visitor.standing); !set) return unavailable(set.error());
+    if (const auto set = impl_->throttle(*visitor.standing); !set) {
+      return refuse(unavailable(set.error()));
+    }
   }
   ticket.input_tokens_ = wish.input_tokens;
   auto admitted =
       impl_->quotas->reserve(subjects, ticket.amounts(wish.input_tokens, wish.output_tokens));
-  if (!admitted) return unavailable(admitted.error());
+  if (!admitted) return refuse(unavailable(admitted.error()));
   const int64_t now_ms = impl_->clock->wall_ms();
   ticket.headers_ = rate_headers(impl_->quotas->standing(subjects), now_ms);
   for (auto& header : case_headers(visitor.standing.get())) {
@@ -307,12 +329,20 @@ Outcome<Ticket> Provider::admit(const Visitor& visitor, Wish wish) {
   ticket.reservation_ = std::move(admitted->reservation);
   ticket.watch_ = impl_->watch.get();
   ticket.audit_ = impl_->audit.get();
+  // Without a policy nothing says for how long they may be kept.
+  const auto policy = impl_->desk->binding().now;
+  if (policy && policy->sketch_days > 0) ticket.sketches_ = impl_->sketches.get();
   ticket.model_ = wish.model;
   ticket.watched_ = std::make_unique<Watched>(
       Watched{std::move(wish.seen), visitor.principal.account.id, visitor.principal.key.id,
               visitor.principal.account.purpose, visitor.principal.account.training, now_ms,
               visitor.address_cell, wish.input_tokens, 0});
   return ticket;
+}
+
+void Provider::tell(const Visitor* visitor, const Told& told) {
+  if (visitor == nullptr) return impl_->audit->count_nameless(told.outcome);
+  impl_->note(*visitor, {.request = told.request, .route = told.route, .outcome = told.outcome});
 }
 
 Outcome<json::Value> Provider::cases(const Visitor& visitor) {
@@ -347,7 +377,7 @@ Ticket::Ticket() = default;
 Ticket::Ticket(Ticket&& other) noexcept = default;
 Ticket& Ticket::operator=(Ticket&& other) noexcept {
   if (this == &other) return *this;
-  show("left");
+  show(outcome_);
   reservation_ = std::move(other.reservation_);
   live_ = std::move(other.live_);
   standing_ = std::move(other.standing_);
@@ -356,15 +386,17 @@ Ticket& Ticket::operator=(Ticket&& other) noexcept {
   headers_ = std::move(other.headers_);
   watch_ = other.watch_;
   audit_ = other.audit_;
+  sketches_ = other.sketches_;
   model_ = std::move(other.model_);
+  outcome_ = std::move(other.outcome_);
   watched_ = std::move(other.watched_);
   return *this;
 }
 Ticket::~Ticket() {
-  show("left");
+  show(outcome_);
 }
 
-void Ticket::show(const char* outcome) {
+void Ticket::show(const std::string& outcome) {
   if (!watched_) return;
   const bool bound = standing_ && standing_->subject.visible();
   audit_->add({.time_ms = watched_->asked_ms,
@@ -378,6 +410,13 @@ void Ticket::show(const char* outcome) {
                .case_id = bound ? standing_->subject.id : "",
                .step = bound ? policy::name(standing_->subject.step) : ""});
   watch_->see(*watched_);
+  if (sketches_ != nullptr) {
+    sketches_->add({.time_ms = watched_->asked_ms,
+                    .request = watched_->seen.request,
+                    .account = watched_->account,
+                    .model = model_,
+                    .answer = watched_->answer});
+  }
   watched_.reset();
 }
 

@@ -96,6 +96,7 @@ struct Watched {
   std::string answer{};
 };
 class Audit;
+class Sketches;
 class Watch;
 
 // A request under way. Gone without finish(), it has used what note() said last, and detection is
@@ -117,10 +118,12 @@ class Ticket {
   openai::ApiError cut_error() const;
   // `answer`: the text of the first one.
   void finish(int64_t input_tokens, int64_t output_tokens, std::string answer = "");
+  // Why it will end without finish(), for the audit: an error's code. Without it, its client left.
+  void fail(std::string code) { outcome_ = std::move(code); }
 
  private:
   friend class Provider;
-  void show(const char* outcome);
+  void show(const std::string& outcome);
   accounts::Amounts amounts(int64_t input_tokens, int64_t output_tokens) const;
   accounts::Reservation reservation_;
   std::shared_ptr<const LiveAccount> live_;
@@ -130,8 +133,17 @@ class Ticket {
   http::Headers headers_;
   Watch* watch_ = nullptr;
   Audit* audit_ = nullptr;
+  Sketches* sketches_ = nullptr;  // null: none are kept
   std::string model_;
+  std::string outcome_ = "left";
   std::unique_ptr<Watched> watched_;  // until it was shown
+};
+
+// A request that needed no ticket, or got none by its own fault: for the audit.
+struct Told {
+  std::string request{};  // its id
+  std::string route{};
+  std::string outcome{};  // "answered", "replayed", or an error's code
 };
 
 class Provider {
@@ -154,6 +166,9 @@ class Provider {
   Outcome<Visitor> identify(const Caller& caller);
   // 403 for a model that the key may not ask; 429 for a limit. Reserves all or nothing.
   Outcome<Ticket> admit(const Visitor& visitor, Wish wish);
+
+  // Whose refusals identify and admit have audited already. `visitor` null: no key names anybody.
+  void tell(const Visitor* visitor, const Told& told);
 
   // What the customer sees of its cases (docs/reference/cases.md), and its appeal. 404 for a case
   // of somebody else; 409 where there is nothing to appeal, with the reason.

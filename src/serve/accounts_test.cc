@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/files.h"
+#include "provider/audit.h"
 #include "serve/server_testing_internal.h"
 
 namespace retort::serve {
@@ -73,6 +74,43 @@ TEST_F(AccountsTest, OnlyKeysOfAccountsComeIn) {
   EXPECT_EQ(ask(door_, request_text("GET /metrics", "", bearer())).status, 401);
   EXPECT_EQ(ask(door_, request_text("GET /health", "")).status, 200);
   EXPECT_EQ(ask(door_, request_text("GET /nothing", "")).status, 401);
+}
+
+TEST_F(AccountsTest, EveryRequestIsInTheAuditOnce) {
+  limit(Resource::output_tokens, Window::day, 60);
+  start();
+  EXPECT_EQ(chat(R"("max_tokens":50)").status, 200);
+  EXPECT_EQ(chat(R"("max_tokens":50)").status, 429);
+  EXPECT_EQ(chat(R"("max_tokens":-1)").status, 400);
+  const std::string again = bearer() + "Idempotency-Key: once\r\n";
+  const std::string body = chat_body(R"("max_tokens":5)");
+  EXPECT_EQ(post(door_, "/v1/chat/completions", body, again).status, 200);
+  EXPECT_EQ(post(door_, "/v1/chat/completions", body, again).status, 200);
+  EXPECT_EQ(ask(door_, request_text("GET /v1/models", "", bearer())).status, 200);
+  EXPECT_EQ(ask(door_, request_text("GET /nothing", "", bearer())).status, 404);
+  EXPECT_EQ(ask(door_, request_text("PUT /v1/models", "", bearer())).status, 405);
+  EXPECT_EQ(ask(door_, request_text("GET /v1/policy/cases/x", "", bearer())).status, 404);
+  EXPECT_EQ(post(door_, "/v1/chat/completions", chat_body()).status, 401);
+  EXPECT_EQ(ask(door_, request_text("GET /health", "")).status, 200);
+  door_.server.reset();
+  std::vector<std::string> seen;
+  ASSERT_TRUE(provider::read_audit(folder_, [&](const json::Value& line) -> Result<void> {
+                const auto kind = *line.string_at("kind");
+                if (kind == "request") {
+                  seen.push_back(*line.string_at("route") + "/" + *line.string_at("model") + " " +
+                                 *line.string_at("outcome"));
+                  EXPECT_EQ(*line.string_at("account"), account_);
+                  EXPECT_THAT(*line.string_at("request"), ::testing::StartsWith("req_"));
+                } else if (kind == "nameless") {
+                  seen.push_back("nameless " + *line.string_at("outcome"));
+                }
+                return {};
+              }).ok());
+  EXPECT_THAT(seen,
+              ::testing::UnorderedElementsAre(
+                  "/model answered", "/model insufficient_quota", "chat/ status_400",
+                  "/model answered", "chat/ replayed", "models/ answered", "none/ unknown_url",
+                  "models/ status_405", "cases/ case_not_found", "nameless invalid_api_key"));
 }
 
 TEST_F(AccountsTest, WhatIsUsedIsChargedAndShown) {

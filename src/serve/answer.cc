@@ -99,6 +99,7 @@ void Answer::start(Call call, ServedModel& model, Plan plan) {
     }
     ticket = std::move(std::get<provider::Ticket>(outcome));
     call.headers = ticket->headers();
+    call.told = true;
   }
   const auto responder = call.responder;
   const auto answer = std::make_shared<Answer>(std::move(call), model, plan, std::move(ticket));
@@ -154,6 +155,7 @@ bool Answer::is_cancelled() {
 // What was produced until then counts as used.
 void Answer::fail(const openai::ApiError& error) {
   over_ = true;
+  if (ticket_) ticket_->fail(outcome_of(error));
   ticket_.reset();
   writer_->fail(error);
   cancel();

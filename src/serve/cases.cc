@@ -9,6 +9,7 @@ constexpr size_t kCaseAt = 3;  // in the path /v1/policy/cases/CASE
 
 void reply_outcome(const Call& call, const provider::Outcome<json::Value>& outcome) {
   if (const auto* refused = std::get_if<provider::Refused>(&outcome)) {
+    tell(call, outcome_of(refused->error));
     return reply_refused(call, *refused);
   }
   reply_json(call, json::dump(std::get<json::Value>(outcome)));

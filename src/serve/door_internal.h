@@ -43,6 +43,7 @@ struct Call {
   double arrived_seconds = 0;
   std::shared_ptr<const provider::Visitor> visitor = {};  // where the door has a provider
   http::Headers headers = {};                             // of the answer, besides the usual
+  bool told = false;  // the audit learns of it by a ticket, or has learnt of it
 };
 
 // "req_", "chatcmpl-" and the like with 24 random characters behind.
@@ -53,6 +54,10 @@ http::Reply reply_head(const Call& call, int status, const std::string& content_
 void reply_json(const Call& call, std::string body);
 void reply_error(const Call& call, const openai::ApiError& error);
 void reply_refused(const Call& call, const provider::Refused& refused);
+// For the audit, where there is one and no ticket tells of the request.
+void tell(const Call& call, const std::string& outcome);
+// An error's code, or its status where it has none.
+std::string outcome_of(const openai::ApiError& error);
 
 // The handler of the HTTP server: finds the route, checks the key, never throws.
 void route(Door& door, http::ServerRequest request, std::shared_ptr<http::Responder> responder);

@@ -169,6 +169,7 @@ class Relayed : public std::enable_shared_from_this<Relayed> {
   // What was passed on until then counts as used.
   void fail(const openai::ApiError& error, const http::Headers& headers = {}) {
     over_ = true;
+    if (ticket_) ticket_->fail(outcome_of(error));
     if (begun_) {
       call_.responder->write(openai::sse_event(openai::print_error(error)));
       call_.responder->cut();
@@ -220,6 +221,7 @@ void answer_relayed(Call call, ServedModel& model, relay::Kind kind) {
     }
     ticket = std::move(std::get<provider::Ticket>(outcome));
     call.headers = ticket->headers();
+    call.told = true;
   }
   std::make_shared<Relayed>(call, model, *asked, std::move(ticket))->start(kind, *asked);
 }

@@ -1,4 +1,5 @@
 #include <array>
+#include <string>
 
 #include "base/random.h"
 #include "crypto/hash.h"
@@ -42,13 +43,24 @@ http::Reply reply_head(const Call& call, int status, const std::string& content_
   return reply;
 }
 
+void tell(const Call& call, const std::string& outcome) {
+  if (call.told || !call.door.provider) return;
+  call.door.provider->tell(call.visitor.get(), {call.id, call.route, outcome});
+}
+
+std::string outcome_of(const openai::ApiError& error) {
+  return error.code.empty() ? "status_" + std::to_string(error.status) : error.code;
+}
+
 void reply_json(const Call& call, std::string body) {
+  tell(call, "answered");
   http::Reply reply = reply_head(call, 200, "application/json");
   reply.body = std::move(body);
   call.responder->reply(std::move(reply));
 }
 
 void reply_error(const Call& call, const openai::ApiError& error) {
+  tell(call, outcome_of(error));
   http::Reply reply = reply_head(call, error.status, "application/json");
   if (error.status == 401) reply.headers.emplace_back("WWW-Authenticate", "Bearer");
   const bool passes = error.status == 429 || error.status == 503;

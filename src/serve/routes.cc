@@ -143,6 +143,7 @@ std::optional<openai::ApiError> check_body_kind(const http::ServerRequest& reque
 }
 
 void reply_wrong_method(const Call& call, const char* allowed) {
+  tell(call, "status_405");
   http::Reply reply = reply_head(call, 405, "application/json");
   reply.headers.emplace_back("Allow", allowed);
   reply.body = openai::print_error(openai::make_error(
@@ -182,6 +183,7 @@ bool begin_idempotent(Call& call) {
       return true;
     case Replays::Found::kept:
       call.door.metrics.add_request(call.route, begun.kept->reply.status);
+      tell(call, "replayed");
       replay(*call.responder, *begun.kept);
       return false;
     case Replays::Found::running:
@@ -203,6 +205,7 @@ bool begin_idempotent(Call& call) {
 void dispatch(Call call) {
   const Route* found = find(call.request.path);
   const bool open = found != nullptr && found->access == Access::open;
+  call.told = open;  // nobody's, and asked all day by whoever watches over the machine
   if (!open && !let_in(call, found != nullptr ? found->name : "")) return;
   if (found == nullptr) {
     return reply_error(

@@ -74,8 +74,8 @@ class WholeWriter : public Writer {
 }  // namespace
 
 Call without_body(const Call& call) {
-  return {call.door,    {},          call.responder, call.id, call.route, call.arrived_seconds,
-          call.visitor, call.headers};
+  return {call.door,    {},           call.responder, call.id, call.route, call.arrived_seconds,
+          call.visitor, call.headers, call.told};
 }
 
 void begin_events(const Call& call) {

@@ -73,7 +73,7 @@ class ForbiddenTest(served.ServedRun):
         done = self.retort("account", "audit", self.value("ACCOUNT"), "--json")
         for line in done.stdout.splitlines():
             entry = json.loads(line)
-            if "outcome" in entry:
+            if "outcome" in entry and entry.get("route") != "cases":
                 used[entry["key"]] = used.get(entry["key"], 0) + 1
         return used
 
@@ -148,6 +148,22 @@ class ForbiddenTest(served.ServedRun):
         self.assertEqual(self.case()["status"], "lifted")
         self.assertEqual(list(self.blocks), [])
         self.retort("ledger", "verify", "--ledger", "accounts/log")
+        self.answers_are_told_again()
+
+    def answers_are_told_again(self):
+        """Whose they are, of a data set that holds them; and nobody's, of one that does not."""
+        self.server.stop()
+        with sqlite3.connect(self.folder / "runs/forbidden/corpus.db") as database:
+            rows = [record for record, in database.execute("SELECT record FROM answers")]
+        (self.folder / "rival.jsonl").write_text("".join(row + "\n" for row in rows))
+        (self.folder / "own.jsonl").write_text(json.dumps(
+            "Nobody was ever served this text, so it is found among no account's answers.") + "\n")
+        found, = [json.loads(line) for line in
+                  self.retort("account", "match", "rival.jsonl", "--json").stdout.splitlines()]
+        self.assertEqual(found["account"], self.value("ACCOUNT"))
+        self.assertGreaterEqual(found["found"], 0.9 * len(rows))
+        self.assertEqual(found["found_alone"], found["found"])
+        self.assertEqual(self.retort("account", "match", "own.jsonl", "--json").stdout, "")
 
     def status(self):
         answer = self.server.chat(model="teacher", max_tokens=2, headers=[

@@ -1,0 +1,173 @@
+#include <fcntl.h>
+#include <fmt/core.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+#include "base/files.h"
+#include "base/random.h"
+#include "crypto/hash.h"
+#include "provider/segments_internal.h"
+
+namespace retort::provider {
+namespace {
+
+Error failed(const char* what, const std::string& path) {
+  return base::storage_error(fmt::format("{}: {}", what, std::strerror(errno)), path,
+                             "see that the disk has room and the folder can be written");
+}
+
+// Whole lines alone: the last one of a process that was killed may be cut off.
+std::string whole_lines(std::string content) {
+  content.resize(content.rfind('\n') == std::string::npos ? 0 : content.rfind('\n') + 1);
+  return content;
+}
+
+int64_t count_lines(const std::string& content) {
+  return std::count(content.begin(), content.end(), '\n');
+}
+
+}  // namespace
+
+Result<OpenSegment> OpenSegment::create(const std::string& path) {
+  const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+  if (fd < 0) return failed("a segment cannot be written", path);
+  OpenSegment out(path, fd);
+  if (::flock(fd, LOCK_EX | LOCK_NB) != 0) return failed("another process writes it", path);
+  return out;
+}
+
+OpenSegment::OpenSegment(OpenSegment&& other) noexcept
+    : path_(std::move(other.path_)), fd_(std::exchange(other.fd_, -1)) {}
+
+OpenSegment::~OpenSegment() {
+  if (fd_ >= 0) ::close(fd_);
+}
+
+Result<void> OpenSegment::write(const std::string& line) {
+  size_t done = 0;
+  while (done < line.size()) {
+    const ssize_t wrote = ::write(fd_, line.data() + done, line.size() - done);
+    if (wrote < 0 && errno == EINTR) continue;
+    if (wrote <= 0) return failed("a segment cannot be written", path_);
+    done += static_cast<size_t>(wrote);
+  }
+  return {};
+}
+
+Result<void> OpenSegment::sync() {
+  return ::fsync(fd_) == 0 ? Result<void>() : failed("fsync", path_);
+}
+
+std::string segment_path(const std::string& folder, const std::string& digest) {
+  return base::join(folder, digest + ".jsonl");
+}
+
+Result<std::unique_ptr<Segments>> Segments::open(const Options& options, ledger::Ledger& log) {
+  std::unique_ptr<Segments> out(new Segments(options, log));
+  RETORT_TRY_VOID(base::make_directories(options.folder));
+  RETORT_TRY_VOID(out->seal_leftovers());
+  RETORT_TRY_VOID(out->begin());
+  return out;
+}
+
+Result<void> Segments::begin() {
+  std::array<char, 8> bits{};
+  base::secure_random(bits.data(), bits.size());
+  const std::string name =
+      fmt::format("open-{}.jsonl", crypto::to_hex(std::string_view(bits.data(), bits.size())));
+  RETORT_TRY(auto made, OpenSegment::create(base::join(options_.folder, name)));
+  segment_.emplace(std::move(made));
+  bytes_ = 0;
+  began_ms_ = 0;
+  return {};
+}
+
+int64_t Segments::age_ms() const {
+  return bytes_ == 0 ? 0 : options_.clock->monotonic_ms() - began_ms_;
+}
+
+Result<void> Segments::write(const json::Value& line) {
+  const std::string text = json::dump(line) + "\n";
+  if (bytes_ == 0) began_ms_ = options_.clock->monotonic_ms();
+  bytes_ += std::ssize(text);
+  return segment_->write(text);
+}
+
+Result<void> Segments::cut() {
+  if (bytes_ == 0) return {};
+  RETORT_TRY_VOID(segment_->sync());
+  const std::string path = segment_->path();
+  RETORT_TRY_VOID(begin());
+  cut_.push_back(path);
+  return {};
+}
+
+Result<int64_t> Segments::seal() {
+  int64_t sealed = 0;
+  for (; !cut_.empty(); ++sealed) {
+    RETORT_TRY_VOID(seal_file(cut_.back()));
+    cut_.pop_back();
+  }
+  return sealed;
+}
+
+// Synced under its final name before the log speaks of it.
+Result<void> Segments::seal_file(const std::string& path) {
+  RETORT_TRY(auto read, base::read_file(path));
+  const std::string content = whole_lines(std::move(read));
+  if (!content.empty()) {
+    const std::string digest = crypto::sha256_hex(content);
+    RETORT_TRY_VOID(base::write_file_atomic(segment_path(options_.folder, digest), content));
+    RETORT_TRY_VOID(log_.append(options_.kind, digest,
+                                json::Value::object({{"schema", options_.schema},
+                                                     {"lines", count_lines(content)},
+                                                     {"bytes", std::ssize(content)}})));
+  }
+  if (::unlink(path.c_str()) != 0) return failed("a sealed segment cannot be removed", path);
+  return {};
+}
+
+// Of processes that are gone; one that lives holds its file.
+Result<void> Segments::seal_leftovers() {
+  RETORT_TRY(const auto names, base::list_directory(options_.folder));
+  for (const auto& name : names) {
+    if (!name.starts_with("open-")) continue;
+    const std::string path = base::join(options_.folder, name);
+    const auto held = OpenSegment::create(path);
+    if (held) RETORT_TRY_VOID(seal_file(path));
+  }
+  return {};
+}
+
+Result<int64_t> read_segment(const std::string& folder, const char* what,
+                             const ledger::Entry& entry, const UseLine& use) {
+  const std::string path = segment_path(folder, entry.name);
+  const auto content = base::read_file(path);
+  if (!content) {
+    return base::bad_input(
+        fmt::format("a segment of the {} that the log has as its entry {} is gone", what,
+                    entry.index),
+        path, "restore it from a backup");
+  }
+  if (crypto::sha256_hex(*content) != entry.name) {
+    return base::bad_input(
+        fmt::format("a segment of the {} is not what the log has as its entry {}", what,
+                    entry.index),
+        path, "it was changed after it was sealed");
+  }
+  int64_t lines = 0;
+  for (size_t at = 0; at < content->size(); ++lines) {
+    const size_t end = content->find('\n', at);
+    RETORT_TRY(const auto line, json::parse(std::string_view(*content).substr(at, end - at), path));
+    RETORT_TRY_VOID(use(line));
+    at = end + 1;
+  }
+  return lines;
+}
+
+}  // namespace retort::provider
