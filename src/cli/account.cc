@@ -15,6 +15,7 @@
 #include "cli/command.h"
 #include "cli/person.h"
 #include "json/value.h"
+#include "provider/administration.h"
 #include "provider/audit.h"
 
 namespace retort::cli {
@@ -36,37 +37,6 @@ struct AccountArguments {
   std::string limit;
 };
 
-json::Value account_json(const Account& account) {
-  return json::Value::object({{"id", account.id},
-                              {"name", account.name},
-                              {"organisation", account.organisation},
-                              {"purpose", account.purpose},
-                              {"training", accounts::name(account.training)},
-                              {"state", accounts::name(account.state)},
-                              {"reason", account.reason},
-                              {"case", account.case_id},
-                              {"created_ms", account.created_ms}});
-}
-
-json::Value texts(const std::vector<std::string>& items) {
-  json::Value out = json::Value::array();
-  for (const auto& item : items) out.push(item);
-  return out;
-}
-
-json::Value key_json(const Key& key) {
-  return json::Value::object({{"id", key.id},
-                              {"kind", accounts::name(key.kind)},
-                              {"label", key.label},
-                              {"scopes", texts(key.limits.scopes)},
-                              {"models", texts(key.limits.models)},
-                              {"addresses", texts(key.limits.addresses)},
-                              {"expires_ms", key.limits.expires_ms},
-                              {"created_ms", key.created_ms},
-                              {"ends_ms", key.ends_ms},
-                              {"replaced_by", key.replaced_by}});
-}
-
 void print_account(const Account& account) {
   std::printf("%-21s  %-9s  training %-13s  %s%s%s\n", account.id.c_str(),
               accounts::name(account.state), accounts::name(account.training), account.name.c_str(),
@@ -87,7 +57,7 @@ std::string end_of(const Key& key) {
 
 void print_issued(const accounts::IssuedKey& issued) {
   if (globals().json) {
-    json::Value value = key_json(issued.key);
+    json::Value value = provider::key_json(issued.key);
     value.set("key", issued.secret).set("account", issued.key.account);
     return print_json(value);
   }
@@ -106,7 +76,7 @@ Result<void> create(Book& book, AccountArguments& arguments) {
   arguments.account.training = *training;
   RETORT_TRY(const auto made, book.create(arguments.account, person()));
   if (globals().json) {
-    print_json(account_json(made));
+    print_json(provider::account_json(made));
   } else {
     print_account(made);
     std::fprintf(stderr, "Give it a key: retort account issue %s\n", made.id.c_str());
@@ -117,7 +87,7 @@ Result<void> create(Book& book, AccountArguments& arguments) {
 Result<void> list(Book& book, AccountArguments&) {
   RETORT_TRY(const auto all, book.list());
   for (const auto& account : all) {
-    globals().json ? print_json(account_json(account)) : print_account(account);
+    globals().json ? print_json(provider::account_json(account)) : print_account(account);
   }
   if (all.empty() && !globals().json) {
     std::fprintf(stderr, "No accounts yet. Make one: retort account create \"Example Ltd\"\n");
@@ -125,46 +95,21 @@ Result<void> list(Book& book, AccountArguments&) {
   return {};
 }
 
-Result<std::vector<accounts::Limit>> limits_of(const AccountArguments& arguments,
-                                               const Account& account,
-                                               const std::vector<Key>& keys) {
-  RETORT_TRY(const auto book, accounts::LimitBook::open(limits_address(arguments.place)));
-  RETORT_TRY(const auto all, book->list());
-  std::vector<accounts::Limit> out;
-  for (const auto& limit : all) {
-    bool binds = limit.subject == "all" || limit.subject == "account:" + account.id ||
-                 limit.subject == "organisation:" + account.organisation;
-    for (const auto& key : keys) binds = binds || limit.subject == "key:" + key.id;
-    if (binds) out.push_back(limit);
-  }
-  return out;
-}
-
 Result<void> show(Book& book, AccountArguments& arguments) {
   RETORT_TRY(const auto account, book.account(arguments.what));
   RETORT_TRY(const auto keys, book.keys(account.id));
   RETORT_TRY(const auto history, book.history(account.id));
-  RETORT_TRY(const auto limits, limits_of(arguments, account, keys));
+  RETORT_TRY(const auto limit_book, accounts::LimitBook::open(limits_address(arguments.place)));
+  RETORT_TRY(const auto all_limits, limit_book->list());
+  const auto limits = provider::limits_of(all_limits, account, keys);
   if (globals().json) {
-    json::Value value = account_json(account);
+    json::Value value = provider::account_json(account);
     json::Value keys_out = json::Value::array();
-    for (const auto& key : keys) keys_out.push(key_json(key));
+    for (const auto& key : keys) keys_out.push(provider::key_json(key));
     json::Value changes = json::Value::array();
-    for (const auto& one : history) {
-      changes.push(json::Value::object({{"time_ms", one.time_ms},
-                                        {"actor", one.actor},
-                                        {"subject", one.subject},
-                                        {"what", one.what},
-                                        {"before", one.before},
-                                        {"after", one.after}}));
-    }
+    for (const auto& one : history) changes.push(provider::change_json(one));
     json::Value bound = json::Value::array();
-    for (const auto& limit : limits) {
-      bound.push(json::Value::object({{"subject", limit.subject},
-                                      {"resource", accounts::name(limit.resource)},
-                                      {"window", accounts::name(limit.window)},
-                                      {"most", limit.most}}));
-    }
+    for (const auto& limit : limits) bound.push(provider::limit_json(limit));
     value.set("keys", std::move(keys_out))
         .set("limits", std::move(bound))
         .set("history", std::move(changes));

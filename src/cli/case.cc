@@ -11,6 +11,7 @@
 #include "cli/person.h"
 #include "json/value.h"
 #include "policy/case_json.h"
+#include "provider/administration.h"
 
 namespace retort::cli {
 namespace {
@@ -54,15 +55,6 @@ Result<void> list(Cases& cases, const CaseArguments& arguments) {
   return {};
 }
 
-json::Value event_json(const accounts::CaseEvent& event) {
-  return json::Value::object({{"time_ms", event.time_ms},
-                              {"actor", event.actor},
-                              {"what", event.what},
-                              {"step", policy::name(event.step)},
-                              {"status", policy::name(event.status)},
-                              {"reason", event.reason}});
-}
-
 Result<void> show(Cases& cases, const CaseArguments& arguments) {
   RETORT_TRY(const auto subject, cases.find(arguments.what));
   RETORT_TRY(const auto events, cases.events(subject.id));
@@ -70,7 +62,7 @@ Result<void> show(Cases& cases, const CaseArguments& arguments) {
   if (globals().json) {
     json::Value value = policy::to_json(subject);
     json::Value list = json::Value::array();
-    for (const auto& event : events) list.push(event_json(event));
+    for (const auto& event : events) list.push(provider::event_json(event));
     value.set("events", std::move(list));
     print_json(value);
     return {};
@@ -121,19 +113,12 @@ Result<void> open(Cases& cases, const CaseArguments& arguments) {
 }
 
 Result<void> decide(Cases& cases, const CaseArguments& arguments) {
-  const auto decision = policy::parse_decision(arguments.decision);
-  if (!decision) {
-    return base::usage_error(
-        fmt::format("“{}” is no decision", arguments.decision), "--decision",
-        "confirm (a proposed suspension), uphold (turns an appeal down), lift (the customer is "
-        "right) or close");
-  }
-  RETORT_TRY(const auto after,
-             cases.change(arguments.what, "decided: " + arguments.decision, person(),
-                          [&](const policy::Policy& policy, Case& subject) {
-                            return policy::decide(policy, subject, *decision, arguments.reason,
-                                                  base::system_clock().wall_ms());
-                          }));
+  RETORT_TRY(const auto address, existing_book(arguments.place));
+  RETORT_TRY(const auto book, accounts::Book::open(address));
+  RETORT_TRY(
+      const auto after,
+      provider::decide({*book, cases}, {arguments.what, arguments.decision, arguments.reason},
+                       person(), base::system_clock().wall_ms()));
   if (globals().json) {
     print_json(policy::to_json(after));
   } else {

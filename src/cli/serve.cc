@@ -9,6 +9,7 @@
 #include <memory>
 #include <set>
 
+#include "admin/server.h"
 #include "base/cancel.h"
 #include "base/clock.h"
 #include "base/files.h"
@@ -36,8 +37,11 @@ struct ServeArguments {
   std::string ledger;      // "": the nearest ones upwards from here and from each model
   engine::Options engine;  // the cache is for all models together
   serve::Options door;
-  std::string accounts;                    // a folder; "": one key for all, or none
-  std::string accounts_store;              // a server that keeps them; "": the folder
+  std::string accounts;        // a folder; "": one key for all, or none
+  std::string accounts_store;  // a server that keeps them; "": the folder
+  admin::Options admin;
+  int admin_port = -1;  // none
+  std::string admin_port_file;
   std::vector<std::string> prices;         // NAME=INPUT/OUTPUT
   std::vector<std::string> upstreams;      // NAME=URL or NAME=URL#THEIR_NAME
   std::vector<std::string> upstream_keys;  // NAME=VARIABLE
@@ -282,12 +286,44 @@ Result<std::unique_ptr<provider::Provider>> open_provider(const ServeArguments& 
                                    .prices = std::move(prices)});
 }
 
+// The administration beside the door, where a port was given for it; null without.
+Result<std::unique_ptr<admin::Server>> open_admin(const ServeArguments& arguments,
+                                                  const serve::Server& door) {
+  if (arguments.admin_port < 0) return std::unique_ptr<admin::Server>();
+  admin::Options options = arguments.admin;
+  options.accounts = arguments.accounts;
+  options.store = arguments.accounts_store;
+  options.port = arguments.admin_port;
+  options.traffic = [&door] { return door.traffic(); };
+  RETORT_TRY(auto server, admin::Server::start(options));
+  std::fprintf(stderr, "the administration and its console on http://%s:%d/\n",
+               options.host.c_str(), server->port());
+  RETORT_TRY(const bool has_keys, server->has_keys());
+  if (!has_keys) {
+    std::fprintf(stderr,
+                 "retort: nobody holds a key that opens it: retort account issue ACCOUNT "
+                 "--kind admin --label NAME\n");
+  }
+  if (!arguments.admin_port_file.empty()) {
+    RETORT_TRY_VOID(
+        base::write_file_atomic(arguments.admin_port_file, std::to_string(server->port()) + "\n"));
+  }
+  return server;
+}
+
+Result<void> check_admin(const ServeArguments& arguments) {
+  if (arguments.admin_port < 0 || !arguments.accounts.empty()) return {};
+  return base::usage_error("an administration needs accounts to administer", "admin-port",
+                           "give it --accounts FOLDER");
+}
+
 Result<void> serve_until_stopped(ServeArguments arguments) {
   arguments.door.max_batch = arguments.engine.max_batch;
   arguments.engine.turns = std::make_shared<engine::Turns>();
   // Before a model is read: a wrong address or name should not cost a minute.
   RETORT_TRY(auto provider, open_provider(arguments));
   RETORT_TRY_VOID(serve::check(arguments.door, provider != nullptr));
+  RETORT_TRY_VOID(check_admin(arguments));
   RETORT_TRY(const auto named, name_all(arguments));
   RETORT_TRY_VOID(check_usable(arguments, named));
   Opened opened;
@@ -299,6 +335,7 @@ Result<void> serve_until_stopped(ServeArguments arguments) {
   RETORT_TRY(const auto server,
              serve::Server::start(arguments.door, std::move(opened.models), std::move(provider)));
   say_hello(arguments, server->port(), opened, names);
+  RETORT_TRY(const auto admin, open_admin(arguments, *server));
   // Last: whoever waits for this file finds everything else done.
   if (!arguments.port_file.empty()) {
     RETORT_TRY_VOID(
@@ -306,6 +343,7 @@ Result<void> serve_until_stopped(ServeArguments arguments) {
   }
   while (!base::cancelled()) base::system_clock().sleep_ms(kLookMs);
   std::fprintf(stderr, "stopping: answers under way have a few seconds\n");
+  if (admin) admin->stop();  // it looks at the door
   server->stop();
   // Being stopped is how a server's work ends, not how it fails.
   return {};
@@ -351,6 +389,18 @@ void declare_serve(CLI::App& app, ServeArguments& arguments) {
       "--accounts", arguments.accounts,
       "folder of accounts (retort account): every key is one of theirs, with its limits");
   declare_store(app, arguments.accounts_store);
+  app.add_option("--admin-port", arguments.admin_port,
+                 "port of the administration and its console, for keys of the kind admin alone "
+                 "(docs/reference/admin.md); 0: the system picks one; none without")
+      ->check(CLI::Range(0, 65'535));
+  app.add_option("--admin-host", arguments.admin.host, "address that the administration listens on")
+      ->capture_default_str();
+  app.add_option("--admin-name", arguments.admin.names,
+                 "a name that the administration answers to beside localhost, where a proxy stands "
+                 "in front of it")
+      ->allow_extra_args(false);
+  app.add_option("--admin-port-file", arguments.admin_port_file,
+                 "gets the administration's port as one line");
   app.add_option("--price", arguments.prices,
                  "NAME=INPUT/OUTPUT: what a million tokens of a model's prompts and answers cost, "
                  "for limits in money")
@@ -406,6 +456,7 @@ Command serve_command() {
       "  retort serve --model small=model.gguf --accounts accounts --price small=0.15/0.60\n"
       "  retort serve --model small=model.gguf --accounts accounts "
       "--accounts-store postgresql://retort@db.example.com/retort\n"
+      "  retort serve --model small=model.gguf --accounts accounts --admin-port 8081\n"
       "  retort serve --upstream large=https://api.example.com/v1 --upstream-key large=LARGE_KEY "
       "--accounts accounts\n"
       "  RETORT_API_KEY=... retort serve --model model.gguf --host 0.0.0.0 --port 8000\n"

@@ -7,6 +7,7 @@
 #include "base/files.h"
 #include "base/log.h"
 #include "ledger/ledger.h"
+#include "provider/audit_internal.h"
 #include "provider/segments_internal.h"
 
 namespace retort::provider {
@@ -15,15 +16,7 @@ namespace {
 constexpr int64_t kSegmentMs = 60'000;
 constexpr int64_t kSegmentBytes = int64_t{64} << 20;
 constexpr int64_t kRowsAtOnce = 1000;
-constexpr const char* kKind = "audit";
 constexpr const char* kSchema = "retort.audit/1";
-
-std::string audit_folder(const std::string& folder) {
-  return base::join(folder, "audit");
-}
-std::string log_folder(const std::string& folder) {
-  return base::join(folder, "log");
-}
 
 json::Value line_of(const Served& served) {
   return json::Value::object({{"kind", "request"},
@@ -95,12 +88,12 @@ Result<std::unique_ptr<Audit>> Audit::open(const std::string& folder, const std:
   auto impl = std::make_unique<Impl>();
   impl->folder = folder;
   impl->clock = clock;
-  RETORT_TRY(impl->log, ledger::Ledger::open(log_folder(folder), {.clock = clock}));
+  RETORT_TRY(impl->log, ledger::Ledger::open(audit_log_folder(folder), {.clock = clock}));
   RETORT_TRY(impl->book, accounts::Book::open(book, {.create = false, .clock = clock}));
   RETORT_TRY(impl->cases, accounts::Cases::open(book, {.create = false, .clock = clock}));
   RETORT_TRY(impl->segments, Segments::open({.folder = audit_folder(folder),
-                                             .what = kKind,
-                                             .kind = kKind,
+                                             .what = kAuditKind,
+                                             .kind = kAuditKind,
                                              .schema = kSchema,
                                              .clock = clock},
                                             *impl->log));
@@ -191,15 +184,15 @@ Result<void> Audit::seal() {
 }
 
 Result<AuditCount> read_audit(const std::string& folder, const UseLine& use) {
-  if (!base::exists(log_folder(folder))) {
+  if (!base::exists(audit_log_folder(folder))) {
     return base::not_found("nothing was audited here yet", folder,
                            "retort serve --accounts " + folder + " begins it");
   }
-  RETORT_TRY(auto log, ledger::Ledger::open(log_folder(folder), {.create = false}));
+  RETORT_TRY(auto log, ledger::Ledger::open(audit_log_folder(folder), {.create = false}));
   RETORT_TRY_VOID(log->verify());
   AuditCount count;
-  const auto read = log->for_each(kKind, [&](const ledger::Entry& entry) -> Result<void> {
-    RETORT_TRY(const int64_t lines, read_segment(audit_folder(folder), kKind, entry, use));
+  const auto read = log->for_each(kAuditKind, [&](const ledger::Entry& entry) -> Result<void> {
+    RETORT_TRY(const int64_t lines, read_segment(audit_folder(folder), kAuditKind, entry, use));
     ++count.segments;
     count.lines += lines;
     return {};

@@ -76,11 +76,12 @@ uint64_t address_cell(std::string_view address) {
 }
 
 Watch::Watch(std::unique_ptr<store::Database> database, uint64_t salt)
-    : database_(std::move(database)), salt_(salt), detector_({.salt = salt}) {}
+    : database_(std::move(database)), salt_(salt), detector_({.salt = salt}), course_(*database_) {}
 
 Result<std::unique_ptr<Watch>> Watch::open(const std::string& folder) {
-  RETORT_TRY(auto database, store::Database::open(base::join(folder, "detection.db")));
+  RETORT_TRY(auto database, store::Database::open(base::join(folder, kDetectionFile)));
   RETORT_TRY_VOID(database->execute(kTables));
+  RETORT_TRY_VOID(Course::make_tables(*database));
   RETORT_TRY(const uint64_t salt, salt_of(*database));
   return std::unique_ptr<Watch>(new Watch(std::move(database), salt));
 }
@@ -93,7 +94,7 @@ void Watch::bind(std::shared_ptr<const policy::Policy> policy) {
 }
 
 void Watch::restore(const std::string& account) {
-  if (!known_.insert(account).second) return;
+  if (!known_.try_emplace(account).second) return;
   const auto found = [&]() -> Result<std::string> {
     RETORT_TRY(auto row, database_->prepare("SELECT state FROM states WHERE account = ?1"));
     RETORT_TRY(const bool there, row.bind(1, account).step());
@@ -110,6 +111,7 @@ void Watch::see(const Watched& watched) {
   const std::lock_guard lock(mutex_);
   if (!policy_) return;
   restore(watched.account);
+  known_[watched.account] = watched.purpose;
   std::vector<detect::Turn> turns;
   for (const auto& [speaker, text] : watched.seen.turns) turns.push_back({speaker, text});
   const auto finding = detector_.observe({.subject = {.account = watched.account,
@@ -164,6 +166,9 @@ Result<void> Watch::save() {
     const std::string state = detector_.save(account);
     RETORT_TRY_VOID(state.empty() ? drop.bind(1, account).run()
                                   : put.bind(1, account).bind_blob(2, state).run());
+    const auto* held = detector_.state(account);
+    const auto point = held == nullptr ? std::nullopt : course_point(*held, known_[account]);
+    if (point) RETORT_TRY_VOID(course_.note(account, *point));
   }
   RETORT_TRY_VOID(transaction.commit());
   changed_.clear();

@@ -13,10 +13,13 @@
 
 #include "detect/detector.h"
 #include "policy/policy.h"
+#include "provider/course_internal.h"
 #include "provider/provider.h"
 #include "store/database.h"
 
 namespace retort::provider {
+
+inline constexpr const char* kDetectionFile = "detection.db";
 
 struct Charged {
   std::string account;
@@ -47,7 +50,9 @@ class Watch {
   uint64_t salt_;
   std::shared_ptr<const policy::Policy> policy_;
   detect::Detector detector_;
-  std::set<std::string> known_, changed_;
+  Course course_;
+  std::map<std::string, std::string> known_;  // with their purposes
+  std::set<std::string> changed_;
   std::vector<Charged> charged_;
 };
 

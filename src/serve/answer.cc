@@ -181,6 +181,7 @@ void Answer::take(size_t choice, const engine::Event& event, double at_seconds) 
   if (!first_seen_ && !event.tokens.empty()) {
     first_seen_ = true;
     model_.latencies.add_first_token(at_seconds - call_.arrived_seconds);
+    call_.door.traffic.add_first_token(at_seconds - call_.arrived_seconds);
   }
   Piece piece = choices_[choice].take(event);
   if (ticket_ && choice == 0) first_answer_ += piece.text;
@@ -194,7 +195,9 @@ void Answer::take(size_t choice, const engine::Event& event, double at_seconds) 
   }
   ticket_.reset();
   writer_->end(usage_);
-  model_.latencies.add_answer(at_seconds - call_.arrived_seconds);
+  const double took_seconds = at_seconds - call_.arrived_seconds;
+  model_.latencies.add_answer(took_seconds);
+  call_.door.traffic.add_answer(took_seconds, usage_.prompt_tokens, usage_.completion_tokens);
 }
 
 }  // namespace retort::serve

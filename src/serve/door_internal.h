@@ -11,6 +11,7 @@
 #include "serve/models_internal.h"
 #include "serve/options.h"
 #include "serve/replays_internal.h"
+#include "serve/traffic_internal.h"
 
 namespace retort::serve {
 
@@ -27,6 +28,7 @@ struct Door {
   // None: whoever holds the door's one key may ask what it likes. Outlives all answers.
   const std::unique_ptr<provider::Provider> provider;
   DoorMetrics metrics;
+  Traffic traffic{base::system_clock()};
   const std::shared_ptr<Replays> replays = std::make_shared<Replays>();
   std::atomic<bool> stopping{false};
   // The engines' last events still go to the formatter, so it is there for longer.
@@ -51,6 +53,8 @@ std::string new_id(const char* prefix);
 
 // Status and headers of every answer: request id and terms among them.
 http::Reply reply_head(const Call& call, int status, const std::string& content_type);
+// The same for an answer that may never be sent: it counts in no figure.
+http::Reply uncounted_head(const Call& call, int status, const std::string& content_type);
 void reply_json(const Call& call, std::string body);
 void reply_error(const Call& call, const openai::ApiError& error);
 void reply_refused(const Call& call, const provider::Refused& refused);

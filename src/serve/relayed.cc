@@ -98,8 +98,11 @@ class Relayed : public std::enable_shared_from_this<Relayed> {
       return fail(relay::broken_answer());
     }
     if (passed->empty()) return;
-    if (!begun_) model_.latencies.add_first_token(seconds());
-    if (!begun_) begin_events(call_);
+    if (!begun_) {
+      model_.latencies.add_first_token(seconds());
+      call_.door.traffic.add_first_token(seconds());
+      begin_events(call_);
+    }
     begun_ = true;
     // A reader so slow that the server stops keeping bytes for it is as one who left.
     if (!call_.responder->write(*passed)) cancel();
@@ -162,6 +165,7 @@ class Relayed : public std::enable_shared_from_this<Relayed> {
     if (ticket_) ticket_->finish(usage.input_tokens, usage.output_tokens, meter_.answer());
     ticket_.reset();
     model_.latencies.add_answer(seconds());
+    call_.door.traffic.add_answer(seconds(), usage.input_tokens, usage.output_tokens);
     if (streams_) return call_.responder->finish();
     reply_json(call_, std::move(body_));
   }

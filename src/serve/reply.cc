@@ -33,14 +33,19 @@ void add_licence(const Call& call, http::Headers& headers) {
 
 }  // namespace
 
-http::Reply reply_head(const Call& call, int status, const std::string& content_type) {
+http::Reply uncounted_head(const Call& call, int status, const std::string& content_type) {
   http::Reply reply;
   reply.status = status;
   reply.headers = {{"Content-Type", content_type}, {"x-request-id", call.id}};
   add_licence(call, reply.headers);
   for (const auto& header : call.headers) reply.headers.push_back(header);
-  call.door.metrics.add_request(call.route, status);
   return reply;
+}
+
+http::Reply reply_head(const Call& call, int status, const std::string& content_type) {
+  call.door.metrics.add_request(call.route, status);
+  call.door.traffic.add_reply(status);
+  return uncounted_head(call, status, content_type);
 }
 
 void tell(const Call& call, const std::string& outcome) {
@@ -59,8 +64,17 @@ void reply_json(const Call& call, std::string body) {
   call.responder->reply(std::move(reply));
 }
 
+namespace {
+
+void count_refusal(const Call& call, const openai::ApiError& error) {
+  call.door.traffic.add_refusal(error.code.empty() ? std::to_string(error.status) : error.code);
+}
+
+}  // namespace
+
 void reply_error(const Call& call, const openai::ApiError& error) {
   tell(call, outcome_of(error));
+  count_refusal(call, error);
   http::Reply reply = reply_head(call, error.status, "application/json");
   if (error.status == 401) reply.headers.emplace_back("WWW-Authenticate", "Bearer");
   const bool passes = error.status == 429 || error.status == 503;
@@ -72,6 +86,7 @@ void reply_error(const Call& call, const openai::ApiError& error) {
 }
 
 void reply_refused(const Call& call, const provider::Refused& refused) {
+  count_refusal(call, refused.error);
   http::Reply reply = reply_head(call, refused.error.status, "application/json");
   if (refused.error.status == 401) reply.headers.emplace_back("WWW-Authenticate", "Bearer");
   for (const auto& header : refused.headers) reply.headers.push_back(header);

@@ -36,10 +36,12 @@ struct Server::Impl {
   void stop();
 };
 
-// What the HTTP layer refuses before a route is known reads like every other error.
+// What the HTTP layer refuses before a route is known reads like every other error. For the 500 it
+// asks before each request, to have it where nobody answers.
 http::Reply Server::Impl::refuse(int status, const std::string& reason) {
   const Call call{door, {}, nullptr, new_id("req_"), "none", 0};
-  http::Reply reply = reply_head(call, status, "application/json");
+  http::Reply reply = status == 500 ? uncounted_head(call, status, "application/json")
+                                    : reply_head(call, status, "application/json");
   reply.body = openai::print_error(openai::make_error(status, reason));
   return reply;
 }
@@ -60,6 +62,21 @@ Server::~Server() {
 }
 int Server::port() const {
   return impl_->listener ? impl_->listener->port() : 0;
+}
+json::Value Server::traffic() const {
+  json::Value out = impl_->door.traffic.print();
+  json::Value models = json::Value::array();
+  for (const auto& model : impl_->door.models.all()) {
+    json::Value one = json::Value::object(
+        {{"id", model->id}, {"in_flight", model->in_flight.load()}, {"upstream", !model->backend}});
+    if (model->backend && !model->shares_engine) {
+      const auto stats = model->backend->stats();
+      one.set("running", stats.running).set("waiting", stats.waiting);
+      one.set("memory_bytes", stats.memory_bytes);
+    }
+    models.push(std::move(one));
+  }
+  return out.set("models", std::move(models));
 }
 void Server::stop() {
   impl_->stop();

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "json/value.h"
 #include "provider/provider.h"
 #include "relay/upstream.h"
 #include "serve/backend.h"
@@ -31,6 +32,9 @@ class Server {
                                                std::unique_ptr<provider::Provider> provider);
   ~Server();  // stops
   int port() const;
+  // What goes through the door, for the administration: Traffic::print() (traffic_internal.h) with
+  // "models" and how they stand. From any thread, before stop().
+  json::Value traffic() const;
   // Takes no more requests, lets answers end for a few seconds, then cuts them. Blocks.
   void stop();
 

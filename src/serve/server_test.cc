@@ -172,6 +172,27 @@ TEST(ServerTest, ClientThatLeavesStopsTheWork) {
   }
 }
 
+TEST(ServerTest, EachRequestCountsOnceInTheFigures) {
+  const Started door = started();
+  EXPECT_EQ(post(door, "/v1/chat/completions", chat_body()).status, 200);
+  EXPECT_EQ(post(door, "/v1/chat/completions", "{}").status, 400);
+  EXPECT_EQ(ask(door, "GET /a//b HTTP/1.1\r\nHost: localhost\r\n\r\n").status, 400);
+  const json::Value traffic = door.server->traffic();
+  const auto sum = [&traffic](const char* key) {
+    int64_t total = 0;
+    for (const auto& one : traffic.find(key)->as_array()) total += one.as_int();
+    return total;
+  };
+  EXPECT_EQ(sum("requests"), 3);
+  EXPECT_EQ(sum("refused"), 2);
+  EXPECT_EQ(sum("failed"), 0) << "the answer kept for a request that nobody answers is none";
+  EXPECT_EQ(sum("answers"), 1);
+  EXPECT_GT(sum("output_tokens"), 0);
+  EXPECT_EQ(traffic.find("models")->as_array().size(), 1U);
+  const Got metrics = ask(door, request_text("GET /metrics", ""));
+  EXPECT_EQ(metrics.body.find("status=\"500\""), std::string::npos) << metrics.body;
+}
+
 TEST(ServerTest, QueueIsBounded) {
   const Started door =
       started({.text = std::string(200, 'x'), .step_ms = 5}, {.max_batch = 1, .max_waiting = 1});
