@@ -82,10 +82,10 @@ class Load {
 
   // `rate` 0: closed loop. Latencies of the answers within the time, in seconds.
   std::vector<double> run(double seconds, double rate) {
-    const double begin = base::monotonic_seconds(), end = begin + seconds;
-    int64_t sent = 0;
+    const double begin = retort::base::monotonic_seconds(), end = begin + seconds;
+    double sent = 0;  // a count; divided by the rate it is when the next one is due
     std::vector<double> latencies;
-    for (double now = begin; now < end; now = base::monotonic_seconds()) {
+    for (double now = begin; now < end; now = retort::base::monotonic_seconds()) {
       while (!free_.empty() && (rate == 0 || begin + sent / rate <= now)) {
         send(rate == 0 ? now : begin + sent / rate);
         ++sent;
@@ -126,12 +126,15 @@ class Load {
     }
   }
 
-  // Waits at most so long for answers; fractions of a millisecond are waited for awake.
+  // Waits at most so long for answers, asleep: the upstream is on the same core.
   void take(double seconds, std::vector<double>& latencies) {
     std::array<epoll_event, 256> events{};
-    const int wait = seconds < 0.002 ? 0 : static_cast<int>(seconds * 1000) - 1;
-    const int ready = ::epoll_wait(epoll_, events.data(), events.size(), wait);
-    const double now = base::monotonic_seconds();
+    const double left = std::max(seconds, 0.0);
+    timespec wait{};
+    wait.tv_sec = static_cast<time_t>(left);
+    wait.tv_nsec = static_cast<long>((left - static_cast<double>(wait.tv_sec)) * 1e9);
+    const int ready = ::epoll_pwait2(epoll_, events.data(), events.size(), &wait, nullptr);
+    const double now = retort::base::monotonic_seconds();
     for (int e = 0; e < ready; ++e) {
       const size_t i = events[static_cast<size_t>(e)].data.u64;
       Link& link = links_[i];
