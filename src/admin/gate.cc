@@ -7,24 +7,6 @@
 namespace retort::admin {
 namespace {
 
-bool is_same_word(std::string_view a, std::string_view b) {
-  return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(), [](char x, char y) {
-           return std::tolower(static_cast<unsigned char>(x)) ==
-                  std::tolower(static_cast<unsigned char>(y));
-         });
-}
-
-// The one value of a header; nothing where there are none or several.
-std::optional<std::string_view> only(const http::ServerRequest& request, std::string_view wanted) {
-  std::optional<std::string_view> found;
-  for (const auto& [name, value] : request.headers) {
-    if (!is_same_word(name, wanted)) continue;
-    if (found) return std::nullopt;
-    found = value;
-  }
-  return found;
-}
-
 openai::ApiError no_entry() {
   return openai::make_error(401,
                             "This opens with a key of the administration, sent as "
@@ -45,12 +27,10 @@ bool may(const accounts::Key& key, std::string_view scope) {
 
 openai::Parsed<accounts::Principal> enter(Office& office, const http::ServerRequest& request,
                                           const char* scope) {
-  constexpr std::string_view kScheme = "bearer ";
-  const auto offered = only(request, "authorization");
-  if (!offered || !is_same_word(offered->substr(0, kScheme.size()), kScheme)) return no_entry();
-  const std::string_view secret = offered->substr(kScheme.size());
-  if (accounts::parse_key(secret) != accounts::KeyKind::admin) return no_entry();
-  auto found = office.book->find(secret);
+  const auto authorization = http::only_header(request.headers, "authorization");
+  const auto secret = http::bearer_of(authorization.value_or(std::string_view()));
+  if (!secret || accounts::parse_key(*secret) != accounts::KeyKind::admin) return no_entry();
+  auto found = office.book->find(*secret);
   if (!found) return error_of(found.error());
   if (!*found || (*found)->key.kind != accounts::KeyKind::admin) {
     base::log_warning("admin: a key that opens nothing, from {}", request.address);

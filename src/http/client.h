@@ -14,13 +14,9 @@
 #include <vector>
 
 #include "base/result.h"
+#include "http/headers.h"
 
 namespace retort::http {
-
-using Headers = std::vector<std::pair<std::string, std::string>>;
-
-// The value of a header by its name in any case; nullptr when it is not there.
-const std::string* find_header(const Headers& headers, std::string_view name);
 
 struct Request {
   std::string method = "GET";

@@ -1,5 +1,4 @@
 #include <fmt/core.h>
-#include <strings.h>
 
 #include <algorithm>
 #include <limits>
@@ -43,15 +42,6 @@ void guarded(const Call& call) {
 }
 
 }  // namespace
-
-const std::string* find_header(const Headers& headers, std::string_view name) {
-  for (const auto& [key, value] : headers) {
-    if (key.size() == name.size() && strncasecmp(key.data(), name.data(), name.size()) == 0) {
-      return &value;
-    }
-  }
-  return nullptr;
-}
 
 Exchange::~Exchange() {
   curl_slist_free_all(list_);

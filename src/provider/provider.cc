@@ -27,13 +27,6 @@ constexpr const char* kCases = "cases";
 constexpr int64_t kJudgeMs = 1000;  // how soon a finding has consequences
 constexpr int64_t kMillion = 1'000'000;
 
-bool is_same_word(std::string_view a, std::string_view b) {
-  return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(), [](char x, char y) {
-           return std::tolower(static_cast<unsigned char>(x)) ==
-                  std::tolower(static_cast<unsigned char>(y));
-         });
-}
-
 // Rounded up, so that small requests lose no money; what no int64 can hold is more than any limit.
 int64_t cost_micros(const Price& price, int64_t input_tokens, int64_t output_tokens) {
   constexpr int64_t kTooMuch = INT64_MAX / 4;
@@ -256,13 +249,11 @@ Result<void> Provider::Impl::throttle(const Standing& standing) {
 }
 
 Outcome<Visitor> Provider::identify(const Caller& caller) {
-  constexpr std::string_view kScheme = "bearer ";
   if (caller.authorization.empty()) return impl_->counted(no_key());
-  if (!is_same_word(caller.authorization.substr(0, kScheme.size()), kScheme)) {
-    return impl_->counted(wrong_key());
-  }
+  const auto offered = http::bearer_of(caller.authorization);
+  if (!offered) return impl_->counted(wrong_key());
   std::unique_lock lock(impl_->mutex);
-  auto found = impl_->find(caller.authorization.substr(kScheme.size()));
+  auto found = impl_->find(*offered);
   lock.unlock();
   if (!found) return impl_->counted(unavailable(found.error()));
   const bool is_admin = caller.scope == kMetrics;

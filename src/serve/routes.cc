@@ -72,31 +72,17 @@ const Route* find(const std::vector<std::string>& path) {
   return nullptr;
 }
 
-bool is_same_word(std::string_view a, std::string_view b) {
-  return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(), [](char x, char y) {
-           return std::tolower(static_cast<unsigned char>(x)) ==
-                  std::tolower(static_cast<unsigned char>(y));
-         });
-}
-
 // What was offered as a key; "" when there is none, or more than one.
 std::string_view offered_key(const http::ServerRequest& request) {
-  std::string_view found;
-  for (const auto& [name, value] : request.headers) {
-    if (!is_same_word(name, "authorization")) continue;
-    if (!found.empty()) return {};
-    found = value;
-  }
-  return found;
+  return http::only_header(request.headers, "authorization").value_or(std::string_view());
 }
 
 bool holds_key(const http::ServerRequest& request, const std::string& key) {
   if (key.empty()) return true;
-  constexpr std::string_view kScheme = "bearer ";
-  const std::string_view text = offered_key(request);
-  if (!is_same_word(text.substr(0, kScheme.size()), kScheme)) return false;
+  const auto offered = http::bearer_of(offered_key(request));
+  if (!offered) return false;
   // Digests, so that not even the key's length shows in the time.
-  const auto digest = crypto::sha256(text.substr(kScheme.size()));
+  const auto digest = crypto::sha256(*offered);
   return crypto::equal_in_constant_time(crypto::as_bytes(digest),
                                         crypto::as_bytes(crypto::sha256(key)));
 }
@@ -138,7 +124,7 @@ std::optional<openai::ApiError> check_body_kind(const http::ServerRequest& reque
   std::string_view kind = type == nullptr ? std::string_view() : std::string_view(*type);
   kind = kind.substr(0, kind.find(';'));
   while (kind.ends_with(' ')) kind.remove_suffix(1);
-  if (is_same_word(kind, "application/json")) return std::nullopt;
+  if (http::is_same_word(kind, "application/json")) return std::nullopt;
   return openai::make_error(415, "send the body as Content-Type: application/json");
 }
 
@@ -151,21 +137,10 @@ void reply_wrong_method(const Call& call, const char* allowed) {
   call.responder->reply(std::move(reply));
 }
 
-// The one value of a header; "" for none, nullopt for several.
-std::optional<std::string> only(const http::ServerRequest& request, std::string_view wanted) {
-  std::optional<std::string> found;
-  for (const auto& [name, value] : request.headers) {
-    if (!is_same_word(name, wanted)) continue;
-    if (found) return std::nullopt;
-    found = value;
-  }
-  return found ? found : std::string();
-}
-
 // False: the request has its answer, that of an earlier one or a refusal.
 bool begin_idempotent(Call& call) {
   constexpr size_t kKeyBytesMax = 255;
-  const auto given = only(call.request, "idempotency-key");
+  const auto given = http::only_header(call.request.headers, "idempotency-key");
   if (given && given->empty()) return true;
   if (!given || given->size() > kKeyBytesMax) {
     reply_error(call, openai::make_error(400, "send one Idempotency-Key of at most 255 bytes", "",
@@ -174,7 +149,7 @@ bool begin_idempotent(Call& call) {
   }
   // A key is its account's own, and of one request, route included.
   const std::string whose = call.visitor ? call.visitor->principal.account.id : "";
-  const std::string key = crypto::sha256_hex(whose + "\n" + *given);
+  const std::string key = crypto::sha256_hex(whose + "\n" + std::string(*given));
   const auto begun =
       call.door.replays->begin(key, crypto::sha256_hex(call.route + "\n" + call.request.body));
   switch (begun.found) {
