@@ -88,11 +88,6 @@ Result<json::Value> account_json(Office& office, const std::string& id) {
   return out;
 }
 
-Answer told(const Result<json::Value>& value) {
-  if (!value) return error_of(value.error());
-  return body_of(*value);
-}
-
 using Change = Result<void> (*)(accounts::Book&, const std::string& account,
                                 const std::string& reason, const std::string& actor);
 
@@ -102,17 +97,17 @@ Answer change(const Ask& ask, Change change) {
   if (!reason) return reason.error();
   const auto done = change(*ask.office.book, id, *reason, provider::actor_of(ask.who.key));
   if (!done) return error_of(done.error());
-  return told(account_json(ask.office, id));
+  return answer_of(account_json(ask.office, id));
 }
 
 }  // namespace
 
 Answer answer_accounts(const Ask& ask) {
-  return told(list_json(ask.office));
+  return answer_of(list_json(ask.office));
 }
 
 Answer answer_account(const Ask& ask) {
-  return told(account_json(ask.office, ask.request.path[kAccountAt]));
+  return answer_of(account_json(ask.office, ask.request.path[kAccountAt]));
 }
 
 Answer answer_suspend(const Ask& ask) {

@@ -101,21 +101,16 @@ Result<json::Value> case_json(Office& office, const std::string& id) {
   return out;
 }
 
-Answer told(const Result<json::Value>& value) {
-  if (!value) return error_of(value.error());
-  return body_of(*value);
-}
-
 }  // namespace
 
 Answer answer_cases(const Ask& ask) {
   const auto all = query_of(ask.request, "all");
   if (!all) return openai::make_error(400, "all is 1 or left out", "all");
-  return told(list_json(ask, *all == "1"));
+  return answer_of(list_json(ask, *all == "1"));
 }
 
 Answer answer_case(const Ask& ask) {
-  return told(case_json(ask.office, ask.request.path[kCaseAt]));
+  return answer_of(case_json(ask.office, ask.request.path[kCaseAt]));
 }
 
 Answer answer_decide(const Ask& ask) {
@@ -128,7 +123,7 @@ Answer answer_decide(const Ask& ask) {
   const auto decided = provider::decide({*office.book, *office.cases}, {id, *decision, *reason},
                                         provider::actor_of(ask.who.key), office.clock->wall_ms());
   if (!decided) return error_of(decided.error());
-  return told(case_json(office, id));
+  return answer_of(case_json(office, id));
 }
 
 }  // namespace retort::admin

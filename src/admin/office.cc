@@ -68,6 +68,11 @@ openai::ApiError error_of(const Error& error) {
   }
 }
 
+Answer answer_of(const Result<json::Value>& value) {
+  if (!value) return error_of(value.error());
+  return body_of(*value);
+}
+
 std::optional<std::string> query_of(const http::ServerRequest& request, std::string_view name) {
   std::optional<std::string> found;
   std::string_view rest = request.query;

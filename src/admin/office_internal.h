@@ -56,6 +56,7 @@ struct Ask {
 // For whoever asked: what is not there is 404, what cannot be done as things stand 409; what the
 // server has to blame itself for goes to its log.
 openai::ApiError error_of(const Error& error);
+Answer answer_of(const Result<json::Value>& value);
 
 // One value of the query; "" without. Nothing for one that is no plain word, or stands there twice.
 std::optional<std::string> query_of(const http::ServerRequest& request, std::string_view name);

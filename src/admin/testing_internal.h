@@ -15,24 +15,9 @@
 #include "base/files.h"
 #include "http/raw_testing.h"
 #include "json/value.h"
+#include "policy/example_testing.h"
 
 namespace retort::admin {
-
-inline constexpr const char* kPolicy = R"TOML(schema = "retort.policy/1"
-series = "example"
-version = "1"
-[time]
-announced = 2026-01-01
-effective = 2026-01-02
-[clause]
-id = "2.2(e)"
-text = "Answers may not train a rival."
-[appeal]
-contact = "appeals@example.com"
-[plan.forbidden]
-terms = "https://example.com/forbidden"
-content_usage = "train-ai=n"
-)TOML";
 
 struct Got {
   int status = 0;
@@ -74,7 +59,7 @@ class AdminTest : public ::testing::Test {
     admin_key_ = issued.secret;
     actor_ = "ben (" + issued.key.id + ")";
     cases_ = std::move(*accounts::Cases::open(path, {}));
-    ASSERT_TRUE(cases_->add_policy(*policy::parse_policy(kPolicy, ""), "ann").ok());
+    ASSERT_TRUE(cases_->add_policy(*policy::parse_policy(policy::kExamplePolicy, ""), "ann").ok());
   }
   void TearDown() override {
     server_.reset();

@@ -6,28 +6,13 @@
 #include "accounts/cases.h"
 #include "base/clock.h"
 #include "base/files.h"
+#include "policy/example_testing.h"
 #include "serve/server_testing_internal.h"
 
 namespace retort::serve {
 namespace {
 
 using ::testing::HasSubstr;
-
-constexpr const char* kPolicy = R"TOML(schema = "retort.policy/1"
-series = "example"
-version = "1"
-[time]
-announced = 2026-01-01
-effective = 2026-01-02
-[clause]
-id = "2.2(e)"
-text = "Answers may not train a rival."
-[appeal]
-contact = "appeals@example.com"
-[plan.forbidden]
-terms = "https://example.com/forbidden"
-content_usage = "train-ai=n"
-)TOML";
 
 class CasesRouteTest : public ::testing::Test {
  protected:
@@ -40,7 +25,7 @@ class CasesRouteTest : public ::testing::Test {
     account_ = book_->create({.name = "Example Ltd"}, "ann")->id;
     key_ = book_->issue({.account = account_}, "ann")->secret;
     cases_ = std::move(*accounts::Cases::open(path, {}));
-    ASSERT_TRUE(cases_->add_policy(*policy::parse_policy(kPolicy, ""), "ann").ok());
+    ASSERT_TRUE(cases_->add_policy(*policy::parse_policy(policy::kExamplePolicy, ""), "ann").ok());
   }
   void TearDown() override {
     door_.server.reset();
