@@ -88,7 +88,7 @@ Result<std::unique_ptr<Audit>> Audit::open(const std::string& folder, const std:
   auto impl = std::make_unique<Impl>();
   impl->folder = folder;
   impl->clock = clock;
-  RETORT_TRY(impl->log, ledger::Ledger::open(audit_log_folder(folder), {.clock = clock}));
+  RETORT_TRY(impl->log, ledger::Ledger::open(log_folder(folder), {.clock = clock}));
   RETORT_TRY(impl->book, accounts::Book::open(book, {.create = false, .clock = clock}));
   RETORT_TRY(impl->cases, accounts::Cases::open(book, {.create = false, .clock = clock}));
   RETORT_TRY(impl->segments, Segments::open({.folder = audit_folder(folder),
@@ -184,11 +184,11 @@ Result<void> Audit::seal() {
 }
 
 Result<AuditCount> read_audit(const std::string& folder, const UseLine& use) {
-  if (!base::exists(audit_log_folder(folder))) {
+  if (!base::exists(log_folder(folder))) {
     return base::not_found("nothing was audited here yet", folder,
                            "retort serve --accounts " + folder + " begins it");
   }
-  RETORT_TRY(auto log, ledger::Ledger::open(audit_log_folder(folder), {.create = false}));
+  RETORT_TRY(auto log, ledger::Ledger::open(log_folder(folder), {.create = false}));
   RETORT_TRY_VOID(log->verify());
   AuditCount count;
   const auto read = log->for_each(kAuditKind, [&](const ledger::Entry& entry) -> Result<void> {

@@ -6,16 +6,10 @@
 
 namespace retort::provider {
 
-inline constexpr const char* kAuditKind = "audit";  // of its entries in the log
+inline constexpr const char* kAuditKind = "audit";  // of its entries in the log, and its name
 
 inline std::string audit_folder(const std::string& folder) {
   return base::join(folder, "audit");
-}
-inline std::string audit_log_folder(const std::string& folder) {
-  return base::join(folder, "log");
-}
-inline std::string audit_segment_path(const std::string& folder, const std::string& digest) {
-  return base::join(audit_folder(folder), digest + ".jsonl");
 }
 
 }  // namespace retort::provider

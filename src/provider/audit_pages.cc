@@ -2,9 +2,9 @@
 
 #include <fmt/core.h>
 
-#include "crypto/hash.h"
 #include "json/value.h"
 #include "provider/audit_internal.h"
+#include "provider/segments_internal.h"
 
 namespace retort::provider {
 namespace {
@@ -42,7 +42,7 @@ std::vector<std::string_view> lines_of(std::string_view content) {
 }  // namespace
 
 Result<std::unique_ptr<AuditPages>> AuditPages::open(const std::string& folder) {
-  RETORT_TRY(auto log, ledger::Ledger::open(audit_log_folder(folder), {.create = false}));
+  RETORT_TRY(auto log, ledger::Ledger::open(log_folder(folder), {.create = false}));
   return std::unique_ptr<AuditPages>(new AuditPages(folder, std::move(log)));
 }
 
@@ -80,19 +80,7 @@ Result<std::string> AuditPages::segment(int64_t index) {
   if (entry.kind != kAuditKind) {
     return base::not_found(fmt::format("entry {} of the log is no segment of the audit", index));
   }
-  const std::string path = audit_segment_path(folder_, entry.name);
-  auto content = base::read_file(path);
-  if (!content) {
-    return base::bad_input(
-        fmt::format("a segment of the audit that the log has as its entry {} is gone", index), path,
-        "restore it from a backup");
-  }
-  if (crypto::sha256_hex(*content) != entry.name) {
-    return base::bad_input(
-        fmt::format("a segment of the audit is not what the log has as its entry {}", index), path,
-        "it was changed after it was sealed");
-  }
-  return content;
+  return segment_content(audit_folder(folder_), kAuditKind, entry);
 }
 
 Result<ledger::Proof> AuditPages::prove(int64_t index) {

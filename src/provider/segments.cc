@@ -144,10 +144,14 @@ Result<void> Segments::seal_leftovers() {
   return {};
 }
 
-Result<int64_t> read_segment(const std::string& folder, const char* what,
-                             const ledger::Entry& entry, const UseLine& use) {
+std::string log_folder(const std::string& accounts_folder) {
+  return base::join(accounts_folder, "log");
+}
+
+Result<std::string> segment_content(const std::string& folder, const char* what,
+                                    const ledger::Entry& entry) {
   const std::string path = segment_path(folder, entry.name);
-  const auto content = base::read_file(path);
+  auto content = base::read_file(path);
   if (!content) {
     return base::bad_input(
         fmt::format("a segment of the {} that the log has as its entry {} is gone", what,
@@ -160,10 +164,17 @@ Result<int64_t> read_segment(const std::string& folder, const char* what,
                     entry.index),
         path, "it was changed after it was sealed");
   }
+  return content;
+}
+
+Result<int64_t> read_segment(const std::string& folder, const char* what,
+                             const ledger::Entry& entry, const UseLine& use) {
+  RETORT_TRY(const std::string content, segment_content(folder, what, entry));
+  const std::string path = segment_path(folder, entry.name);
   int64_t lines = 0;
-  for (size_t at = 0; at < content->size(); ++lines) {
-    const size_t end = content->find('\n', at);
-    RETORT_TRY(const auto line, json::parse(std::string_view(*content).substr(at, end - at), path));
+  for (size_t at = 0; at < content.size(); ++lines) {
+    const size_t end = content.find('\n', at);
+    RETORT_TRY(const auto line, json::parse(std::string_view(content).substr(at, end - at), path));
     RETORT_TRY_VOID(use(line));
     at = end + 1;
   }

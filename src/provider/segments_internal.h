@@ -70,9 +70,15 @@ class Segments {
   int64_t bytes_ = 0;
 };
 
+// The log that the segments of a folder of accounts stand in.
+std::string log_folder(const std::string& accounts_folder);
+
+// The bytes of a sealed segment, held against the log's entry: bad_input where it is gone or
+// changed.
+Result<std::string> segment_content(const std::string& folder, const char* what,
+                                    const ledger::Entry& entry);
 using UseLine = std::function<Result<void>(const json::Value&)>;
-// Shows each line of a sealed segment, which is held against the log's entry first; returns how
-// many there were. bad_input where it is gone or changed.
+// Shows each line of it; returns how many there were.
 Result<int64_t> read_segment(const std::string& folder, const char* what,
                              const ledger::Entry& entry, const UseLine& use);
 std::string segment_path(const std::string& folder, const std::string& digest);

@@ -35,9 +35,6 @@ constexpr size_t kHitsFewest = 3;
 std::string sketch_folder(const std::string& folder) {
   return base::join(folder, "sketches");
 }
-std::string log_folder(const std::string& folder) {
-  return base::join(folder, "log");
-}
 std::string secret_path(const std::string& folder) {
   return base::join(sketch_folder(folder), "secret");
 }
