@@ -1,6 +1,5 @@
 // Who may change what a process holds: itself while its lease lasts, others when it is gone.
 #include <algorithm>
-#include <tuple>
 
 #include "accounts/quota_store_internal.h"
 #include "base/log.h"
@@ -155,11 +154,11 @@ Result<void> QuotaStore::settle(const std::string& process, const std::optional<
     if (database_->changes() == 0) return {};  // another one did it, or it lives
     RETORT_TRY(const auto rows, read_held(process));
     std::vector<std::pair<int64_t, Held>> sorted(rows.begin(), rows.end());
-    const auto key = [](const Held& one) {
-      return std::tie(one.limit.subject, one.limit.resource, one.limit.window, one.period_ms);
+    const auto key = [](const auto& one) {
+      return counter_order(one.second.limit, one.second.period_ms);
     };
     std::sort(sorted.begin(), sorted.end(),
-              [&](const auto& a, const auto& b) { return key(a.second) < key(b.second); });
+              [&](const auto& a, const auto& b) { return key(a) < key(b); });
     for (const auto& [number, held] : sorted) {
       int64_t total = held.granted;
       if (spent) {

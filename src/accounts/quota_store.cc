@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <numeric>
-#include <tuple>
 
 namespace retort::accounts {
 namespace {
@@ -44,13 +43,11 @@ Refusal refusal_of(const Want& want, int64_t remaining) {
           .resets_ms = period_end_ms(want.limit.window, want.period_ms)};
 }
 
-// All processes take what they take in this order, so that no two wait for each other.
 std::vector<size_t> in_order(const std::vector<Want>& wants) {
   std::vector<size_t> out(wants.size());
   std::iota(out.begin(), out.end(), size_t{0});
   const auto key = [&wants](size_t at) {
-    const auto& one = wants[at];
-    return std::tie(one.limit.subject, one.limit.resource, one.limit.window, one.period_ms);
+    return counter_order(wants[at].limit, wants[at].period_ms);
   };
   std::sort(out.begin(), out.end(), [&key](size_t a, size_t b) { return key(a) < key(b); });
   return out;

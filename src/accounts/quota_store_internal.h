@@ -19,6 +19,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <tuple>
 #include <unordered_map>
 #include <vector>
 
@@ -26,6 +27,11 @@
 #include "store/database.h"
 
 namespace retort::accounts {
+
+// Everybody takes and settles counters in this order, so that no two wait for each other.
+inline auto counter_order(const Limit& limit, const int64_t& period_ms) {
+  return std::tie(limit.subject, limit.resource, limit.window, period_ms);
+}
 
 // A process's wish to hold more of a limit in a period.
 struct Want {

@@ -72,6 +72,13 @@ std::string first_line(const char* words) {
   return out.substr(0, out.find('\n'));
 }
 
+std::vector<Oid> types_of(const std::vector<Bound>& bound) {
+  constexpr std::array<Oid, 4> kTypes = {0, 20, 25, 17};  // unknown, bigint, text, bytea
+  std::vector<Oid> out;
+  for (const auto& one : bound) out.push_back(kTypes[static_cast<size_t>(one.kind)]);
+  return out;
+}
+
 bool only_reads(const std::string& sql) {
   return sql.starts_with("SELECT");
 }
@@ -172,9 +179,7 @@ Result<std::optional<std::string>> Postgres::prepared(const std::string& sql,
   for (const auto& one : bound) text += static_cast<char>('0' + static_cast<int>(one.kind));
   const auto [found, is_new] = known_.try_emplace(text);
   if (is_new || found->second) return found->second;
-  constexpr std::array<Oid, 4> kTypes = {0, 20, 25, 17};  // unknown, bigint, text, bytea
-  std::vector<Oid> types;
-  for (const auto& one : bound) types.push_back(kTypes[static_cast<size_t>(one.kind)]);
+  const auto types = types_of(bound);
   const std::string name = fmt::format("retort_{}", ++prepared_);
   RETORT_TRY_VOID(check(PQprepare(connection_.get(), name.c_str(), sql.c_str(),
                                   static_cast<int>(types.size()), types.data())));
@@ -185,12 +190,9 @@ Result<std::optional<std::string>> Postgres::prepared(const std::string& sql,
 Result<Rows> Postgres::send(const std::string& sql, const std::vector<Bound>& bound) {
   RETORT_TRY(const auto name, prepared(sql, bound));
   if (bound.empty()) return check(PQexec(connection_.get(), sql.c_str()));
-  constexpr std::array<Oid, 4> kTypes = {0, 20, 25, 17};
-  std::vector<Oid> types;
   std::vector<const char*> values;
   std::vector<int> lengths, formats;
   for (const auto& one : bound) {
-    types.push_back(kTypes[static_cast<size_t>(one.kind)]);
     values.push_back(one.kind == Bound::Kind::null ? nullptr : one.bytes.c_str());
     lengths.push_back(static_cast<int>(one.bytes.size()));
     const bool raw = one.kind == Bound::Kind::text || one.kind == Bound::Kind::blob;
@@ -201,8 +203,8 @@ Result<Rows> Postgres::send(const std::string& sql, const std::vector<Bound>& bo
     return check(PQexecPrepared(connection_.get(), name->c_str(), count, values.data(),
                                 lengths.data(), formats.data(), 0));
   }
-  return check(PQexecParams(connection_.get(), sql.c_str(), count, types.data(), values.data(),
-                            lengths.data(), formats.data(), 0));
+  return check(PQexecParams(connection_.get(), sql.c_str(), count, types_of(bound).data(),
+                            values.data(), lengths.data(), formats.data(), 0));
 }
 
 Result<Rows> Postgres::ask(const std::string& sql, const std::vector<Bound>& bound) {
