@@ -85,10 +85,10 @@ int64_t attention_scratch(int64_t head_dim, int64_t longest) {
   constexpr int64_t kPanel = 32;  // columns of the widest micro kernel
   const int64_t width = (head_dim + kPanel - 1) / kPanel * kPanel;
   const int64_t length = (longest + kPanel - 1) / kPanel * kPanel;
-  constexpr int64_t kBlock = 160;  // of keys, and what lies between its rows of scores
   constexpr int64_t kSlack =
       4096;  // what bf16's matrices have behind their rows, when all is small
-  return 5 * length * width + kQueryBlock * (3 * width + 2 * std::max(length, kBlock)) + kSlack;
+  return 5 * length * width + kQueryBlock * (3 * width + 2 * std::max(length, kScoreStrideMost)) +
+         kSlack;
 }
 
 void attention(const Attention<float>& args) {

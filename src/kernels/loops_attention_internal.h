@@ -17,7 +17,7 @@ constexpr int64_t kKeyBlock = 128;
 // Between rows of scores: no power of two, so that a column of them does not fall into one cache
 // set.
 constexpr int64_t kScoreStride = kKeyBlock + kColumns;
-static_assert(kKeyBlock % kColumns == 0);
+static_assert(kKeyBlock % kColumns == 0 && kScoreStride <= kScoreStrideMost);
 
 // What one pair works with; rows of [T, D] matrices are `width` apart. Panels are [D, kColumns]
 // pieces of a [D, T] matrix, one behind the other, with zeros behind the last token.

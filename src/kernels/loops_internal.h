@@ -39,7 +39,8 @@ struct AttentionTask {
   int64_t length = 0;
   int64_t kv_head = 0;
 };
-constexpr int64_t kQueryBlock = 48;  // query rows of backward held at once
+constexpr int64_t kQueryBlock = 48;        // query rows that are held at once
+constexpr int64_t kScoreStrideMost = 160;  // between their rows of scores, in every build
 
 template <class T>
 struct TypedLoops {
