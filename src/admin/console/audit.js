@@ -7,7 +7,8 @@ import { because, number, time } from "/words.js";
 const MOST = 50;
 const FILTERS = ["kind", "account", "case"];
 const KINDS = [
-  ["", "everything"], ["case", "cases"], ["account", "accounts"], ["request", "requests"]
+  ["", "everything"], ["case", "cases"], ["account", "accounts"], ["request", "requests"],
+  ["nameless", "requests of nobody"]
 ];
 
 function said_by(text) {
@@ -15,6 +16,7 @@ function said_by(text) {
 }
 
 function what_of(said) {
+  if (said.kind === "nameless") return `${said.outcome}: ${number(said.requests || 0)} requests`;
   if (said.kind !== "request") return said.what || "";
   const tokens = (said.input_tokens || 0) + (said.output_tokens || 0);
   return `${said.outcome}: ${said.model || "no model"}, ${number(tokens)} tokens`;
