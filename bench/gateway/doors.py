@@ -138,7 +138,7 @@ def retort(folder, program, to, policy):
 
 
 def litellm(folder, program, to):
-    """Its proxy as its documentation starts it, one worker; no database, keys, limits."""
+    """Its proxy as its documentation starts it, one worker, one key; no database, no limits."""
     folder.mkdir()
     (folder / "config.yaml").write_text(f"""
 model_list:
@@ -151,7 +151,8 @@ litellm_settings:
   request_timeout: 600
   telemetry: false
 """)
-    port = free_port()
+    port, key = free_port(), "sk-bench-0123456789abcdef0123456789abcdef"
     return Door(folder, [program, "--config", folder / "config.yaml", "--port", str(port),
-                         "--host", "127.0.0.1", "--num_workers", "1"], port,
-                env={"LITELLM_LOG": "ERROR", "LITELLM_LOCAL_MODEL_COST_MAP": "True"})
+                         "--host", "127.0.0.1", "--num_workers", "1"], port, [key],
+                env={"LITELLM_MASTER_KEY": key, "LITELLM_LOG": "ERROR",
+                     "LITELLM_LOCAL_MODEL_COST_MAP": "True"})

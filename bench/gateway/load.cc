@@ -7,10 +7,7 @@
 // BODIES holds a request's JSON a line, KEYS an API key a line; both are taken in turn. Latency in
 // an open loop counts from when a request was due, so that a stall is not left out. Prints one JSON
 // object. Every answer must be 200; the first that is not ends the program with its text.
-#include <arpa/inet.h>
 #include <fmt/core.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -26,6 +23,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "loopback.h"
 
 namespace {
 
@@ -102,17 +100,9 @@ class Load {
 
  private:
   int connected() const {
-    const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_port = htons(static_cast<uint16_t>(port_));
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    if (::connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) {
-      fail(fmt::format("nobody listens on port {}", port_));
-    }
-    const int on = 1;
-    ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    return fd;
+    const auto fd = retort::connect_to(port_);
+    if (!fd) fail(fd.error().text());
+    return *fd;
   }
 
   void send(double due) {
