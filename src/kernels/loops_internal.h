@@ -28,8 +28,8 @@ struct Tile {
 };
 constexpr int64_t kTileRows = 6;  // multiples of every micro kernel's rows and columns
 constexpr int64_t kTileColumns = 32;
-constexpr int64_t kBlockK = 256;  // packed blocks: a column panel stays in the first-level cache
-constexpr int64_t kBlockN = 512;  // and a block in the second
+constexpr int64_t kBlockK = 256;  // packed blocks: of B and of A, both in the second-level cache
+constexpr int64_t kBlockN = 256;
 constexpr int64_t kBlockM = 96;
 constexpr int64_t kMatmulScratch = kBlockK * (kBlockN + kBlockM);
 

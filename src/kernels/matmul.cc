@@ -18,7 +18,7 @@ int64_t pieces_of(int64_t n, int64_t piece) {
 
 // How many threads share the rows of C, the others its columns: the split with the least work for
 // the busiest, where packing an element costs about as much as 8 products.
-int64_t row_parts(const MatmulShape& shape, int64_t threads, bool packs_a) {
+int64_t row_parts(const MatmulShape& shape, int64_t threads) {
   int64_t best = threads;
   int64_t best_cost = INT64_MAX;
   for (int64_t parts = 1; parts <= threads; ++parts) {
@@ -26,7 +26,7 @@ int64_t row_parts(const MatmulShape& shape, int64_t threads, bool packs_a) {
     const int64_t other = threads / parts;
     const int64_t rows = pieces_of(pieces_of(shape.m, kTileRows), parts) * kTileRows;
     const int64_t columns = pieces_of(pieces_of(shape.n, kTileColumns), other) * kTileColumns;
-    const int64_t cost = rows * columns + 8 * (columns + (packs_a ? rows : 0));
+    const int64_t cost = rows * columns + 8 * (columns + rows);
     if (cost < best_cost) {
       best = parts;
       best_cost = cost;
@@ -48,9 +48,8 @@ float* packing_buffer() {
 
 template <class T>
 void matmul_blocked(const MatmulShape& shape, const T* a, const T* b, float* c) {
-  const bool packs_a = sizeof(T) == 2 || shape.product == Product::tn;
   const int64_t threads = base::thread_count();
-  const int64_t across = row_parts(shape, threads, packs_a);
+  const int64_t across = row_parts(shape, threads);
   const int64_t down = threads / across;
   base::parallel_for(threads, 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {

@@ -7,7 +7,7 @@
 // repeats bit for bit. Each thread keeps a packing buffer of matmul_scratch_bytes().
 //
 // Which code runs: matmul_backend() says. oneDNN on processors with AVX-512, else the blocked
-// product of this room, which is faster than oneDNN 2.6 on AVX2 (bench/train_step/README.md).
+// product of this room, which takes bf16 there too; docs/internals/log.md has both measured.
 #pragma once
 #include <cstdint>
 

@@ -30,11 +30,13 @@ class Matmul : public ::testing::TestWithParam<MatmulBackend> {
   MatmulBackend kept_ = MatmulBackend::blocked;
 };
 
-// Edges of the micro kernel (6 rows, 2 vectors of columns) and of the blocks (96, 256, 512).
+// Edges of the micro kernel (6 rows, 2 vectors of columns) and of the blocks (48 rows, 256 columns
+// and inputs).
 const std::vector<MatmulShape> kShapes = {
-    {.m = 1, .n = 1, .k = 1},     {.m = 7, .n = 5, .k = 3},      {.m = 6, .n = 16, .k = 256},
-    {.m = 13, .n = 33, .k = 257}, {.m = 97, .n = 31, .k = 19},   {.m = 200, .n = 100, .k = 513},
-    {.m = 5, .n = 520, .k = 40},  {.m = 101, .n = 1030, .k = 7}, {.m = 3, .n = 4, .k = 0},
+    {.m = 1, .n = 1, .k = 1},      {.m = 7, .n = 5, .k = 3},      {.m = 6, .n = 16, .k = 256},
+    {.m = 13, .n = 33, .k = 257},  {.m = 97, .n = 31, .k = 19},   {.m = 200, .n = 100, .k = 513},
+    {.m = 5, .n = 520, .k = 40},   {.m = 101, .n = 1030, .k = 7}, {.m = 3, .n = 4, .k = 0},
+    {.m = 107, .n = 70, .k = 262}, {.m = 100, .n = 300, .k = 5},  {.m = 47, .n = 290, .k = 511},
 };
 
 TEST_P(Matmul, EqualsReferenceOverOddShapes) {
