@@ -154,6 +154,15 @@ Result<void> ModelFile::open_gguf() {
 
 Result<void> ModelFile::open_folder() {
   const std::string config_path = base::join(path_, "config.json");
+  if (!base::exists(config_path)) {
+    const bool adapter = base::exists(base::join(path_, "adapter_config.json"));
+    return base::bad_input("there is no config.json in this folder, so it is no model", path_,
+                           adapter
+                               ? "it is an adapter alone; name the folder that an export merged "
+                                 "it into"
+                               : "what a run trained is in the folder `student` of its `out`, "
+                                 "once it was exported");
+  }
   RETORT_TRY(const std::string text, base::read_file(config_path, int64_t{1} << 20));
   RETORT_TRY(const json::Value value, json::parse(text, config_path));
   const auto config = config_from_hf(value);

@@ -129,6 +129,10 @@ TEST_F(ModelFileTest, WhatIsMissingOrOddIsNamed) {
   EXPECT_THAT(refusal(), HasSubstr("model.safetensors"));
   std::filesystem::remove(folder_ / "model.safetensors");
   EXPECT_THAT(refusal(), HasSubstr("no model.safetensors"));
+  std::filesystem::remove(folder_ / "config.json");
+  EXPECT_THAT(refusal(), HasSubstr("no config.json in this folder"));
+  ASSERT_TRUE(base::write_file_atomic(folder_ / "adapter_config.json", "{}").ok());
+  EXPECT_THAT(refusal(), HasSubstr("an adapter alone"));
   EXPECT_THAT(ModelFile::open(folder_ / "absent.gguf").error().text(), HasSubstr("absent.gguf"));
 }
 

@@ -56,9 +56,12 @@ Result<json::Value> training_result(const std::string& out) {
     const auto found = counts.find(name);
     return found == counts.end() ? json::Value() : json::Value(found->second);
   };
-  json::Value share;  // null where the limit was not measured, as in a run that was done already
-  if (counts.contains("limit_tokens_per_second") && counts.at("limit_tokens_per_second") > 0) {
-    share = counts.at("tokens_per_second") / counts.at("limit_tokens_per_second");
+  // Null where the limit was not measured, as in a run that was done already, or measured too low
+  // because the machine did other work meanwhile: no step is faster than its own products.
+  json::Value share;
+  if (counts.contains("limit_tokens_per_second")) {
+    const double of_limit = counts.at("tokens_per_second") / counts.at("limit_tokens_per_second");
+    if (of_limit <= 1) share = of_limit;
   }
   return json::Value::object({{"tokens_per_second", of("tokens_per_second")},
                               {"share_of_limit", std::move(share)},

@@ -21,7 +21,7 @@ Result<void> Diary::add(const StepMetrics& step) {
                                    : 0.95 * smooth_rate_ + 0.05 * step.tokens_per_second;
   std::string detail = fmt::format("loss {:.3f}, {} tokens/s", step.loss,
                                    base::grouped(static_cast<int64_t>(smooth_rate_)));
-  if (limit_ > 0) {
+  if (smooth_rate_ < limit_) {  // else it was measured while the machine did other work
     detail += fmt::format(" ({:.0f} % of the machine's limit)", 100 * smooth_rate_ / limit_);
   }
   progress_->update(step.step, detail);

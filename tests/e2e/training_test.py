@@ -54,7 +54,8 @@ class ResultTest(harness.Run):
         tokens = sum(step["tokens"] for step in steps)
         self.assertAlmostEqual(said["tokens_per_second"] * said["seconds"], tokens,
                                delta=tokens * 1e-6)
-        self.assertTrue(0 < said["share_of_limit"] < 2)
+        # Null where the machine was too busy for its limit to be measured.
+        self.assertTrue(said["share_of_limit"] is None or 0 < said["share_of_limit"] <= 1)
         self.assertTrue(1 << 20 < said["peak_memory_bytes"] < 1 << 32)
         again = json.loads(self.retort("train", "run.toml", "--json").stdout)
         self.assertEqual(again, said, "what was done before is told again")
