@@ -3,22 +3,20 @@
 #include <fmt/core.h>
 
 #include <cstdio>
-#include <cstring>
 
 #include "base/clock.h"
 #include "base/files.h"
+#include "base/parallel.h"
 #include "corpus/clearance.h"
 #include "corpus/gathering.h"
 #include "corpus/record_index.h"
 #include "corpus/shard.h"
 #include "crypto/hash.h"
-#include "ledger/tree.h"
 
 namespace retort::bench {
 namespace {
 
 constexpr int64_t kPerShard = 65'536;
-constexpr int64_t kLineBytes = 1'100;  // of a record as JSON, about
 
 Result<terms::Terms> open_terms() {
   std::string text =
@@ -72,27 +70,6 @@ void print(const char* what, double seconds, int64_t records, const std::string&
               more.c_str());
 }
 
-// That the columns of a shard are those of the log, by digest, by the root over their leaves, and
-// by the proof of the shard's entry: what is known of records without their contents.
-Result<int64_t> check_columns(ledger::Ledger& log, const std::string& path,
-                              const std::string& digest) {
-  RETORT_TRY(const auto entry, log.find("shard", digest));
-  RETORT_TRY(const auto proof, log.prove(entry.index));
-  RETORT_TRY_VOID(ledger::verify_proof(proof, log.origin(), log.public_key()));
-  RETORT_TRY(const auto columns, base::MappedFile::open(path));
-  RETORT_TRY(const auto wanted, entry.body.string_at("columns"));
-  RETORT_TRY(const auto root, entry.body.string_at("root"));
-  constexpr size_t kColumnBytes = 36;
-  std::vector<crypto::Digest> leaves(columns.view().size() / kColumnBytes);
-  for (size_t i = 0; i < leaves.size(); ++i) {
-    std::memcpy(leaves[i].data(), columns.data() + i * kColumnBytes, leaves[i].size());
-  }
-  const bool holds = crypto::sha256_hex(columns.view()) == wanted &&
-                     crypto::to_hex(ledger::tree_root(leaves)) == root;
-  if (!holds) return base::internal_error("columns that do not fit the log", path);
-  return std::ssize(leaves);
-}
-
 // That a shard's bytes are those that the log knows, which is all that its digest promises.
 Result<void> time_digests(const std::vector<corpus::Shard>& shards, int64_t bytes) {
   constexpr int kRepeats = 20;
@@ -106,20 +83,54 @@ Result<void> time_digests(const std::vector<corpus::Shard>& shards, int64_t byte
   return {};
 }
 
-Result<void> time_columns(ledger::Ledger& log, const std::string& folder) {
-  constexpr int kRepeats = 5;
-  int64_t records = 0;
-  const double from_s = base::monotonic_seconds();
-  for (int i = 0; i < kRepeats; ++i) {
-    RETORT_TRY_VOID(log.for_each("shard", [&](const ledger::Entry& entry) -> Result<void> {
-      const std::string path = folder + "/" + entry.name.substr(0, 16) + ".columns";
-      RETORT_TRY(const auto n, check_columns(log, path, entry.name));
-      records += n;
-      return {};
-    }));
+// Whatever is measured by it is a figure of one core.
+class OneThread {
+ public:
+  OneThread() : before_(base::thread_count()) { base::set_thread_count(1); }
+  ~OneThread() { base::set_thread_count(before_); }
+  OneThread(const OneThread&) = delete;
+  OneThread& operator=(const OneThread&) = delete;
+
+ private:
+  int before_;
+};
+
+// Of the shards' lines, as they are before zstd.
+Result<int64_t> json_bytes(const corpus::Cleared<terms::TrainGenerative>& cleared) {
+  int64_t bytes = 0;
+  for (const auto& record : cleared.records()) {
+    bytes += std::ssize(json::dump(corpus::to_json(record))) + 1;
   }
-  print("columns, roots and proofs, one core", base::monotonic_seconds() - from_s, records,
-        " (wanted 1,000,000)");
+  return bytes;
+}
+
+Result<void> time_contents(const std::vector<corpus::Shard>& shards, ledger::Ledger& log,
+                           int64_t records, int64_t bytes) {
+  const auto verified = [&](const char* what) -> Result<void> {
+    const double from_s = base::monotonic_seconds();
+    for (const auto& shard : shards) RETORT_TRY_VOID(corpus::verify(shard, log));
+    const double seconds = base::monotonic_seconds() - from_s;
+    print(what, seconds, records,
+          fmt::format(", {:.0f} MB/s of JSON", static_cast<double>(bytes) / seconds / 1e6));
+    return {};
+  };
+  {
+    const OneThread one;
+    RETORT_TRY_VOID(verified("contents verified, one core (wanted 400)"));
+  }
+  return verified("contents verified, all cores");
+}
+
+// The second question about the same records is answered by their columns: digests of the files,
+// roots over the leaves, and a verdict for all that were gathered alike.
+Result<void> time_columns(corpus::Clearance& clearance, const corpus::Selection& selection,
+                          int64_t records) {
+  const OneThread one;
+  constexpr int kRepeats = 5;
+  const double from_s = base::monotonic_seconds();
+  for (int i = 0; i < kRepeats; ++i) RETORT_TRY_VOID(clearance.permit_export(selection));
+  print("cleared from columns and proofs, one core", base::monotonic_seconds() - from_s,
+        records * kRepeats, " (wanted 1,000,000)");
   return {};
 }
 
@@ -157,21 +168,16 @@ Result<void> measure_real_shards(const std::string& folder, int64_t records) {
   RETORT_TRY(const auto shards, corpus::list_shards(folder + "/shards"));
   int64_t bytes = 0;
   for (const auto& shard : shards) bytes += shard.size_bytes();
-  from_s = base::monotonic_seconds();
-  for (const auto& shard : shards) RETORT_TRY_VOID(corpus::verify(shard, *log));
-  const double verify_s = base::monotonic_seconds() - from_s;
-  const double text_bytes = static_cast<double>(records) * kLineBytes;
-  print("contents verified, all cores", verify_s, records,
-        fmt::format(", {:.0f} MB/s of JSON (wanted 400 a core)", text_bytes / verify_s / 1e6));
-
-  RETORT_TRY_VOID(time_digests(shards, bytes));
-  RETORT_TRY_VOID(time_columns(*log, folder + "/shards"));
   const terms::Purpose purpose{.actions = terms::all_actions(), .model_id = "student"};
   corpus::Clearance clearance(*log, set, purpose);
+  const corpus::Selection selection{.folder = folder + "/shards", .path_label = "optimizer"};
   from_s = base::monotonic_seconds();
-  RETORT_TRY(const auto cleared, clearance.clear<terms::TrainGenerative>(
-                                     {.folder = folder + "/shards", .path_label = "optimizer"}));
+  RETORT_TRY(const auto cleared, clearance.clear<terms::TrainGenerative>(selection));
   print("cleared with contents, all cores", base::monotonic_seconds() - from_s, cleared.size());
+  RETORT_TRY(const auto lines, json_bytes(cleared));
+  RETORT_TRY_VOID(time_contents(shards, *log, records, lines));
+  RETORT_TRY_VOID(time_digests(shards, bytes));
+  RETORT_TRY_VOID(time_columns(clearance, selection, records));
   return {};
 }
 

@@ -4,10 +4,11 @@
 #include <algorithm>
 #include <filesystem>
 #include <functional>
-#include <set>
 
 #include "base/files.h"
 #include "corpus/clearance_internal.h"
+#include "corpus/selection_columns_internal.h"
+#include "corpus/verdicts_internal.h"
 #include "crypto/hash.h"
 
 namespace retort::corpus {
@@ -15,7 +16,6 @@ namespace {
 
 constexpr size_t kShardsLogged = 256;  // more are named by the digest alone
 constexpr size_t kTermsLogged = 256;
-constexpr int64_t kClockSlack_ms = 10 * 60 * 1000;
 
 struct Gathered {
   std::vector<Record> records;
@@ -25,84 +25,10 @@ struct Gathered {
   std::string digest;
 };
 
-// Verdicts differ only by what the terms ask about, and in time only where some version begins or
-// ends: between two such moments one verdict serves all alike records.
-class Verdicts {
- public:
-  Verdicts(const terms::TermsSet& terms, const Withdrawn& withdrawn, const terms::Purpose& purpose,
-           terms::Action action, const std::vector<terms::Declaration>& declarations)
-      : terms_(terms),
-        withdrawn_(withdrawn),
-        purpose_(purpose),
-        action_(action),
-        declarations_(declarations) {
-    for (const auto* one : terms.all()) {
-      moments_.insert(one->effective_ms);
-      moments_.insert(one->until_ms);
-    }
-  }
-
-  terms::Verdict of(const Record& record) {
-    terms::Verdict all;
-    if (withdrawn_.empty()) {
-      for (const auto& facts : facts_of(record)) all = terms::meet(std::move(all), of(facts));
-      return all;
-    }
-    for (auto& facts : facts_of(record)) {
-      all = terms::meet(std::move(all), of(withdrawn_.corrected(std::move(facts))));
-    }
-    return terms::meet(std::move(all), terms::denied_for(withdrawn_.against(record, action_)));
-  }
-
- private:
-  const terms::Verdict& of(const terms::Facts& facts) {
-    const std::string key = key_of(facts);
-    auto found = known_.find(key);
-    if (found == known_.end()) {
-      found = known_.emplace(key, terms::evaluate(facts, terms_, purpose_, action_, declarations_))
-                  .first;
-    }
-    return found->second;
-  }
-
-  std::string key_of(const terms::Facts& facts) const {
-    std::string key;
-    const auto put = [&key](std::string_view text) {
-      key += fmt::format("{}:{}", text.size(), text);
-    };
-    for (const auto& one : facts.terms) {
-      put(one.id);
-      put(terms::name(one.object));
-    }
-    put("|");
-    put(terms::name(facts.object));
-    put(facts.endpoint);
-    put(facts.plan);
-    for (const auto& model : facts.models) put(model);
-    put("|");
-    put(facts.modality);
-    for (const auto& feature : facts.features) put(feature);
-    const auto after = moments_.upper_bound(facts.captured_ms);
-    put(after == moments_.end() ? "last" : std::to_string(*after));
-    put(std::to_string(static_cast<int>(facts.preference)));
-    return key;
-  }
-
-  const terms::TermsSet& terms_;
-  const Withdrawn& withdrawn_;
-  const terms::Purpose& purpose_;
-  terms::Action action_;
-  const std::vector<terms::Declaration>& declarations_;
-  std::set<int64_t> moments_;
-  std::map<std::string, terms::Verdict> known_;
-};
-
 // A record cannot be younger than the entry that says it was sealed, nor come from nowhere.
 Result<void> check_record(const Record& record, const ReadShard& shard, const ShardIndex& index,
                           const std::string& where) {
-  if (record.captured_ms > shard.entry.time_ms + kClockSlack_ms) {
-    return base::bad_input("a record was captured after its shard was sealed", where);
-  }
+  RETORT_TRY_VOID(check_captured(record.captured_ms, shard.entry, where));
   for (const auto& parent : record.parents) {
     if (index.by_digest(parent.shard) != nullptr) continue;
     return base::bad_input("a record has a parent in a shard that is not in the log", where);
@@ -114,13 +40,10 @@ Result<Gathered> gather(const Selection& selection, ledger::Ledger& ledger, Code
   RETORT_TRY(const auto shards, list_shards(selection.folder));
   RETORT_TRY(const auto index, ShardIndex::load(ledger));
   Gathered out;
-  crypto::Sha256 digest;
+  SelectionDigest digest(selection);
   for (const auto& shard : shards) {
     RETORT_TRY(auto read, read_shard(shard, index, codes));
-    digest.add(read.entry.digest);
-    digest.add(read.entry.logprobs);
-    // What is left after an erasure is another selection.
-    if (!read.entry.erased.empty()) digest.add(read.entry.file);
+    digest.add(read.entry);
     out.shards.push_back(read.entry.digest);
     for (size_t row = 0; row < read.records.size(); ++row) {
       if (read.entry.erased.contains(static_cast<int64_t>(row))) continue;
@@ -134,8 +57,7 @@ Result<Gathered> gather(const Selection& selection, ledger::Ledger& ledger, Code
       if (selection.logprobs) out.logprobs.push_back(std::move(read.logprobs[row]));
     }
   }
-  digest.add("split:" + selection.split);
-  out.digest = crypto::to_hex(digest.finish());
+  out.digest = digest.finish();
   return out;
 }
 
@@ -227,6 +149,8 @@ Result<Clearance::Checked> Clearance::check(const Selection& selection, terms::A
 Result<std::string> Clearance::withdrawn_of(const Selection& selection) {
   RETORT_TRY_VOID(impl_->read_log());
   if (impl_->withdrawn.empty()) return std::string();
+  RETORT_TRY(auto by_columns, impl_->withdrawn_by_columns(selection, purpose_));
+  if (by_columns) return std::move(*by_columns);
   RETORT_TRY(const auto gathered, gather(selection, impl_->ledger, impl_->codes));
   crypto::Sha256 digest;
   bool any = false;

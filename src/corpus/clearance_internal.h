@@ -2,6 +2,7 @@
 #pragma once
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -18,6 +19,8 @@ namespace retort::corpus {
 class Tally {
  public:
   void add(const terms::Verdict& verdict, const std::string& key);
+  // The same over so many records whose keys are not known.
+  void add_alike(const terms::Verdict& verdict, int64_t records);
   // One that concerns no single record.
   void add(const terms::Verdict& verdict);
   // Refuses where more records rely on a declaration than it is for.
@@ -70,6 +73,12 @@ struct CheckMade {
   json::Value findings;
 };
 
+struct ByColumns {
+  Permit permit;
+  std::string digest;  // of the selection
+  Tally tally;
+};
+
 struct Clearance::Impl {
   ledger::Ledger& ledger;
   terms::TermsSet terms;  // known now, with those of the log once ready() was called
@@ -88,6 +97,14 @@ struct Clearance::Impl {
 
   // The log is verified and its terms are known; the known ones stand in the log.
   Result<void> ready();
+  // What check() would say of records whose contents were checked before (the log has a verdict
+  // over the very same ones), by their columns alone. Nothing where these cannot tell, and where
+  // the verdict would be a refusal, which names records.
+  Result<std::optional<ByColumns>> by_columns(const Selection& selection,
+                                              const terms::Purpose& purpose, terms::Action action);
+  // Clearance::withdrawn_of() by the columns alone; nothing where they cannot tell.
+  Result<std::optional<std::string>> withdrawn_by_columns(const Selection& selection,
+                                                          const terms::Purpose& purpose) const;
   // Adds what the log knows, without verifying or writing anything: terms, declarations,
   // withdrawals.
   Result<void> read_log();
@@ -106,7 +123,7 @@ struct Clearance::Impl {
 
 // Counts the terms that a record names.
 void count_terms(std::map<std::string, UsedTerms>& used,
-                 const std::vector<terms::Reference>& references);
+                 const std::vector<terms::Reference>& references, int64_t records = 1);
 
 // [{"id", "records"}].
 json::Value declared_json(const std::map<std::string, int64_t>& declared);

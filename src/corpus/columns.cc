@@ -135,14 +135,19 @@ crypto::Digest leaf_of(const Record& record, const LeafCodes& codes) {
   return ledger::leaf_hash(leaf_bytes(record, codes));
 }
 
+std::string column_of(const crypto::Digest& leaf, uint16_t features) {
+  std::string out;
+  out.reserve(kColumnBytes);
+  out += crypto::as_bytes(leaf);
+  put(out, 0, 2);
+  put(out, features, 2);
+  return out;
+}
+
 std::string columns_of(std::span<const Record> records, std::span<const crypto::Digest> leaves) {
   std::string out;
   out.reserve(records.size() * kColumnBytes);
-  for (size_t i = 0; i < records.size(); ++i) {
-    out += crypto::as_bytes(leaves[i]);
-    put(out, 0, 2);
-    put(out, records[i].features, 2);
-  }
+  for (size_t i = 0; i < records.size(); ++i) out += column_of(leaves[i], records[i].features);
   return out;
 }
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <map>
 
+#include "corpus/dictionary_internal.h"
 #include "corpus/shard_internal.h"
 #include "terms/reading.h"
 
@@ -17,24 +18,6 @@ std::string label_of(const terms::Facts& facts) {
                      facts.models.empty() ? "a model without a name" : facts.models[0],
                      facts.endpoint.empty() ? "no door" : facts.endpoint,
                      facts.plan.empty() ? "" : fmt::format(" (plan {})", facts.plan));
-}
-
-Result<std::vector<terms::Reference>> references(ledger::Ledger& ledger, int64_t entry) {
-  RETORT_TRY(const auto found, ledger.entry(entry));
-  const std::string where = fmt::format("entry {}", entry);
-  const auto* list = found.body.find("terms");
-  if (list == nullptr || !list->is_array()) {
-    return base::bad_input("a set of terms without terms", where);
-  }
-  std::vector<terms::Reference> out;
-  for (const auto& item : list->as_array()) {
-    RETORT_TRY(const auto id, item.string_at("id"));
-    RETORT_TRY(const auto text, item.string_at("object"));
-    const auto object = terms::parse_object(text);
-    if (!object) return base::bad_input(fmt::format("no object is called “{}”", text), where);
-    out.push_back({id, *object});
-  }
-  return out;
 }
 
 Result<terms::Facts> facts_through(ledger::Ledger& ledger,
@@ -89,7 +72,7 @@ Result<std::vector<LoggedUse>> uses_of_shards(ledger::Ledger& ledger,
     auto doors = numbers(shard.body, "doors");
     if (doors.empty()) doors.push_back(-1);
     for (const int64_t set : numbers(shard.body, "terms_sets")) {
-      RETORT_TRY(const auto bound, references(ledger, set));
+      RETORT_TRY(const auto bound, logged_references(ledger, set));
       for (const int64_t door : doors) {
         LoggedUse& use = uses[{set, door}];
         if (use.records == 0) {

@@ -10,7 +10,8 @@
 namespace retort::corpus {
 namespace {
 
-constexpr const char* kRestore = "the database was changed by hand; put it back from a backup";
+constexpr const char* kRestoreDatabase =
+    "the database was changed by hand; put it back from a backup";
 
 std::string new_mark() {
   std::string bytes(16, '\0');
@@ -88,13 +89,13 @@ Result<Record> Gathering::Impl::read_record(const store::Statement& row) {
   const std::string where = fmt::format("{}: job {}", path, row.integer(2));
   if (row.blob(1) != crypto::as_bytes(crypto::sha256(text))) {
     return base::bad_input("an answer in the database is not the one that was written there", where,
-                           kRestore);
+                           kRestoreDatabase);
   }
   RETORT_TRY(const auto value, json::parse(text, where));
   RETORT_TRY(auto record, record_from_json(value, where));
   if (record.key != row.text(3)) {
     return base::bad_input("an answer in the database belongs to another question", where,
-                           kRestore);
+                           kRestoreDatabase);
   }
   return record;
 }
@@ -104,7 +105,7 @@ Result<KeptLogprobs> Gathering::Impl::read_logprobs(const store::Statement& row,
   const std::string where = fmt::format("{}: job {}", path, row.integer(2));
   const auto wrong = [&where](const char* what) {
     return base::bad_input(fmt::format("the log-probabilities of an answer {}", what), where,
-                           kRestore);
+                           kRestoreDatabase);
   };
   const std::string bytes(row.blob(4));
   if (bytes.empty()) {

@@ -311,15 +311,14 @@ TEST(LogprobsTest, DamageIsFoundByWhoeverReads) {
 
 // Even where the digest is the log's, as a sealer with a mistake in it would leave things.
 TEST(LogprobsTest, RowsThatDoNotBelongAreRefused) {
-  std::vector<Record> records(2);
+  std::vector<CheckedRow> rows(2);
   for (size_t i = 0; i < 2; ++i) {
-    records[i].key = key_of("ab"[i]);
-    records[i].logprob_tokens = 3;
+    rows[i] = {*crypto::digest_from_hex(key_of("ab"[i])), 3};
   }
-  const auto refused = [&records](const std::string& keys, int64_t tokens) {
+  const auto refused = [&rows](const std::string& keys, int64_t tokens) {
     LogprobWriter writer;
     for (const char key : keys) writer.add(key_of(key), some_tokens(tokens, 1));
-    const auto kept = match_logprobs(*LogprobFile::parse(writer.finish(), "x"), records, "x");
+    const auto kept = match_logprobs(*LogprobFile::parse(writer.finish(), "x"), rows, "x");
     EXPECT_EQ(kept ? std::ssize(*kept) : 2, 2);
     return kept.ok() ? "" : kept.error().text();
   };

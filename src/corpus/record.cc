@@ -127,6 +127,17 @@ std::vector<terms::Facts> facts_of(const Record& record) {
   return all;
 }
 
+void put_leaf_facts(std::string& out, const LeafCodes& codes, const LeafFacts& facts) {
+  RETORT_CHECK(facts.parents <= kMaxParents, "{} parents", facts.parents);
+  put(out, codes.terms_set, 4);
+  put(out, codes.door, 4);
+  put(out, 0, 4);  // principal: a dictionary of them comes with accounts
+  put(out, static_cast<uint64_t>(facts.captured_ms), 8);
+  put(out, facts.preference, 1);
+  put(out, facts.features, 2);
+  put(out, facts.parents, 2);
+}
+
 std::string leaf_bytes(const Record& record, const LeafCodes& codes) {
   std::string out;
   put(out, 1, 1);
@@ -134,14 +145,9 @@ std::string leaf_bytes(const Record& record, const LeafCodes& codes) {
   const std::string prompt = json::canonical(messages_json(record.messages));
   out += crypto::as_bytes(crypto::hmac_sha256(salt_of(record), prompt));
   out += crypto::as_bytes(crypto::hmac_sha256(salt_of(record), record.answer));
-  put(out, codes.terms_set, 4);
-  put(out, codes.door, 4);
-  put(out, 0, 4);  // principal: a dictionary of them comes with accounts
-  put(out, static_cast<uint64_t>(record.captured_ms), 8);
-  put(out, static_cast<uint64_t>(record.preference), 1);
-  put(out, record.features, 2);
-  put(out, record.parents.size(), 2);
-  RETORT_CHECK(record.parents.size() <= kMaxParents, "{} parents", record.parents.size());
+  put_leaf_facts(out, codes,
+                 {record.captured_ms, static_cast<uint64_t>(record.preference), record.features,
+                  record.parents.size()});
   // A parent is named by the first 8 bytes of its leaf hash; its own shard commits to that.
   for (const auto& parent : record.parents) {
     const auto leaf = crypto::from_hex(parent.leaf.substr(0, 16));

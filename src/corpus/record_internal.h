@@ -26,5 +26,15 @@ struct LeafCodes {
 // the record's salt), terms set 4, door and model 4, principal 4, captured_ms 8, preference 1,
 // features 2, parents 2, then 8 bytes a parent.
 std::string leaf_bytes(const Record& record, const LeafCodes& codes);
+inline constexpr size_t kLeafHeadBytes = 91;  // without the parents
+
+// What stands in a leaf between the hashes of the content and the parents.
+struct LeafFacts {
+  int64_t captured_ms;
+  uint64_t preference;
+  uint64_t features;
+  size_t parents;
+};
+void put_leaf_facts(std::string& out, const LeafCodes& codes, const LeafFacts& facts);
 
 }  // namespace retort::corpus

@@ -12,7 +12,6 @@ namespace retort::corpus {
 namespace {
 
 constexpr std::string_view kFirstLine = "retort.record-proof/1\n";
-constexpr size_t kLeafBytes = 91;  // without parents
 constexpr size_t kParentBytes = 8;
 // Places in a leaf (record_internal.h).
 constexpr size_t kKindAt = 1, kTermsAt = 66, kDoorAt = 70, kCapturedAt = 78, kFeaturesAt = 87,
@@ -24,7 +23,7 @@ Error wrong(std::string what) {
 }
 
 Result<ProvenRecord> read_leaf(std::string_view leaf) {
-  if (leaf.size() < kLeafBytes || number_at(leaf, 0, 1) != 1) {
+  if (leaf.size() < kLeafHeadBytes || number_at(leaf, 0, 1) != 1) {
     return wrong("its leaf is of another form");
   }
   ProvenRecord out;
@@ -35,7 +34,7 @@ Result<ProvenRecord> read_leaf(std::string_view leaf) {
   out.captured_ms = static_cast<int64_t>(number_at(leaf, kCapturedAt, 8));
   out.features = static_cast<uint16_t>(number_at(leaf, kFeaturesAt, 2));
   out.parents = number_at(leaf, kParentsAt, 2);
-  if (leaf.size() != kLeafBytes + out.parents * kParentBytes) {
+  if (leaf.size() != kLeafHeadBytes + out.parents * kParentBytes) {
     return wrong("its leaf is cut off, or too long");
   }
   return out;

@@ -43,6 +43,18 @@ void Tally::add(const terms::Verdict& verdict, const std::string& key) {
   }
 }
 
+void Tally::add_alike(const terms::Verdict& verdict, int64_t records) {
+  if (!verdict.permits()) refused_ += records;
+  total_ = terms::meet(std::move(total_), verdict);
+  std::set<std::string> declarations;
+  for (const auto& reliance : verdict.declared) declarations.insert(reliance.declaration_id);
+  for (const auto& id : declarations) relying_[id].records += records;
+  for (const auto& finding : verdict.findings) {
+    reasons_.try_emplace(finding.sentence(), Reason{finding, 0, {}}).first->second.records +=
+        records;
+  }
+}
+
 std::map<std::string, int64_t> Tally::declared() const {
   std::map<std::string, int64_t> out;
   for (const auto& [id, relying] : relying_) out[id] = relying.records;

@@ -9,6 +9,7 @@
 #include "base/check.h"
 #include "base/files.h"
 #include "base/log.h"
+#include "corpus/columns_internal.h"
 #include "corpus/gathering_internal.h"
 #include "corpus/record_index.h"
 #include "corpus/shard_internal.h"
@@ -41,6 +42,15 @@ std::string logprobs_of(std::span<const Record> records, std::span<const KeptLog
   LogprobWriter writer;
   for (size_t i = 0; i < records.size(); ++i) writer.add(records[i].key, logprobs[i].read());
   return writer.finish();
+}
+
+// A shard that an older program sealed, and that was lost since, gets back the columns that its
+// entry names.
+std::string columns_for(const Result<ledger::Entry>& known, std::string columns,
+                        std::string columns_of_form_1) {
+  if (!known) return columns;
+  const auto named = known->body.string_at("columns", "").value_or("");
+  return named == crypto::sha256_hex(columns_of_form_1) ? columns_of_form_1 : columns;
 }
 
 // What trace needs to know of a shard without reading it, as numbers of entries.
@@ -121,6 +131,7 @@ Result<WrittenShard> write_shard(std::span<const Record> records, ledger::Ledger
   LeafCodes codes;
   SourcesOf sources_of(ledger, book);
   RecordIndexWriter rows(options.folder);
+  ColumnsWriter columns;
   const std::string unnamed = base::join(options.folder, std::string("new") + kPendingSuffix);
   RETORT_TRY(auto writer, ZstdWriter::create(unnamed, options.compression));
   for (const auto& record : records) {
@@ -128,10 +139,13 @@ Result<WrittenShard> write_shard(std::span<const Record> records, ledger::Ledger
     RETORT_TRY_VOID(sources_of.add(record));
     RETORT_TRY_VOID(rows.add(record.key, record.split, record.parents));
     leaves.push_back(leaf_of(record, codes));
+    columns.add(record, codes, leaves.back());
     RETORT_TRY_VOID(writer.write(json::dump(to_json(record)) + "\n"));
   }
   RETORT_TRY(const auto digest, writer.finish());
-  const Beside beside{columns_of(records, leaves), logprobs_of(records, facts.logprobs)};
+  const Beside beside{
+      columns_for(ledger.find("shard", digest), columns.finish(), columns_of(records, leaves)),
+      logprobs_of(records, facts.logprobs)};
   const std::string path = base::join(options.folder, digest.substr(0, kNameDigits) + kShardSuffix);
   RETORT_TRY_VOID(base::write_file_atomic(columns_path(path), beside.columns));
   if (!beside.logprobs.empty()) {

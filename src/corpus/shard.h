@@ -1,5 +1,5 @@
-// Sealed shards: NAME.jsonl.zst (zstd, a record a line, record.h) and NAME.columns (36 bytes a
-// record: leaf hash 32, terms code 2, features 2), NAME being the first 16 hex digits of the
+// Sealed shards: NAME.jsonl.zst (zstd, a record a line, record.h) and NAME.columns (39 bytes a
+// record: its leaf, what it was asked for, when), NAME being the first 16 hex digits of the
 // digest; where answers have log-probabilities, NAME.logprobs as well (logprobs.h). They never
 // change and stand in the log under the SHA-256 of their bytes. Order of truth: files synced, then
 // the leaf committed in the ledger, then the state in corpus.db; a crash in between is mended by

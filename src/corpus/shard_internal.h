@@ -23,6 +23,8 @@ inline constexpr const char* kLogprobsSuffix = ".logprobs";
 inline constexpr const char* kPendingSuffix = ".pending";  // synced, but not yet in the log
 inline constexpr const char* kErasureSchema = "retort.erasure/1";
 inline constexpr const char* kErasedSchema = "retort.erased/1";  // of the line in its place
+inline constexpr const char* kRestore =
+    "put the file back from a backup, or gather and seal it again";
 inline constexpr size_t kNameDigits = 16;
 inline constexpr size_t kColumnBytes = 36;
 
@@ -62,6 +64,7 @@ class CodeBook {
 crypto::Digest leaf_of(const Record& record, const LeafCodes& codes);
 // NAME.columns: leaf hash 32, terms code 2 (which of the shard's sets: 0, there is only one),
 // features 2, little-endian.
+std::string column_of(const crypto::Digest& leaf, uint16_t features);
 std::string columns_of(std::span<const Record> records, std::span<const crypto::Digest> leaves);
 
 // A record that was erased: what the log keeps of it.
@@ -122,9 +125,14 @@ struct ReadShard {
   std::vector<KeptLogprobs> logprobs;  // one a record
   // A record that was erased (entry.erased) has nothing but its key here.
 };
+// What is left to check of a record once its line was.
+struct CheckedRow {
+  crypto::Digest key{};
+  int64_t logprob_tokens = 0;
+};
 // Those of each record in the shard's order; bad_input, at `path`, when they are of others.
 Result<std::vector<KeptLogprobs>> match_logprobs(const std::shared_ptr<const LogprobFile>& file,
-                                                 const std::vector<Record>& records,
+                                                 const std::vector<CheckedRow>& rows,
                                                  const std::string& path);
 
 // Checks everything while it reads; errors are bad_input and name the file or the first bad record.

@@ -69,6 +69,12 @@ Result<void> Withdrawn::add_door(ledger::Ledger& ledger, const Withdrawal& one) 
   return {};
 }
 
+std::set<int64_t> Withdrawn::moments() const {
+  std::set<int64_t> out;
+  for (const auto& one : all_) out.insert(one.from_ms);
+  return out;
+}
+
 terms::TermsSet Withdrawn::judged_by(const terms::TermsSet& terms) const {
   terms::TermsSet out;
   for (const auto* one : terms.all()) {

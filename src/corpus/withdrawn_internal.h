@@ -25,6 +25,10 @@ class Withdrawn {
                                 const std::vector<LoggedDeclaration>& declarations);
 
   bool empty() const { return all_.empty(); }
+  // Whether it matters which record is asked about, beside what it was gathered under and when.
+  bool names_records() const { return !keys_.empty() || !places_.empty(); }
+  // From when on some of them reach.
+  std::set<int64_t> moments() const;
   // The terms without the readings that signed ones took the place of.
   terms::TermsSet judged_by(const terms::TermsSet& terms) const;
   // The terms that a part is to be judged by, with wrong readings replaced or joined by the right

@@ -1,13 +1,15 @@
 #include <fmt/core.h>
 #include <zstd.h>
 
+#include <cstring>
+
 #include "base/check.h"
 #include "corpus/zstd_internal.h"
 
 namespace retort::corpus {
 namespace {
 
-constexpr size_t kBlockBytes = size_t{4} << 20;    // of lines handed out at once
+constexpr size_t kBlockBytes = size_t{1} << 20;    // of lines handed out at once
 constexpr size_t kLongestLine = size_t{64} << 20;  // longer ones are no records of ours
 
 Error not_zstd(const std::string& where, std::string_view why) {
@@ -85,13 +87,17 @@ ZstdLines::~ZstdLines() {
   ZSTD_freeDCtx(context_);
 }
 
-// Decodes until the block is full of bytes or the input is used up.
+// Decodes a block more behind what is there, or until the input is used up.
 Result<void> ZstdLines::fill() {
-  size_t filled = block_.size();
-  const size_t wanted = filled + kBlockBytes;
-  block_.resize(wanted);
+  const size_t wanted = size_ + kBlockBytes;
+  if (wanted > capacity_) {
+    capacity_ = 2 * wanted;
+    auto larger = std::make_unique_for_overwrite<char[]>(capacity_);
+    std::memcpy(larger.get(), block_.get(), size_);
+    block_ = std::move(larger);
+  }
   ZSTD_inBuffer in{rest_.data(), rest_.size(), 0};
-  ZSTD_outBuffer out{block_.data(), wanted, filled};
+  ZSTD_outBuffer out{block_.get(), wanted, size_};
   while (out.pos < out.size && (in.pos < in.size || !frame_ended_)) {
     const size_t before = out.pos + in.pos;
     const size_t hint = ZSTD_decompressStream(context_, &out, &in);
@@ -100,31 +106,33 @@ Result<void> ZstdLines::fill() {
     if (!frame_ended_ && out.pos + in.pos == before) return not_zstd(where_, "it is cut off");
   }
   rest_.remove_prefix(in.pos);
-  block_.resize(out.pos);
+  size_ = out.pos;
   return {};
 }
 
 Result<std::vector<std::string_view>> ZstdLines::next() {
-  block_.erase(0, used_);
+  size_ -= used_;
+  if (size_ > 0) std::memmove(block_.get(), block_.get() + used_, size_);
   used_ = 0;
-  size_t last = std::string::npos;
-  while (last == std::string::npos) {
-    const size_t before = block_.size();
+  while (used_ == 0) {
+    const size_t before = size_;
     RETORT_TRY_VOID(fill());
-    if (block_.empty()) return std::vector<std::string_view>{};
-    last = block_.rfind('\n');
-    if (last == std::string::npos && block_.size() == before) {
+    if (size_ == 0) return std::vector<std::string_view>{};
+    const std::string_view added(block_.get() + before, size_ - before);
+    const size_t last = added.rfind('\n');
+    if (last != std::string_view::npos) {
+      used_ = before + last + 1;
+    } else if (size_ == before) {
       return not_zstd(where_, "its last line has no end");
-    }
-    if (last == std::string::npos && block_.size() > kLongestLine) {
+    } else if (size_ > kLongestLine) {
       return not_zstd(where_, "a line is longer than any record");
     }
   }
-  used_ = last + 1;
+  const std::string_view block(block_.get(), used_);
   std::vector<std::string_view> lines;
   for (size_t at = 0; at < used_;) {
-    const size_t end = block_.find('\n', at);
-    lines.emplace_back(block_.data() + at, end - at);
+    const size_t end = block.find('\n', at);
+    lines.push_back(block.substr(at, end - at));
     at = end + 1;
   }
   return lines;

@@ -2,6 +2,7 @@
 // read from compressed bytes block by block, so that a shard is never whole in memory twice.
 #pragma once
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -57,8 +58,8 @@ class ZstdLines {
   std::string_view rest_;
   std::string where_;
   ZSTD_DCtx_s* context_;
-  std::string block_;  // decoded bytes; those before used_ were given out
-  size_t used_ = 0;
+  std::unique_ptr<char[]> block_;  // decoded bytes; those before used_ were given out
+  size_t capacity_ = 0, size_ = 0, used_ = 0;
   bool frame_ended_ = true;
 };
 

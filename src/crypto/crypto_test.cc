@@ -1,8 +1,12 @@
 #include <gtest/gtest.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
 
 #include "base/files.h"
+#include "base/random.h"
 #include "crypto/ed25519.h"
 #include "crypto/hash.h"
+#include "crypto/hmac_key.h"
 
 namespace retort::crypto {
 namespace {
@@ -27,6 +31,29 @@ TEST(HashTest, FileHashIsThatOfItsBytes) {
 TEST(HashTest, HmacIsThatOfRfc4231) {  // test case 2
   EXPECT_EQ(to_hex(hmac_sha256("Jefe", "what do ya want for nothing?")),
             "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+}
+
+TEST(HashTest, PlainFunctionsGiveWhatOpenSslsOwnInterfacesGive) {
+  base::Random random(3);
+  for (const size_t key_bytes : {0, 1, 16, 63, 64, 65, 200}) {
+    for (size_t bytes = 0; bytes < 300; bytes += 7) {
+      std::string key, text;
+      for (size_t i = 0; i < key_bytes; ++i) key += static_cast<char>(random.below(256));
+      for (size_t i = 0; i < bytes; ++i) text += static_cast<char>(random.below(256));
+      const auto* data = reinterpret_cast<const unsigned char*>(text.data());
+      Digest wanted{};
+      unsigned int size = 0;
+      ASSERT_NE(HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()), data, text.size(),
+                     wanted.data(), &size),
+                nullptr);
+      const HmacKey once(key);
+      EXPECT_EQ(once.of(text), wanted);
+      EXPECT_EQ(once.of(text), wanted) << "used again";
+      EXPECT_EQ(hmac_sha256(key, text), wanted);
+      ASSERT_EQ(EVP_Digest(data, text.size(), wanted.data(), &size, EVP_sha256(), nullptr), 1);
+      EXPECT_EQ(sha256(text), wanted);
+    }
+  }
 }
 
 TEST(EncodingTest, HexAndBase64AreStrict) {

@@ -1,0 +1,419 @@
+#include "corpus/sealed_line_internal.h"
+
+#include <algorithm>
+#include <charconv>
+
+#include "corpus/bytes_internal.h"
+#include "crypto/hmac_key.h"
+#include "ledger/tree.h"
+
+namespace retort::corpus {
+namespace {
+
+using json::ScannedString;
+using json::Scanner;
+
+int hex_digit(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+// Small digits only, as this program writes them.
+template <size_t n>
+bool read_hex(std::string_view text, std::array<uint8_t, n>& out) {
+  if (text.size() != 2 * n) return false;
+  for (size_t i = 0; i < n; ++i) {
+    const int high = hex_digit(text[2 * i]);
+    const int low = hex_digit(text[2 * i + 1]);
+    if (high < 0 || low < 0) return false;
+    out[i] = static_cast<uint8_t>(high * 16 + low);
+  }
+  return true;
+}
+
+bool plain_string(Scanner& in, std::string_view& out) {
+  ScannedString text;
+  if (!in.string(text) || text.has_escapes) return false;
+  out = text.inside;
+  return true;
+}
+
+// A number as it is printed for hashing.
+bool real(Scanner& in, double& value, std::string& canonical) {
+  std::string_view text;
+  if (!in.number(text)) return false;
+  const auto parsed = json::parse(text);
+  if (!parsed || !parsed->is_number()) return false;
+  value = parsed->as_number();
+  canonical = json::canonical(json::Value(value));
+  return true;
+}
+
+void append_number(std::string& out, int64_t value) {
+  std::array<char, 24> digits;
+  const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), value).ptr;
+  out.append(digits.data(), end);
+}
+
+void append_quoted(std::string& out, std::string_view inside) {
+  out += '"';
+  out += inside;
+  out += '"';
+}
+
+std::string_view between(const char* first, const Scanner& in) {
+  return {first, static_cast<size_t>(in.rest().data() - first)};
+}
+
+}  // namespace
+
+bool SealedLine::read(std::string_view line) {
+  Scanner in(line);
+  return json::is_utf8(line) && scan(in) && in.at_end() && fits_key();
+}
+
+bool SealedLine::scan(Scanner& in) {
+  if (!scan_messages(in)) return false;
+  if (!in.literal(R"(,"retort":{"schema":"retort.record/1","key":)")) return false;
+  if (!plain_string(in, key_hex_) || !read_hex(key_hex_, key_)) return false;
+  if (!in.literal(R"(,"kind":)") || !plain_string(in, kind_name_)) return false;
+  bool known = false;
+  for (const Kind kind : {Kind::teacher, Kind::human, Kind::derived, Kind::merged}) {
+    if (kind_name_ != name(kind)) continue;
+    kind_ = kind;
+    known = true;
+  }
+  if (!known || !scan_door(in)) return false;
+  if (!in.literal(R"(,"sampling":)") || !scan_sampling(in)) return false;
+  if (!in.literal(R"(,"sample":)") || !in.integer(sample_)) return false;
+  if (!in.literal(R"(,"terms":)") || !scan_terms(in)) return false;
+  template_index_ = -1;
+  if (in.literal(R"(,"template":)") && !in.integer(template_index_)) return false;
+  if (!scan_slots(in) || !scan_answer(in) || !scan_parents(in)) return false;
+  std::string_view salt;
+  return in.literal(R"(,"salt":)") && plain_string(in, salt) && read_hex(salt, salt_) &&
+         in.literal("}}");
+}
+
+bool SealedLine::scan_messages(Scanner& in) {
+  turns_.clear();
+  if (!in.literal(R"({"messages":[)")) return false;
+  do {
+    Turn turn{};
+    if (!in.literal(R"({"role":)") || !plain_string(in, turn.role_name)) return false;
+    const auto role = dialog::parse_role(turn.role_name);
+    if (!role) return false;
+    turn.role = *role;
+    if (!in.literal(R"(,"content":)") || !in.string(turn.content) || !in.literal("}")) return false;
+    turns_.push_back(turn);
+  } while (in.literal(","));
+  return turns_.back().role == dialog::Role::assistant && in.literal("]");
+}
+
+bool SealedLine::scan_door(Scanner& in) {
+  const char* const first = in.rest().data();
+  const bool taken = in.literal(R"(,"provider":)") && in.string(provider_) &&
+                     in.literal(R"(,"endpoint":)") && in.string(endpoint_) &&
+                     in.literal(R"(,"plan":)") && in.string(plan_) && in.literal(R"(,"model":)") &&
+                     in.string(model_);
+  door_raw_ = between(first, in);
+  return taken;
+}
+
+bool SealedLine::scan_sampling_head(Scanner& in) {
+  // As long as it is, and not the beginning of a longer number.
+  const std::string_view after = in.rest().substr(std::min(head_.raw.size(), in.rest().size()), 1);
+  if (!head_.raw.empty() && (after == "," || after == "}") && in.literal(head_.raw)) return true;
+  const char* const first = in.rest().data();
+  SamplingHead head;
+  std::string temperature, top_p, penalty, top_k, max_tokens;
+  auto& sampling = head.sampling;
+  const bool taken = in.literal(R"({"temperature":)") &&
+                     real(in, sampling.temperature, temperature) && in.literal(R"(,"top_p":)") &&
+                     real(in, sampling.top_p, top_p) && in.literal(R"(,"top_k":)") &&
+                     in.integer(sampling.top_k) && in.literal(R"(,"repetition_penalty":)") &&
+                     real(in, sampling.repetition_penalty, penalty) &&
+                     in.literal(R"(,"max_tokens":)") && in.integer(sampling.max_tokens);
+  if (!taken) return false;
+  append_number(top_k, sampling.top_k);
+  append_number(max_tokens, sampling.max_tokens);
+  head.canonical = {R"({"max_tokens":)" + max_tokens + R"(,"repetition_penalty":)" + penalty,
+                    R"(,"temperature":)" + temperature + R"(,"top_k":)" + top_k,
+                    R"(,"top_p":)" + top_p + "}"};
+  head.raw = between(first, in);
+  head_ = std::move(head);
+  return true;
+}
+
+bool SealedLine::scan_stops(Scanner& in) {
+  stops_.clear();
+  stops_raw_ = {};
+  if (!in.literal(R"(,"stop":)")) return true;
+  const char* const first = in.rest().data();
+  if (!in.literal("[")) return false;
+  do {
+    Text stop;
+    if (!in.string(stop)) return false;
+    stops_.push_back(stop);
+  } while (in.literal(","));
+  if (!in.literal("]")) return false;
+  stops_raw_ = between(first, in);
+  return true;
+}
+
+bool SealedLine::scan_sampling(Scanner& in) {
+  if (!scan_sampling_head(in)) return false;
+  has_seed_ = in.literal(R"(,"seed":)");
+  if (has_seed_ && !in.integer(seed_)) return false;
+  top_logprobs_ = 0;
+  if (in.literal(R"(,"top_logprobs":)") && (!in.integer(top_logprobs_) || top_logprobs_ <= 0)) {
+    return false;
+  }
+  return scan_stops(in) && in.literal("}");
+}
+
+bool SealedLine::scan_terms(Scanner& in) {
+  if (!terms_raw_.empty() && in.literal(terms_raw_)) return true;
+  const char* const first = in.rest().data();
+  std::vector<terms::Reference> found;
+  if (!in.literal("[")) return false;
+  if (!in.literal("]")) {
+    do {
+      Text id;
+      std::string_view word;
+      if (!in.literal(R"({"id":)") || !in.string(id)) return false;
+      if (!in.literal(R"(,"object":)") || !plain_string(in, word) || !in.literal("}")) return false;
+      const auto object = terms::parse_object(word);
+      if (!object) return false;
+      found.push_back({id.text(), *object});
+    } while (in.literal(","));
+    if (!in.literal("]")) return false;
+  }
+  terms_ = std::move(found);
+  terms_raw_ = between(first, in);
+  return true;
+}
+
+// Rising order is the one in which they are written, and no slot is there twice.
+bool SealedLine::scan_slots(Scanner& in) {
+  slots_.clear();
+  if (!in.literal(R"(,"slots":{)")) return true;
+  do {
+    Text slot, word;
+    if (!in.string(slot) || !in.literal(":") || !in.string(word)) return false;
+    if (!slots_.empty() && slots_.back().first.inside >= slot.inside) return false;
+    slots_.emplace_back(slot, word);
+  } while (in.literal(","));
+  return in.literal("}");
+}
+
+bool SealedLine::scan_cost(Scanner& in) {
+  std::string_view text;
+  if (!plain_string(in, text)) return false;
+  if (text == cost_raw_ && !cost_raw_.empty()) {
+    cost_micros_ = cost_of_raw_;
+    return true;
+  }
+  const auto micros = parse_micros(text);
+  if (!micros) return false;
+  cost_micros_ = cost_of_raw_ = *micros;
+  cost_raw_ = text;
+  return true;
+}
+
+bool SealedLine::scan_answer(Scanner& in) {
+  const bool taken = in.literal(R"(,"model_answered":)") && in.string(model_answered_) &&
+                     in.literal(R"(,"finish_reason":)") && in.string(finish_reason_) &&
+                     in.literal(R"(,"usage":{"prompt_tokens":)") && in.integer(prompt_tokens_) &&
+                     in.literal(R"(,"completion_tokens":)") && in.integer(completion_tokens_) &&
+                     in.literal(R"(},"request_id":)") && in.string(request_id_) &&
+                     in.literal(R"(,"captured_ms":)") && in.integer(captured_ms_) &&
+                     in.literal(R"(,"preference":)") && in.integer(preference_) &&
+                     in.literal(R"(,"preference_text":)") && in.string(preference_text_) &&
+                     in.literal(R"(,"features":)") && in.integer(features_) &&
+                     in.literal(R"(,"cost":)") && scan_cost(in) && in.literal(R"(,"currency":)") &&
+                     in.string(currency_) && in.literal(R"(,"principal":)") &&
+                     in.string(principal_);
+  if (!taken || preference_ < 0 || preference_ > 2 || features_ < 0 || features_ > 0xffff) {
+    return false;
+  }
+  logprob_tokens_ = 0;
+  if (!in.literal(R"(,"logprob_tokens":)")) return true;
+  return in.integer(logprob_tokens_) && logprob_tokens_ >= 0;
+}
+
+bool SealedLine::scan_parents(Scanner& in) {
+  parents_.clear();
+  split_ = {};
+  if (in.literal(R"(,"split":)") && !in.string(split_)) return false;
+  if (in.literal(R"(,"parents":[)")) {
+    do {
+      Parent parent{};
+      const bool taken = in.literal(R"({"shard":)") && plain_string(in, parent.shard) &&
+                         in.literal(R"(,"row":)") && in.integer(parent.row) &&
+                         in.literal(R"(,"leaf":)") && plain_string(in, parent.leaf) &&
+                         in.literal("}");
+      crypto::Digest leaf;
+      if (!taken || !read_hex(parent.leaf, leaf)) return false;
+      parents_.push_back(parent);
+    } while (in.literal(","));
+    if (!in.literal("]") || parents_.size() > kMaxParents) return false;
+  }
+  const bool made = kind_ == Kind::derived || kind_ == Kind::merged;
+  return made != parents_.empty();
+}
+
+// record_key() of what was read. Strings are in the line as the canonical form has them.
+bool SealedLine::fits_key() {
+  std::string& out = canonical_;
+  out = "{";
+  if (kind_ != Kind::teacher) {
+    out += R"("answer":)";
+    append_quoted(out, turns_.back().content.inside);
+    out += ',';
+  }
+  out += R"("door":{"endpoint":)";
+  append_quoted(out, endpoint_.inside);
+  out += R"(,"plan":)";
+  append_quoted(out, plan_.inside);
+  out += R"(,"provider":)";
+  append_quoted(out, provider_.inside);
+  out += "},";
+  if (kind_ != Kind::teacher) {
+    out += R"("kind":)";
+    append_quoted(out, kind_name_);
+    out += ',';
+  }
+  out += R"("messages":)";
+  messages_at_ = out.size();
+  out += '[';
+  for (size_t i = 0; i + 1 < turns_.size(); ++i) {
+    out += i == 0 ? R"({"content":)" : R"(,{"content":)";
+    append_quoted(out, turns_[i].content.inside);
+    out += R"(,"role":)";
+    append_quoted(out, turns_[i].role_name);
+    out += '}';
+  }
+  out += ']';
+  messages_size_ = out.size() - messages_at_;
+  out += R"(,"model":)";
+  append_quoted(out, model_.inside);
+  if (kind_ != Kind::teacher) {
+    out += R"(,"parents":[)";
+    for (size_t i = 0; i < parents_.size(); ++i) {
+      out += i == 0 ? "[" : ",[";
+      append_quoted(out, parents_[i].shard);
+      out += ',';
+      append_number(out, parents_[i].row);
+      out += ']';
+    }
+    out += ']';
+  }
+  out += R"(,"sample":)";
+  append_number(out, sample_);
+  out += R"(,"sampling":)";
+  out += head_.canonical[0];
+  if (has_seed_) {
+    out += R"(,"seed":)";
+    append_number(out, seed_);
+  }
+  if (!stops_raw_.empty()) {
+    out += R"(,"stop":)";
+    out += stops_raw_;
+  }
+  out += head_.canonical[1];
+  if (top_logprobs_ > 0) {
+    out += R"(,"top_logprobs":)";
+    append_number(out, top_logprobs_);
+  }
+  out += head_.canonical[2];
+  out += '}';
+  return crypto::sha256(out) == key_;
+}
+
+Result<LeafCodes> SealedLine::codes(const FindCodes& find) {
+  if (has_codes_ && coded_door_ == door_raw_ && coded_terms_ == terms_raw_) return codes_;
+  Record gathered;
+  gathered.door = {provider_.text(), endpoint_.text(), plan_.text()};
+  gathered.model = model_.text();
+  gathered.terms = terms_;
+  RETORT_TRY(codes_, find(gathered));
+  coded_door_ = door_raw_;
+  coded_terms_ = terms_raw_;
+  has_codes_ = true;
+  return codes_;
+}
+
+bool SealedLine::is_of(const ColumnClass& facts, const LeafCodes& codes) const {
+  const auto same = [](const Text& text, const std::string& other) {
+    return text.has_escapes ? text.text() == other : text.inside == other;
+  };
+  return kind_ == facts.kind && codes == facts.codes && features() == facts.features &&
+         static_cast<terms::Preference>(preference_) == facts.preference &&
+         same(model_answered_, facts.model_answered) && same(split_, facts.split);
+}
+
+// leaf_bytes() says how the leaf is laid out.
+crypto::Digest SealedLine::leaf(const LeafCodes& codes) {
+  const crypto::HmacKey key({reinterpret_cast<const char*>(salt_.data()), salt_.size()});
+  const auto prompt = std::string_view(canonical_).substr(messages_at_, messages_size_);
+  const Text& said = turns_.back().content;
+  if (said.has_escapes) said.text_to(scratch_);
+  const auto answer = said.has_escapes ? std::string_view(scratch_) : said.inside;
+  std::string& out = leaf_bytes_;
+  out.clear();
+  put(out, 1, 1);
+  put(out, static_cast<uint64_t>(kind_), 1);
+  out += crypto::as_bytes(key.of(prompt));
+  out += crypto::as_bytes(key.of(answer));
+  put_leaf_facts(out, codes,
+                 {captured_ms_, static_cast<uint64_t>(preference_), features(), parents_.size()});
+  for (const auto& parent : parents_) {
+    std::array<uint8_t, 8> first{};
+    read_hex(parent.leaf.substr(0, 16), first);
+    out.append(reinterpret_cast<const char*>(first.data()), first.size());
+  }
+  return ledger::leaf_hash(out);
+}
+
+Record SealedLine::record() const {
+  Record out;
+  out.key = key_hex_;
+  out.kind = kind_;
+  out.door = {provider_.text(), endpoint_.text(), plan_.text()};
+  out.model = model_.text();
+  out.messages.reserve(turns_.size() - 1);
+  for (size_t i = 0; i + 1 < turns_.size(); ++i) {
+    out.messages.push_back({turns_[i].role, turns_[i].content.text()});
+  }
+  out.sampling = head_.sampling;
+  if (has_seed_) out.sampling.seed = seed_;
+  out.sampling.top_logprobs = top_logprobs_;
+  for (const auto& stop : stops_) out.sampling.stop.push_back(stop.text());
+  out.sample = sample_;
+  for (const auto& [slot, word] : slots_)
+    out.slots.emplace_hint(out.slots.end(), slot.text(), word.text());
+  out.template_index = template_index_;
+  out.terms = terms_;
+  out.model_answered = model_answered_.text();
+  out.answer = turns_.back().content.text();
+  out.finish_reason = finish_reason_.text();
+  out.usage = {prompt_tokens_, completion_tokens_};
+  out.request_id = request_id_.text();
+  out.captured_ms = captured_ms_;
+  out.preference = static_cast<terms::Preference>(preference_);
+  out.preference_text = preference_text_.text();
+  out.features = features();
+  out.cost_micros = cost_micros_;
+  out.currency = currency_.text();
+  out.principal = principal_.text();
+  out.logprob_tokens = logprob_tokens_;
+  out.split = split_.text();
+  for (const auto& parent : parents_) {
+    out.parents.push_back({std::string(parent.shard), parent.row, std::string(parent.leaf)});
+  }
+  out.salt = salt_;
+  return out;
+}
+
+}  // namespace retort::corpus
