@@ -1,7 +1,7 @@
 // System calls that fail, or end the process, at a chosen one of them: for tests alone. Including
 // this header puts functions of libc's names into the test program, and its libraries (SQLite as
 // well) call these. One source of a program includes it. Counted are the calls that change regular
-// files: write, sync, cut, rename, remove. One thread.
+// files: write, sync, cut, link, rename, remove. One thread.
 #pragma once
 #include <fcntl.h>
 #include <signal.h>
@@ -126,6 +126,10 @@ int ftruncate64(int fd, off64_t size) noexcept {
 int rename(const char* from, const char* to) noexcept {
   if (retort::base::faults::fails()) return -1;
   return static_cast<int>(::syscall(SYS_rename, from, to));
+}
+int link(const char* from, const char* to) noexcept {
+  if (retort::base::faults::fails()) return -1;
+  return static_cast<int>(::syscall(SYS_link, from, to));
 }
 int unlink(const char* path) noexcept {
   if (retort::base::faults::fails()) return -1;

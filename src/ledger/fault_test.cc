@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <map>
 
@@ -99,10 +100,27 @@ void expect_sound(const std::string& folder, const Outcome& outcome) {
   EXPECT_EQ(*again, *size);
 }
 
-// `entries`: in the log before, so that the appends also fill a tile.
+// The log's own, readable by nobody else, and no draft of one beside it.
+void expect_one_key(const std::string& folder) {
+  const auto names = *base::list_directory(folder);
+  EXPECT_EQ(std::count_if(names.begin(), names.end(),
+                          [](const auto& name) { return name.starts_with("key.pem"); }),
+            1);
+  struct stat info {};
+  ASSERT_EQ(::stat(base::join(folder, "key.pem").c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 077, 0u);
+  EXPECT_TRUE(base::exists(base::join(folder, "verifier.key")));
+}
+
+constexpr int kNoLog = -1;
+
+// `entries`: in the log before, so that the appends also fill a tile. kNoLog: nothing is there, and
+// the log itself is made on the way: folder, key, database, verifier's key.
 void at_every_step(const std::string& name, Fault fault, int entries) {
   const std::string before = scratch(name + "_before");
-  {
+  if (entries == kNoLog) {
+    ASSERT_TRUE(base::make_directories(before).ok());
+  } else {
     auto ledger = Ledger::open(before);
     ASSERT_TRUE(ledger.ok()) << ledger.error().text();
     std::vector<Draft> drafts;
@@ -129,6 +147,7 @@ void at_every_step(const std::string& name, Fault fault, int entries) {
       EXPECT_TRUE(all) << "a second try after step " << steps;
     }
     expect_sound(folder, outcome);
+    if (entries == kNoLog) expect_one_key(folder);
     if (::testing::Test::HasFailure()) FAIL() << "step " << steps;
   }
   EXPECT_GT(steps, 40) << "calls are no longer seen";
@@ -149,9 +168,24 @@ TEST(LedgerFaultTest, EveryWriteSyncAndRenameFailsOnce) {
 TEST(LedgerFaultTest, EveryWriteIsShort) {
   at_every_step("short", Fault::short_write, 255);
 }
-TEST(LedgerFaultTest, ANewLogIsMadeOrNot) {
-  // The first appends also make the log's key and its first checkpoint.
+TEST(LedgerFaultTest, TheFirstEntriesAreThereOrNot) {
   at_every_step("first", Fault::kill, 0);
+}
+// The same of the log itself.
+TEST(LedgerFaultTest, ANewLogIsKilledBeforeEveryCall) {
+  at_every_step("new_kill", Fault::kill, kNoLog);
+}
+TEST(LedgerFaultTest, ANewLogIsKilledInTheMiddleOfEveryWrite) {
+  at_every_step("new_torn", Fault::kill_torn, kNoLog);
+}
+TEST(LedgerFaultTest, ANewLogOnADiskThatIsFull) {
+  at_every_step("new_full", Fault::no_space, kNoLog);
+}
+TEST(LedgerFaultTest, ANewLogWhoseWritesSyncsAndRenamesFailOnce) {
+  at_every_step("new_io", Fault::io_error, kNoLog);
+}
+TEST(LedgerFaultTest, ANewLogWithShortWrites) {
+  at_every_step("new_short", Fault::short_write, kNoLog);
 }
 
 }  // namespace

@@ -21,6 +21,28 @@ Result<crypto::SigningKey> load_key(const std::string& path) {
   return crypto::SigningKey::from_pem(pem, path);
 }
 
+bool write_all(int fd, std::string_view bytes) {
+  while (!bytes.empty()) {
+    const ssize_t done = ::write(fd, bytes.data(), bytes.size());
+    if (done < 0 && errno == EINTR) continue;
+    if (done <= 0) return false;
+    bytes.remove_prefix(static_cast<size_t>(done));
+  }
+  return true;
+}
+
+// What makers left that did not come to their end: keys that nothing was ever signed with. A copy
+// that a person keeps there has another name than a number.
+void remove_drafts(const std::string& path) {
+  const std::string folder = base::parent(path);
+  const std::string first = base::base_name(path) + ".";
+  for (const auto& name : base::list_directory(folder).value_or({})) {
+    const bool is_draft = name.starts_with(first) &&
+                          name.find_first_not_of("0123456789", first.size()) == std::string::npos;
+    if (is_draft) ::unlink(base::join(folder, name).c_str());
+  }
+}
+
 // Under a name of its own first, so that nobody ever sees half a key; link() lets one maker win.
 Result<void> make_key(const std::string& path) {
   RETORT_TRY(const auto key, crypto::SigningKey::generate());
@@ -29,11 +51,11 @@ Result<void> make_key(const std::string& path) {
   ::unlink(draft.c_str());
   const int fd = ::open(draft.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
   if (fd < 0) return base::errno_error("make the log's key", draft);
-  const bool written =
-      ::write(fd, pem.data(), pem.size()) == static_cast<ssize_t>(pem.size()) && ::fsync(fd) == 0;
+  const bool written = write_all(fd, pem) && ::fsync(fd) == 0;
   const Error write_error = base::errno_error("write the log's key", draft);
   ::close(fd);
-  const bool linked = written && (::link(draft.c_str(), path.c_str()) == 0 || errno == EEXIST);
+  // Another maker may have won, and taken this draft away.
+  const bool linked = written && (::link(draft.c_str(), path.c_str()) == 0 || base::exists(path));
   const Error link_error = base::errno_error("make the log's key", path);
   ::unlink(draft.c_str());
   if (!written) return write_error;
@@ -45,6 +67,7 @@ Result<void> make_key(const std::string& path) {
 
 Result<crypto::SigningKey> load_or_make_key(const std::string& path) {
   if (!base::exists(path)) RETORT_TRY_VOID(make_key(path));
+  remove_drafts(path);
   return load_key(path);
 }
 
