@@ -54,9 +54,10 @@ Result<void> make_key(const std::string& path) {
   const bool written = write_all(fd, pem) && ::fsync(fd) == 0;
   const Error write_error = base::errno_error("write the log's key", draft);
   ::close(fd);
-  // Another maker may have won, and taken this draft away.
-  const bool linked = written && (::link(draft.c_str(), path.c_str()) == 0 || base::exists(path));
+  bool linked = written && ::link(draft.c_str(), path.c_str()) == 0;
   const Error link_error = base::errno_error("make the log's key", path);
+  // Another maker may have won, and taken this draft away.
+  linked = linked || (written && base::exists(path));
   ::unlink(draft.c_str());
   if (!written) return write_error;
   if (!linked) return link_error;
