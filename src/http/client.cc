@@ -13,9 +13,18 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "http/direct_internal.h"
 #include "http/exchange_internal.h"
 
 namespace retort::http {
+namespace {
+
+// An exchange that a loop has: this bit, the loop's place in the client's list, a number.
+constexpr ExchangeId kDirect = ExchangeId{1} << 63;
+constexpr int kPlaceBits = 40;
+constexpr ExchangeId kNumberMask = (ExchangeId{1} << kPlaceBits) - 1;
+
+}  // namespace
 
 const char* name(Failure failure) {
   switch (failure) {
@@ -65,6 +74,10 @@ struct Client::Impl {
   }
   void cancel(ExchangeId id);
   void cancel_all();
+  ExchangeId send_direct(Loop& loop, Request request, Handlers handlers, Target target);
+  void cancel_direct(ExchangeId id);
+  size_t place_of(Loop& loop);
+  void leave_loops();
 
   // Constant after construction.
   ClientOptions options;
@@ -80,6 +93,7 @@ struct Client::Impl {
   std::vector<std::unique_ptr<Exchange>> arrived;
   std::vector<ExchangeId> cancelled;
   ExchangeId last_id = 0;
+  std::vector<std::weak_ptr<Loop>> loops;  // that have exchanges of this client
   bool stopping = false;
 };
 
@@ -203,12 +217,80 @@ void Client::Impl::stop() {
   thread.join();
 }
 
+// With the mutex held.
+size_t Client::Impl::place_of(Loop& loop) {
+  for (size_t i = 0; i < loops.size(); ++i) {
+    if (loops[i].lock().get() == &loop) return i;
+  }
+  loops.push_back(loop.weak_from_this());
+  return loops.size() - 1;
+}
+
+ExchangeId Client::Impl::send_direct(Loop& loop, Request request, Handlers handlers,
+                                     Target target) {
+  ExchangeId id = kDirect;
+  {
+    const std::lock_guard lock(mutex);
+    id |= place_of(loop) << kPlaceBits | (++last_id & kNumberMask);
+  }
+  if (loop.attached(this) == nullptr) {
+    loop.attach(this, std::make_unique<Direct>(loop, options));
+  }
+  auto* direct = static_cast<Direct*>(loop.attached(this));
+  direct->send(id, std::move(request), std::move(handlers), std::move(target));
+  return id;
+}
+
+// In the loop's next round, since a callback of the exchange may be what calls this.
+void Client::Impl::cancel_direct(ExchangeId id) {
+  std::shared_ptr<Loop> loop;
+  {
+    const std::lock_guard lock(mutex);
+    const size_t place = (id & ~kDirect) >> kPlaceBits;
+    if (place < loops.size()) loop = loops[place].lock();
+  }
+  if (!loop) return;
+  Loop& its = *loop;
+  loop->post([&its, key = this, id] {
+    if (auto* direct = static_cast<Direct*>(its.attached(key))) direct->cancel(id);
+  });
+}
+
+// What they have of this client ends before this returns.
+void Client::Impl::leave_loops() {
+  std::vector<std::weak_ptr<Loop>> all;
+  {
+    const std::lock_guard lock(mutex);
+    all = loops;
+  }
+  for (const auto& one : all) {
+    const auto loop = one.lock();
+    if (!loop) continue;
+    if (loop.get() == Loop::current()) {
+      loop->detach(this);
+      continue;
+    }
+    std::promise<void> done;
+    const bool runs = loop->post([&] {
+      loop->detach(this);
+      done.set_value();
+    });
+    if (runs) done.get_future().wait();
+  }
+}
+
 Client::Client(ClientOptions options) : impl_(std::make_unique<Impl>(std::move(options))) {}
 Client::~Client() {
+  impl_->leave_loops();
   impl_->stop();
 }
 
 ExchangeId Client::send(Request request, Handlers handlers) {
+  if (Loop* loop = Loop::current()) {
+    if (auto target = direct_target(request.url)) {
+      return impl_->send_direct(*loop, std::move(request), std::move(handlers), std::move(*target));
+    }
+  }
   ExchangeId id = 0;
   {
     const std::lock_guard lock(impl_->mutex);
@@ -227,6 +309,7 @@ ExchangeId Client::send(Request request, std::function<void(Outcome)> on_done) {
 }
 
 void Client::cancel(ExchangeId id) {
+  if ((id & kDirect) != 0) return impl_->cancel_direct(id);
   {
     const std::lock_guard lock(impl_->mutex);
     impl_->cancelled.push_back(id);

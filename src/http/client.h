@@ -1,9 +1,9 @@
-// HTTP client for many exchanges at once: one I/O thread, connections reused. Asking a teacher
-// costs money, so a failure says whether the request can have reached the peer. Redirects are not
-// followed (credentials never leave the origin), compression is not asked for, a certificate that
-// does not verify is an error. Headers and bodies are never logged. Threads: every public function
-// may be called from any thread. Callbacks run on the I/O thread, must not block, and may call
-// send() and cancel().
+// HTTP client for many exchanges at once, connections reused. A failure says whether the request
+// can have reached the peer, since asking a teacher costs money. No redirects (credentials never
+// leave the origin), no compression, no certificate that does not verify; nothing is logged. Every
+// function from any thread; callbacks on an I/O thread, must not block, may send() and cancel().
+// That thread is the client's own, or a Server's, where that one sends plain http to an address
+// (see direct_internal.h); answer_internal.h says what answers are taken there.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -66,8 +66,8 @@ struct Handlers {
 };
 
 struct ClientOptions {
-  int64_t max_connections =
-      64;  // exchanges at once; further ones wait, and their time has not begun
+  // At once, shared out among a server's I/O threads; others wait, their time has not begun.
+  int64_t max_connections = 64;
   std::string user_agent = "retort";
   std::string ca_file = {};  // certificates to trust instead of the system's; "" for those
 };

@@ -1,51 +1,30 @@
 // One client of the server: its requests one after another, each with its answer. Everything but
-// the outbox runs on the connection's strand.
+// the outbox runs on the thread of the connection's loop.
 #pragma once
 #include <atomic>
-#include <boost/asio/as_tuple.hpp>
-#include <boost/asio/awaitable.hpp>
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/steady_timer.hpp>
-#include <boost/asio/use_awaitable.hpp>
-#include <chrono>
 #include <condition_variable>
 #include <memory>
 #include <mutex>
 #include <string>
-#include <unordered_set>
+#include <utility>
 
 #include "http/head_internal.h"
+#include "http/loop_internal.h"
 #include "http/outbox_internal.h"
 #include "http/server.h"
 
 namespace retort::http {
-
-namespace asio = boost::asio;
-using asio::awaitable;
-using asio::ip::tcp;
-using ErrorOf = boost::system::error_code;
-
-constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
-
-inline std::chrono::milliseconds ms(int64_t count) {
-  return std::chrono::milliseconds(count);
-}
-
-class Connection;
 
 // What all connections share.
 struct Core {
   ServerOptions options;
   Handler handler;
   bool loopback = false;
-  asio::io_context io;
   std::atomic<bool> stopping{false};
 
-  // State below is protected by mutex.
   std::mutex mutex;
   std::condition_variable changed;
-  std::unordered_set<Connection*> connections;
+  int64_t connections = 0;  // protected by mutex
 
   Reply error_reply(int status, const std::string& reason) const {
     if (options.error_reply) return options.error_reply(status, reason);
@@ -53,59 +32,69 @@ struct Core {
   }
 };
 
-class Connection : public std::enable_shared_from_this<Connection> {
+class Connection : public Watched, public std::enable_shared_from_this<Connection> {
  public:
-  Connection(Core& core, tcp::socket socket)
-      : core_(core),
-        socket_(std::move(socket)),
-        deadline_(socket_.get_executor()),
-        news_(socket_.get_executor()) {
-    boost::system::error_code none;
-    const auto peer = socket_.remote_endpoint(none);
-    if (!none) address_ = peer.address().to_string();
-    const std::lock_guard lock(core_.mutex);
-    core_.connections.insert(this);
-  }
-  ~Connection() {
-    const std::lock_guard lock(core_.mutex);
-    core_.connections.erase(this);
-    core_.changed.notify_all();
-  }
+  Connection(Core& core, Loop& loop, int socket, std::string address);
+  ~Connection() override;
 
-  awaitable<void> run();
-  // From any thread: ends at once, or only when no request is under way.
+  // On the loop's thread: watches from now on.
+  void begin();
+  // On the loop's thread: ends at once, or only when no request is under way.
   void stop(bool at_once);
 
- private:
-  enum class Got { yes, closed, refused };
+  void on_ready(uint32_t events) override;
+  void on_deadline() override;
+  void on_wake() override;
+  void on_broken() override { close(); }
 
-  awaitable<bool> serve_one();
-  awaitable<Got> read_head(Head& head);
-  awaitable<Got> read_body(const Head& head, std::string& body);
-  awaitable<Got> read_chunks(std::string& body);
-  awaitable<bool> fill();
-  awaitable<bool> send(std::string bytes);
-  awaitable<void> refuse();
-  awaitable<bool> answer(Head head, std::string body);
-  awaitable<void> watch(std::shared_ptr<Outbox> outbox);
-  awaitable<void> drain(std::shared_ptr<Outbox> outbox, bool& reusable);
-  Refusal judge_origin(const Head& head) const;
-  void call_handler(ServerRequest request, const std::shared_ptr<Outbox>& outbox);
-  void set_deadline(int64_t timeout_ms);
-  void clear_deadline();
+ private:
+  enum class State {
+    head,       // of the next request
+    body,       // of so many bytes
+    chunks,     // a body of chunks
+    answering,  // the handler has the request
+    refusing,   // why it was refused leaves, what the client still says is dropped
+    closed,
+  };
+
+  void read();
+  void meet_end();
+  void drop();
+  void advance();
+  bool read_head();
+  bool begin_body();
+  bool read_body();
+  bool read_chunks();
+  Refusal judge_origin() const;
+  bool refuse(Refusal refusal);
+  void answer();
+  void call_handler(ServerRequest request);
+  void drain();
+  bool send();
+  void finish_answer();
+  void await_request();
   void wake();
+  void close();
+  void want();
+  bool is_idle() const { return state_ == State::head && buffer_.empty(); }
 
   Core& core_;
-  tcp::socket socket_;
-  asio::steady_timer deadline_;
-  asio::steady_timer news_;  // never expires; cancelled when the outbox has something
-  std::string address_;  // of the other end
-  std::string buffer_;
-  Refusal refusal_;
-  uint64_t deadline_number_ = 0;
-  bool idle_ = true;
-  bool stopped_ = false;
-  bool late_ = false;
+  Loop& loop_;
+  const int socket_;
+  const std::string address_;  // of the other end
+  State state_ = State::head;
+  std::string buffer_;  // what came and was not looked at
+  Head head_;
+  std::string body_;
+  std::unique_ptr<ChunkedDecoder> chunks_;
+
+  std::shared_ptr<Outbox> outbox_;  // of the answer under way
+  std::string out_;                 // leaving
+  size_t out_sent_ = 0;
+  bool over_ = false;      // nothing follows `out_`
+  bool reusable_ = false;  // and another request may
+  bool input_ended_ = false;
+  int64_t dropped_bytes_ = 0;
 };
 
 }  // namespace retort::http

@@ -9,11 +9,8 @@
 namespace retort::http {
 namespace {
 
-// A line break in a value would begin a header of its own.
-std::string one_line(std::string text) {
-  std::replace_if(
-      text.begin(), text.end(), [](char c) { return c == '\r' || c == '\n' || c == '\0'; }, ' ');
-  return text;
+bool breaks_line(char c) {
+  return c == '\r' || c == '\n' || c == '\0';
 }
 
 }  // namespace
@@ -87,27 +84,42 @@ void Outbox::send_or_notify() {
   if (!pending_.empty()) notify();
 }
 
+// A line break in a value would begin a header of its own.
+void Outbox::put_header(std::string_view name, std::string_view value) {
+  const size_t begin = pending_.size();
+  pending_ += name;
+  pending_ += ": ";
+  pending_ += value;
+  std::replace_if(pending_.begin() + static_cast<std::ptrdiff_t>(begin), pending_.end(),
+                  breaks_line, ' ');
+  pending_ += "\r\n";
+}
+
 void Outbox::put_head(const Reply& head, bool streamed) {
+  constexpr size_t kHeadBytes = 1024;  // of most
   chunked_ = streamed && !form_.http10 && !form_.head_only;
-  auto out = std::back_inserter(pending_);
-  fmt::format_to(out, "HTTP/1.1 {} {}\r\n", head.status, reason_phrase(head.status));
-  for (const auto& [name, value] : head.headers) {
-    fmt::format_to(out, "{}: {}\r\n", one_line(name), one_line(value));
-  }
+  pending_.reserve(pending_.size() + kHeadBytes + head.body.size());
+  fmt::format_to(std::back_inserter(pending_), "HTTP/1.1 {} {}\r\n", head.status,
+                 reason_phrase(head.status));
+  for (const auto& [name, value] : head.headers) put_header(name, value);
   const bool no_body = head.status == 204 || head.status == 304;
-  if (!streamed && !no_body) fmt::format_to(out, "Content-Length: {}\r\n", head.body.size());
+  if (!streamed && !no_body) put_header("Content-Length", std::to_string(head.body.size()));
   if (chunked_) pending_ += "Transfer-Encoding: chunked\r\n";
   pending_ += form_.keep_alive ? "\r\n" : "Connection: close\r\n\r\n";
 }
 
-void Outbox::reply(Reply reply) {
-  const std::lock_guard lock(mutex_);
-  if (state_ != State::fresh) return;
+// Called with the lock held.
+void Outbox::put_reply(const Reply& reply) {
   state_ = State::over;
   put_head(reply, /*streamed=*/false);
   if (!form_.head_only) pending_ += reply.body;
   gone_call_ = nullptr;
   notify();
+}
+
+void Outbox::reply(Reply reply) {
+  const std::lock_guard lock(mutex_);
+  if (state_ == State::fresh) put_reply(reply);
 }
 
 void Outbox::begin(Reply head) {
@@ -156,17 +168,13 @@ void Outbox::cut() {
   notify();
 }
 
-void Outbox::abandon(const Reply& reply_500) {
-  bool fresh = false;
+void Outbox::abandon(const std::function<Reply()>& make) {
   {
     const std::lock_guard lock(mutex_);
-    fresh = state_ == State::fresh;
+    if (closed_ || state_ == State::over) return;
+    if (state_ == State::fresh) return put_reply(make());
   }
-  if (fresh) {
-    reply(reply_500);
-  } else {
-    cut();
-  }
+  cut();
 }
 
 // Nobody reads any more: the producer is told once, outside the lock.

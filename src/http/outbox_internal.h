@@ -46,11 +46,14 @@ class Outbox : public Responder {
   void close();
   // close(), unless the answer is whole and only has to be sent: then true.
   bool close_unless_over();
-  // The handler dropped the request: 500, or a cut stream.
-  void abandon(const Reply& reply);
+  // The handler dropped the request: this reply, or a cut stream. It is made while somebody still
+  // waits, and the connection does not end meanwhile.
+  void abandon(const std::function<Reply()>& make);
 
  private:
   enum class State { fresh, streaming, over };
+  void put_reply(const Reply& reply);
+  void put_header(std::string_view name, std::string_view value);
   void put_head(const Reply& head, bool streamed);
   void send_or_notify();
   void leave(std::unique_lock<std::mutex>& lock);
