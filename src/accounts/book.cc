@@ -353,6 +353,8 @@ Result<int64_t> Book::version() {
   Impl& book = *impl_;
   const int64_t now_ms = base::system_clock().monotonic_ms();
   if (book.is_server && book.seen != 0 && now_ms - book.seen_ms < kLook_ms) return book.seen;
+  const int64_t count = book.database->change_count();
+  if (count >= 0 && count == book.seen_count) return book.seen;
   if (!book.version) {
     RETORT_TRY(auto prepared,
                book.database->prepare("SELECT value FROM meta WHERE key = 'version'"));
@@ -362,6 +364,7 @@ Result<int64_t> Book::version() {
   if (!is_there) return base::storage_error("the book of accounts has no version", book.path);
   book.seen = book.version->integer(0);
   book.seen_ms = now_ms;
+  book.seen_count = book.database->change_count();  // while the row is there: of what it says
   book.version->reset();
   return book.seen;
 }

@@ -58,6 +58,7 @@ struct Book::Impl {
   base::Clock* clock;
   std::unique_ptr<store::Database> database;
   std::optional<store::Statement> version{};  // asked before every request
+  int64_t seen_count = -1;                    // of the file's changes, as of `seen`
   int64_t seen = 0, seen_ms = 0;              // the version, and when it was read (monotonic)
 
   Result<store::Transaction> begin();

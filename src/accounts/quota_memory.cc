@@ -8,7 +8,8 @@
 namespace retort::accounts {
 namespace {
 
-constexpr int64_t kQuick_ms = 1000;  // a grant that is used up sooner was too small
+constexpr int64_t kQuick_ms = 1000;   // a grant that is used up sooner was too small
+constexpr int64_t kSlow_ms = 10'000;  // one that lasts longer was too large
 
 }  // namespace
 
@@ -85,9 +86,12 @@ std::vector<Want> Quotas::Impl::wants(const std::vector<Taken>& taken) {
     auto& counter = *one.counter;
     if (counter.free() >= one.amount) continue;
     if (counter.row == 0) counter.row = ++last_row;
-    const bool quick = counter.wish > 0 && now_ms - counter.asked_ms < kQuick_ms;
-    counter.wish =
-        quick ? std::min(counter.wish * 2, INT64_MAX / 8) : one.amount * options.first_grant;
+    const int64_t lasted_ms = now_ms - counter.asked_ms;
+    if (counter.wish == 0 || lasted_ms >= kSlow_ms) {
+      counter.wish = one.amount * options.first_grant;
+    } else if (lasted_ms < kQuick_ms) {
+      counter.wish = std::min(counter.wish * 2, INT64_MAX / 8);
+    }
     out.push_back({.limit = counter.limit,
                    .period_ms = counter.start_ms,
                    .row = counter.row,

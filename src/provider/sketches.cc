@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <iterator>
 #include <map>
 #include <mutex>
 #include <set>
@@ -76,13 +77,14 @@ Result<std::string> secret_of(const std::string& folder, ledger::Ledger& log) {
 }
 
 bool is_word(char c) {
-  const auto byte = static_cast<unsigned char>(c);
-  return byte >= 0x80 || std::isalnum(byte) != 0;
+  return static_cast<unsigned char>(c) >= 0x80 || (c >= 'a' && c <= 'z') ||
+         (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
 }
 
 // Hashes of all runs of kRunWords words, in their order.
 std::vector<uint64_t> hash_runs(std::string_view text, const std::string& secret) {
   std::string plain;  // the words, a blank behind each
+  plain.reserve(text.size() + 1);
   std::vector<size_t> begins;
   bool inside = false;
   for (const char c : text) {
@@ -104,14 +106,22 @@ std::vector<uint64_t> hash_runs(std::string_view text, const std::string& secret
   return out;
 }
 
-std::vector<uint64_t> sample(std::vector<uint64_t> hashes) {
+void sort_once(std::vector<uint64_t>& hashes) {
   std::ranges::sort(hashes);
-  hashes.erase(std::ranges::unique(hashes).begin(), hashes.end());
+  const auto again = std::ranges::unique(hashes);
+  hashes.erase(again.begin(), again.end());
+}
+
+std::vector<uint64_t> sample(std::vector<uint64_t> hashes) {
   std::vector<uint64_t> out;
-  for (const uint64_t hash : hashes) {
-    if (hash % kEvery == 0 && out.size() < kHashesMax) out.push_back(hash);
+  std::ranges::copy_if(hashes, std::back_inserter(out),
+                       [](uint64_t hash) { return hash % kEvery == 0; });
+  sort_once(out);
+  if (out.size() >= kHashesFewest) {
+    out.resize(std::min(out.size(), kHashesMax));
+    return out;
   }
-  if (out.size() >= kHashesFewest) return out;
+  sort_once(hashes);
   hashes.resize(std::min(hashes.size(), kHashesFewest));
   return hashes;
 }

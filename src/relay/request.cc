@@ -52,6 +52,9 @@ constexpr std::array kPassed = {"model",
                                 "best_of",
                                 "ignore_eos",
                                 "stop_token_ids"};
+// Of these what a model reads.
+constexpr std::array kRead = {"messages",  "prompt",          "tools",
+                              "functions", "response_format", "suffix"};
 // Taken and dropped: they change no answer, and who asks is not the upstream's to know.
 constexpr std::array kDropped = {"user",
                                  "metadata",
@@ -79,16 +82,12 @@ class Reader {
     if (!check_fields(root)) return error_;
     read_options(root);
     kind_ == Kind::chat ? read_messages(root) : read_prompts(root);
-    for (const char* key : {"tools", "functions", "response_format", "suffix"}) {
-      if (const auto* value = root.find(key)) bytes_ += std::ssize(json::dump(*value));
-    }
-    if (!failed_) bound(root);
     if (failed_) return error_;
     root.set("model", model);
-    if (out_.stream) {
-      root.set("stream_options", json::Value::object({{"include_usage", true}}));
-    }
-    out_.body = json::dump(root);
+    write(root);
+    bound(root);
+    if (failed_) return error_;
+    out_.body += '}';
     return std::move(out_);
   }
 
@@ -96,6 +95,26 @@ class Reader {
   void fail(openai::ApiError error) {
     if (!failed_) error_ = std::move(error);
     failed_ = true;
+  }
+
+  void write_member(std::string_view key, const json::Value& value) {
+    out_.body += out_.body.empty() ? '{' : ',';
+    json::append_quoted(out_.body, key);
+    out_.body += ':';
+    out_.body += json::dump(value);
+  }
+
+  // Everything but the end, and counts the bytes of what the model will read: prompts with names,
+  // roles, calls of tools and the marks between them; of ids as well, each being two bytes or more.
+  void write(const json::Value& root) {
+    for (const auto& [key, value] : root.as_object()) {
+      const size_t before = out_.body.size();
+      write_member(key, value);
+      if (holds(kRead, key)) bytes_ += std::ssize(out_.body) - static_cast<int64_t>(before);
+    }
+    if (out_.stream) {
+      write_member("stream_options", json::Value::object({{"include_usage", true}}));
+    }
   }
 
   // Leaves in `root` what is passed on.
@@ -166,8 +185,6 @@ class Reader {
       if (failed_) return;
       out_.turns.emplace_back(role->as_string(), std::move(text));
     }
-    // With names, roles, calls of tools and the marks between them.
-    bytes_ += std::ssize(json::dump(*messages));
   }
 
   // Of a part that is no text nobody here knows what it costs.
@@ -201,7 +218,6 @@ class Reader {
     if (prompt == nullptr || (!prompt->is_string() && !prompt->is_array())) {
       return fail(wrong("prompt", "must be a string or an array"));
     }
-    bytes_ += std::ssize(json::dump(*prompt));  // of ids as well: each is two bytes or more
     const bool many = prompt->is_array() && !is_ids(*prompt);
     const json::Value* first = prompt;
     if (many) {
@@ -215,11 +231,11 @@ class Reader {
     }
   }
 
-  void bound(json::Value& root) {
+  void bound(const json::Value& root) {
     const char* key =
         root.find("max_completion_tokens") != nullptr ? "max_completion_tokens" : "max_tokens";
     out_.max_tokens = whole(root, key, 0, bounds_.max_tokens);
-    if (out_.max_tokens == 0) root.set(key, bounds_.max_tokens);
+    if (out_.max_tokens == 0) write_member(key, bounds_.max_tokens);
     const int64_t each = out_.max_tokens == 0 ? bounds_.max_tokens : out_.max_tokens;
     out_.input_tokens_most = bytes_ + kTemplateTokens;
     out_.input_tokens_likely = (bytes_ + kBytesPerToken - 1) / kBytesPerToken;
@@ -241,20 +257,21 @@ class Reader {
 
 }  // namespace
 
-Parsed<Asked> read_request(Kind kind, std::string_view body, const std::string& model,
-                           const Bounds& bounds) {
+Parsed<json::Value> parse_request(std::string_view body) {
   auto root = json::parse(body, "the body", kLimits);
   if (!root) return make_error(400, "the body is no JSON: " + root.error().message);
   if (!root->is_object()) return make_error(400, "the body must be a JSON object");
-  return Reader(kind, bounds).read(std::move(*root), model);
+  return std::move(*root);
 }
 
-std::optional<std::string> model_of(std::string_view body) {
-  const auto root = json::parse(body, "the body", kLimits);
-  if (!root) return std::nullopt;
-  const auto* model = root->find("model");
-  if (model == nullptr || !model->is_string()) return std::nullopt;
-  return model->as_string();
+const std::string* model_of(const json::Value& request) {
+  const auto* model = request.find("model");
+  return model != nullptr && model->is_string() ? &model->as_string() : nullptr;
+}
+
+Parsed<Asked> read_request(Kind kind, json::Value request, const std::string& model,
+                           const Bounds& bounds) {
+  return Reader(kind, bounds).read(std::move(request), model);
 }
 
 }  // namespace retort::relay

@@ -3,12 +3,12 @@
 // it, since a field nobody looked at may cost money that nobody reserved. Pure.
 #pragma once
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "json/value.h"
 #include "openai/error.h"
 
 namespace retort::relay {
@@ -36,11 +36,14 @@ struct Asked {
   int64_t max_tokens = 0;  // as the client gave it; 0 for not at all
 };
 
-// `model`: by the upstream's name. 400 for what is wrong or not text.
-openai::Parsed<Asked> read_request(Kind kind, std::string_view body, const std::string& model,
-                                   const Bounds& bounds);
+// A body as JSON; 400 for what is none, or no object.
+openai::Parsed<json::Value> parse_request(std::string_view body);
 
-// The model that a request names; none where it names none or is no JSON object.
-std::optional<std::string> model_of(std::string_view body);
+// The model that a request names; null where it names none.
+const std::string* model_of(const json::Value& request);
+
+// `model`: by the upstream's name. 400 for what is wrong or not text.
+openai::Parsed<Asked> read_request(Kind kind, json::Value request, const std::string& model,
+                                   const Bounds& bounds);
 
 }  // namespace retort::relay

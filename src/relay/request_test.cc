@@ -9,12 +9,19 @@ namespace {
 
 const Bounds kBounds{.max_tokens = 100, .max_answers = 4, .max_request_tokens = 300};
 
+openai::Parsed<Asked> read(Kind kind, const std::string& body, const std::string& model,
+                           const Bounds& bounds) {
+  auto request = parse_request(body);
+  if (!request) return request.error();
+  return read_request(kind, std::move(*request), model, bounds);
+}
+
 openai::Parsed<Asked> chat(const std::string& members, const Bounds& bounds = kBounds) {
-  return read_request(Kind::chat,
-                      R"({"model":"ours","messages":[{"role":"system","content":"Be brief."},)"
-                      R"({"role":"user","content":"Hello"}])" +
-                          members + "}",
-                      "theirs", bounds);
+  return read(Kind::chat,
+              R"({"model":"ours","messages":[{"role":"system","content":"Be brief."},)"
+              R"({"role":"user","content":"Hello"}])" +
+                  members + "}",
+              "theirs", bounds);
 }
 
 json::Value sent(const openai::Parsed<Asked>& asked) {
@@ -57,12 +64,12 @@ TEST(RelayRequest, ReservesEveryAnswerAndEveryByte) {
   EXPECT_TRUE(longer->tools);
   EXPECT_GT(longer->input_tokens_most, 4 * longer->input_tokens_likely);
   const auto prompts =
-      read_request(Kind::completion,
-                   R"({"model":"m","prompt":["one","two"],"n":2,"max_tokens":10})", "m", kBounds);
+      read(Kind::completion, R"({"model":"m","prompt":["one","two"],"n":2,"max_tokens":10})", "m",
+           kBounds);
   EXPECT_EQ(prompts->output_tokens_most, 40);
   EXPECT_EQ(prompts->turns[0].second, "one");
-  const auto ids = read_request(Kind::completion,
-                                R"({"model":"m","prompt":[1,2,3],"max_tokens":10})", "m", kBounds);
+  const auto ids =
+      read(Kind::completion, R"({"model":"m","prompt":[1,2,3],"max_tokens":10})", "m", kBounds);
   EXPECT_EQ(ids->answers, 1);
   EXPECT_GE(ids->input_tokens_most, 3);
 }
@@ -89,7 +96,7 @@ TEST(RelayRequest, RefusesWhatNobodyReservedFor) {
 }
 
 TEST(RelayRequest, RefusesWhatIsNoText) {
-  const auto image = read_request(
+  const auto image = read(
       Kind::chat,
       R"({"model":"m","messages":[{"role":"user","content":[{"type":"text","text":"What is it?"},)"
       R"({"type":"image_url","image_url":{"url":"https://example.com/a.png"}}]}]})",
@@ -98,16 +105,17 @@ TEST(RelayRequest, RefusesWhatIsNoText) {
   EXPECT_EQ(image.error().code, "unsupported_content");
   for (const char* body : {"", "[]", "{", R"({"model":"m"})", R"({"messages":[]})",
                            R"({"messages":[3]})", R"({"messages":{"role":"user"}})"}) {
-    EXPECT_FALSE(read_request(Kind::chat, body, "m", kBounds).ok()) << body;
-    EXPECT_FALSE(read_request(Kind::completion, body, "m", kBounds).ok()) << body;
+    EXPECT_FALSE(read(Kind::chat, body, "m", kBounds).ok()) << body;
+    EXPECT_FALSE(read(Kind::completion, body, "m", kBounds).ok()) << body;
   }
 }
 
 TEST(RelayRequest, TheModelIsFoundInAnything) {
-  EXPECT_EQ(model_of(R"({"model":"a","x":[1]})"), "a");
-  EXPECT_FALSE(model_of(R"({"model":3})"));
-  EXPECT_FALSE(model_of("[]"));
-  EXPECT_FALSE(model_of("{"));
+  EXPECT_EQ(*model_of(*parse_request(R"({"model":"a","x":[1]})")), "a");
+  EXPECT_EQ(model_of(*parse_request(R"({"model":3})")), nullptr);
+  EXPECT_EQ(model_of(*parse_request("{}")), nullptr);
+  EXPECT_FALSE(parse_request("[]"));
+  EXPECT_FALSE(parse_request("{"));
 }
 
 }  // namespace

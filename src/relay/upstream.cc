@@ -45,14 +45,14 @@ Result<std::unique_ptr<Upstream>> Upstream::open(const Options& options) {
   return std::unique_ptr<Upstream>(new Upstream(std::move(own), std::move(key)));
 }
 
-http::ExchangeId Upstream::ask(Kind kind, const Asked& asked, http::Handlers handlers) {
+http::ExchangeId Upstream::ask(Kind kind, Asked asked, http::Handlers handlers) {
   http::Request request;
   request.method = "POST";
   request.url = options_.base_url + (kind == Kind::chat ? "/chat/completions" : "/completions");
   request.headers = {{"Content-Type", "application/json"},
                      {"Accept", asked.stream ? "text/event-stream" : "application/json"}};
   if (!key_.empty()) request.headers.emplace_back("Authorization", "Bearer " + key_);
-  request.body = asked.body;
+  request.body = std::move(asked.body);
   request.idle_timeout_ms = options_.idle_timeout_ms;
   request.total_timeout_ms = options_.timeout_ms;
   request.max_response_bytes = asked.stream ? kStreamBytesMax : kBodyBytesMax;

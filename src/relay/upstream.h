@@ -29,7 +29,7 @@ class Upstream {
   const std::string& model() const { return options_.model; }
   const Bounds& bounds() const { return options_.bounds; }
 
-  http::ExchangeId ask(Kind kind, const Asked& asked, http::Handlers handlers);
+  http::ExchangeId ask(Kind kind, Asked asked, http::Handlers handlers);
   void cancel(http::ExchangeId id);
 
  private:

@@ -8,9 +8,7 @@
 namespace retort::serve {
 
 void answer_chat(Call call) {
-  if (ServedModel* model = call.door.models.relayed(call.request.body)) {
-    return answer_relayed(std::move(call), *model, relay::Kind::chat);
-  }
+  if (answer_relayed(call, relay::Kind::chat)) return;
   const auto request =
       openai::parse_chat_request(call.request.body, call.door.options.max_logprobs);
   if (!request) return reply_error(call, request.error());
@@ -24,9 +22,7 @@ void answer_chat(Call call) {
 }
 
 void answer_completion(Call call) {
-  if (ServedModel* model = call.door.models.relayed(call.request.body)) {
-    return answer_relayed(std::move(call), *model, relay::Kind::completion);
-  }
+  if (answer_relayed(call, relay::Kind::completion)) return;
   const auto request =
       openai::parse_completion_request(call.request.body, call.door.options.max_logprobs);
   if (!request) return reply_error(call, request.error());

@@ -29,12 +29,11 @@ openai::Parsed<ServedModel*> Models::find(const std::string& name) const {
                     "model", "model_not_found");
 }
 
-ServedModel* Models::relayed(std::string_view body) const {
-  if (!has_upstream_) return nullptr;
-  const auto name = relay::model_of(body);
-  if (!name) return nullptr;
-  const auto found = find(*name);
-  return found && (*found)->upstream ? *found : nullptr;
+ServedModel* Models::relayed(const std::string& name) const {
+  for (const auto& model : all_) {
+    if (model->upstream && model->id == name) return model.get();
+  }
+  return nullptr;
 }
 
 openai::Parsed<ServedModel*> Models::find_or_only(const std::optional<std::string>& name) const {

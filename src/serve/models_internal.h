@@ -33,9 +33,10 @@ class Models {
 
   // 404 with the names that there are.
   openai::Parsed<ServedModel*> find(const std::string& name) const;
-  // The upstream's model that a request's body names; null for anything else, which is for the
-  // routes of the engine to judge.
-  ServedModel* relayed(std::string_view body) const;
+  // The upstream's model of that name; null for anything else, which is for the routes of the
+  // engine to judge.
+  ServedModel* relayed(const std::string& name) const;
+  bool has_upstream() const { return has_upstream_; }
   // A model of an engine, where a request need not name the only one. 400 for an upstream's.
   openai::Parsed<ServedModel*> find_or_only(const std::optional<std::string>& name) const;
   const std::vector<std::unique_ptr<ServedModel>>& all() const { return all_; }

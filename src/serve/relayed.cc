@@ -39,19 +39,25 @@ bool is_stream(const http::Response& head) {
   return type != nullptr && type->starts_with("text/event-stream");
 }
 
+// Once it is read it is not held while the upstream works.
+Call without_request(Call call) {
+  call.request = {};
+  return call;
+}
+
 // Threads: the callbacks of the upstream's client alone, but for leave().
 class Relayed : public std::enable_shared_from_this<Relayed> {
  public:
-  Relayed(const Call& call, ServedModel& model, const relay::Asked& asked,
+  Relayed(Call call, ServedModel& model, const relay::Asked& asked,
           std::optional<provider::Ticket> ticket)
-      : call_(without_body(call)),
+      : call_(without_request(std::move(call))),
         model_(model),
         meter_(asked),
         stream_asked_(asked.stream),
         ticket_(std::move(ticket)) {}
   ~Relayed() { model_.in_flight.fetch_sub(1); }
 
-  void start(relay::Kind kind, const relay::Asked& asked) {
+  void start(relay::Kind kind, relay::Asked asked) {
     call_.responder->on_gone([weak = weak_from_this()] {
       if (const auto alive = weak.lock()) alive->leave();
     });
@@ -62,7 +68,7 @@ class Relayed : public std::enable_shared_from_this<Relayed> {
     handlers.on_done = [self](const http::Outcome& outcome) { self->end(outcome); };
     // The lock keeps somebody who leaves at once from finding no exchange to cancel.
     const std::lock_guard lock(mutex_);
-    exchange_ = model_.upstream->ask(kind, asked, std::move(handlers));
+    exchange_ = model_.upstream->ask(kind, std::move(asked), std::move(handlers));
     if (gone_) model_.upstream->cancel(exchange_);
   }
 
@@ -203,8 +209,10 @@ class Relayed : public std::enable_shared_from_this<Relayed> {
 
 }  // namespace
 
-void answer_relayed(Call call, ServedModel& model, relay::Kind kind) {
-  auto asked = relay::read_request(kind, call.request.body, model.upstream->model(),
+namespace {
+
+void relay_to(ServedModel& model, Call call, relay::Kind kind, json::Value request) {
+  auto asked = relay::read_request(kind, std::move(request), model.upstream->model(),
                                    model.upstream->bounds());
   if (!asked) return reply_error(call, asked.error());
   call.request.body.clear();
@@ -227,7 +235,21 @@ void answer_relayed(Call call, ServedModel& model, relay::Kind kind) {
     call.headers = ticket->headers();
     call.told = true;
   }
-  std::make_shared<Relayed>(call, model, *asked, std::move(ticket))->start(kind, *asked);
+  std::make_shared<Relayed>(std::move(call), model, *asked, std::move(ticket))
+      ->start(kind, std::move(*asked));
+}
+
+}  // namespace
+
+// What is no JSON and what names no upstream's model is for the routes of the engine to judge.
+bool answer_relayed(Call& call, relay::Kind kind) {
+  if (!call.door.models.has_upstream()) return false;
+  auto request = relay::parse_request(call.request.body);
+  const std::string* name = request ? relay::model_of(*request) : nullptr;
+  ServedModel* model = name != nullptr ? call.door.models.relayed(*name) : nullptr;
+  if (model == nullptr) return false;
+  relay_to(*model, std::move(call), kind, std::move(*request));
+  return true;
 }
 
 }  // namespace retort::serve

@@ -6,7 +6,7 @@
 
 namespace retort::serve {
 
-// Takes the request of a model that an upstream answers.
-void answer_relayed(Call call, ServedModel& model, relay::Kind kind);
+// Takes the request, if it is for a model that an upstream answers; false: it is not.
+bool answer_relayed(Call& call, relay::Kind kind);
 
 }  // namespace retort::serve

@@ -8,9 +8,16 @@
 namespace retort::serve {
 
 std::string new_id(const char* prefix) {
-  std::array<char, 12> bytes{};
-  base::secure_random(bytes.data(), bytes.size());
-  return prefix + crypto::to_hex(std::string_view(bytes.data(), bytes.size()));
+  constexpr size_t kIdBytes = 12;
+  // Asked for a hundred ids at a time.
+  thread_local std::array<char, 100 * kIdBytes> bytes;
+  thread_local size_t used = bytes.size();
+  if (used == bytes.size()) {
+    base::secure_random(bytes.data(), bytes.size());
+    used = 0;
+  }
+  used += kIdBytes;
+  return prefix + crypto::to_hex(std::string_view(bytes.data() + used - kIdBytes, kIdBytes));
 }
 
 namespace {
@@ -67,7 +74,7 @@ void reply_json(const Call& call, std::string body) {
 namespace {
 
 void count_refusal(const Call& call, const openai::ApiError& error) {
-  call.door.traffic.add_refusal(error.code.empty() ? std::to_string(error.status) : error.code);
+  call.door.traffic.add_refusal(outcome_of(error));
 }
 
 }  // namespace

@@ -39,6 +39,7 @@ class DatabaseBackend {
   // Whether the last failure is one that the same work may not meet again.
   virtual bool worth_another_try() const = 0;
   virtual Result<void> check_integrity() = 0;
+  virtual int64_t change_count() const { return -1; }
   virtual int64_t changes() const = 0;
   virtual int64_t last_row_id() const = 0;
   virtual std::string shown() const = 0;  // the address, for people

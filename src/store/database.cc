@@ -122,6 +122,9 @@ Result<void> Database::transact(const std::function<Result<void>()>& work) {
 Result<void> Database::check_integrity() {
   return backend_->check_integrity();
 }
+int64_t Database::change_count() const {
+  return backend_->change_count();
+}
 int64_t Database::changes() const {
   return backend_->changes();
 }

@@ -105,6 +105,10 @@ class Database {
   // Every page, index and constraint of a file; that a server answers.
   Result<void> check_integrity();
 
+  // How often a file was changed, as it says itself, without a lock: another process's commit shows
+  // here before it is acknowledged. A value that is read while a row of a statement is there
+  // belongs to what that statement sees. -1 on a server, and where it cannot be read.
+  int64_t change_count() const;
   int64_t changes() const;      // rows changed by the last statement
   int64_t last_row_id() const;  // of a file; on a server use RETURNING
   // For people: of a server without its password.

@@ -1,6 +1,8 @@
 #include <fmt/core.h>
 #include <sqlite3.h>
 
+#include <array>
+
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/files.h"
@@ -26,6 +28,7 @@ class Sqlite final : public DatabaseBackend {
   void rollback() override;
   bool worth_another_try() const override { return false; }
   Result<void> check_integrity() override;
+  int64_t change_count() const override;
   int64_t changes() const override { return sqlite3_changes64(handle_); }
   int64_t last_row_id() const override { return sqlite3_last_insert_rowid(handle_); }
   std::string shown() const override { return path_; }
@@ -64,6 +67,22 @@ void Sqlite::rollback() {
   if (sqlite3_get_autocommit(handle_) == 0) {
     sqlite3_exec(handle_, "ROLLBACK", nullptr, nullptr, nullptr);
   }
+}
+
+// The file change counter of the file's header. Through SQLite's own open file: closing another one
+// on the same path would drop the locks of this process.
+int64_t Sqlite::change_count() const {
+  constexpr int kAt = 24;
+  sqlite3_file* file = nullptr;
+  std::array<unsigned char, 4> bytes{};
+  sqlite3_file_control(handle_, "main", SQLITE_FCNTL_FILE_POINTER, &file);
+  if (file == nullptr || file->pMethods == nullptr ||
+      file->pMethods->xRead(file, bytes.data(), bytes.size(), kAt) != SQLITE_OK) {
+    return -1;
+  }
+  int64_t count = 0;
+  for (const auto byte : bytes) count = count << 8 | byte;
+  return count;
 }
 
 Result<void> Sqlite::check_integrity() {

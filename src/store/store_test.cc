@@ -51,6 +51,35 @@ TEST(StoreTest, UsesTheSettingsThatLoseNothing) {
   }
 }
 
+// What tells a reader that it need not read again must not miss a commit, nor believe one that was
+// undone.
+TEST(StoreTest, TheCountOfChangesShowsEveryCommitOfOthers) {
+  const std::string path = scratch("count");
+  auto writer = *Database::open(path);
+  ASSERT_TRUE(writer->execute("CREATE TABLE t (a); INSERT INTO t VALUES (1)").ok());
+  auto reader = *Database::open(path);
+  auto select = *reader->prepare("SELECT a FROM t");
+  ASSERT_TRUE(*select.step());
+  const int64_t seen = reader->change_count();
+  select.reset();
+  EXPECT_GE(seen, 0);
+  {
+    auto transaction = *writer->begin();
+    ASSERT_TRUE(writer->execute("UPDATE t SET a = 2").ok());
+    EXPECT_EQ(reader->change_count(), seen) << "not before the commit";
+  }
+  EXPECT_EQ(reader->change_count(), seen) << "it was undone";
+  int64_t before = seen;
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_TRUE(writer->execute("UPDATE t SET a = a + 1").ok());
+    EXPECT_NE(reader->change_count(), before);
+    before = reader->change_count();
+  }
+  ASSERT_TRUE(*select.step());
+  EXPECT_EQ(select.integer(0), 4);
+  EXPECT_EQ(reader->change_count(), before);
+}
+
 TEST(StoreTest, TransactionIsUndoneWithoutCommit) {
   auto database = *Database::open(scratch("undo"));
   ASSERT_TRUE(database->execute("CREATE TABLE t (a)").ok());
