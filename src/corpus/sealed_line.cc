@@ -13,22 +13,29 @@ namespace {
 using json::ScannedString;
 using json::Scanner;
 
-int hex_digit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+constexpr uint8_t kNoDigit = 0xff;
+
+constexpr std::array<uint8_t, 256> small_hex_digits() {
+  std::array<uint8_t, 256> out{};
+  for (auto& value : out) value = kNoDigit;
+  for (uint8_t i = 0; i < 10; ++i) out['0' + i] = i;
+  for (uint8_t i = 0; i < 6; ++i) out['a' + i] = static_cast<uint8_t>(10 + i);
+  return out;
 }
+constexpr auto kHexDigits = small_hex_digits();
 
 // Small digits only, as this program writes them.
 template <size_t n>
 bool read_hex(std::string_view text, std::array<uint8_t, n>& out) {
   if (text.size() != 2 * n) return false;
+  uint8_t wrong = 0;
   for (size_t i = 0; i < n; ++i) {
-    const int high = hex_digit(text[2 * i]);
-    const int low = hex_digit(text[2 * i + 1]);
-    if (high < 0 || low < 0) return false;
-    out[i] = static_cast<uint8_t>(high * 16 + low);
+    const uint8_t high = kHexDigits[static_cast<uint8_t>(text[2 * i])];
+    const uint8_t low = kHexDigits[static_cast<uint8_t>(text[2 * i + 1])];
+    wrong |= high | low;  // a digit is below 16
+    out[i] = static_cast<uint8_t>(high << 4 | (low & 15));
   }
-  return true;
+  return wrong < 16;
 }
 
 bool plain_string(Scanner& in, std::string_view& out) {
