@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Webhooks of cases: a receiver that fails, says nothing, and comes back; the server killed between."""
+"""Webhooks of cases: a receiver that fails, says nothing, comes back; a server killed between."""
 
 import base64
 import hashlib
