@@ -8,7 +8,8 @@ namespace retort::http {
 namespace {
 
 constexpr size_t kHeadBytesMax = 256 << 10;
-constexpr size_t kSizeBytesMax = 16;  // of a chunk's size, its line end included
+constexpr size_t kSizeBytesMax = 256;  // of a chunk's size with its extensions and line end
+constexpr size_t kSizeDigitsMax = 12;
 
 bool is_digits(std::string_view text) {
   return !text.empty() &&
@@ -75,9 +76,9 @@ bool AnswerReader::step(std::string_view& bytes) {
     case State::chunk:
       return pass(bytes, State::chunk_end);
     case State::chunk_end:
-      return read_mark(bytes, State::chunk_size);
-    case State::last_end:
-      return read_mark(bytes, State::done);
+      return read_chunk_end(bytes);
+    case State::trailers:
+      return read_trailer(bytes);
     case State::until_end:
       left_ = std::ssize(bytes);
       return pass(bytes, State::until_end);
@@ -199,22 +200,40 @@ bool AnswerReader::begin_body() {
 bool AnswerReader::read_size(std::string_view& bytes) {
   std::string_view line;
   if (!take_line(bytes, kSizeBytesMax, line)) return false;
+  auto digits = line.substr(0, line.find(';'));
+  while (digits.ends_with(' ') || digits.ends_with('\t')) digits.remove_suffix(1);
   const auto [end, error] =
-      std::from_chars(line.data(), line.data() + line.size(), left_, /*base=*/16);
+      std::from_chars(digits.data(), digits.data() + digits.size(), left_, /*base=*/16);
   // from_chars takes a sign.
-  if (error != std::errc() || end != line.data() + line.size() || line.front() == '-') {
+  if (error != std::errc() || end != digits.data() + digits.size() || digits.front() == '-' ||
+      digits.size() > kSizeDigitsMax || has_control(line)) {
     return break_off("has a chunk whose size is no number");
   }
-  state_ = left_ == 0 ? State::last_end : State::chunk;
+  state_ = left_ == 0 ? State::trailers : State::chunk;
   return true;
 }
 
-// The empty line behind a chunk, or behind the last one.
-bool AnswerReader::read_mark(std::string_view& bytes, State next) {
+bool AnswerReader::read_chunk_end(std::string_view& bytes) {
   std::string_view line;
   if (!take_line(bytes, kSizeBytesMax, line)) return false;
   if (!line.empty()) return break_off("has a chunk that does not end where it should");
-  state_ = next;
+  state_ = State::chunk_size;
+  return true;
+}
+
+// Nobody here asked for one; the last line is empty.
+bool AnswerReader::read_trailer(std::string_view& bytes) {
+  std::string_view line;
+  if (!take_line(bytes, kHeadBytesMax - head_bytes_, line)) return false;
+  head_bytes_ += line.size() + 2;
+  if (line.empty()) {
+    state_ = State::done;
+    return true;
+  }
+  const size_t colon = line.find(':');
+  if (colon == std::string_view::npos || !is_token(line.substr(0, colon)) || has_control(line)) {
+    return break_off("has a trailer that is no header");
+  }
   return true;
 }
 

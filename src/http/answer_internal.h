@@ -4,7 +4,9 @@
 //     without control characters; 256 KiB of head, interim answers (1xx but 101) included, which
 //     are passed over
 //   - no body, where the request was HEAD or the status is 204 or 304
-//   - "Transfer-Encoding: chunked" alone, of HTTP/1.1: chunks without extensions and trailers
+//   - "Transfer-Encoding: chunked" alone, of HTTP/1.1; extensions of chunks and trailers, within
+//   the
+//     head's limit altogether, are passed over
 //   - one Content-Length of at most 15 digits, not beside a Transfer-Encoding
 //   - neither: the end of the connection is the end of the body
 //
@@ -26,7 +28,7 @@ class AnswerReader {
     std::function<void(const Response&)> on_head;        // once, of the answer itself
     std::function<void(std::string_view)> on_body = {};  // any number of times
   };
-  enum class State { head, body, chunk_size, chunk, chunk_end, last_end, until_end, done, broken };
+  enum class State { head, body, chunk_size, chunk, chunk_end, trailers, until_end, done, broken };
 
   AnswerReader(bool head_only, Sink sink) : head_only_(head_only), sink_(std::move(sink)) {}
 
@@ -57,7 +59,8 @@ class AnswerReader {
   bool finish_head();
   bool begin_body();
   bool read_size(std::string_view& bytes);
-  bool read_mark(std::string_view& bytes, State next);
+  bool read_chunk_end(std::string_view& bytes);
+  bool read_trailer(std::string_view& bytes);
   bool pass(std::string_view& bytes, State next);
   bool break_off(std::string why);
 
@@ -65,9 +68,9 @@ class AnswerReader {
   Sink sink_;
   State state_ = State::head;
   Response response_;
-  std::string line_;  // what came of one that has not ended
-  std::string held_;  // behind `line_`, what a view of it stands in
-  size_t head_bytes_ = 0;
+  std::string line_;       // what came of one that has not ended
+  std::string held_;       // behind `line_`, what a view of it stands in
+  size_t head_bytes_ = 0;  // with trailers
   int64_t left_ = 0;
   int64_t length_ = -1;
   bool http10_ = false, keep_alive_ = false, excess_ = false, stopped_ = false;

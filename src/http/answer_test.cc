@@ -49,6 +49,11 @@ TEST(AnswerTest, WhatIsTakenIsTakenInAnyPieces) {
        "HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n3\r\nabc\r\n0A\r\n0123456789\r\n"
        "0\r\n\r\n",
        "abc0123456789"},
+      {"extensions and trailers",
+       "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3;name=value\r\nabc\r\n2 "
+       ";x=\"y\"\r\nde\r\n"
+       "0;last\r\nX-Sum: 12\r\nServer-Timing: a;dur=1\r\n\r\n",
+       "abcde"},
       {"interim",
        "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 "
        "OK\r\nContent-Length: 2\r\n\r\nok",
@@ -119,10 +124,11 @@ TEST(AnswerTest, WhatTwoReadersCouldReadInTwoWaysIsBroken) {
 TEST(AnswerTest, ChunksAreReadStrictly) {
   const std::string head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
   for (const std::string& rest : std::vector<std::string>{
-           "3;name=value\r\nabc\r\n0\r\n\r\n", "zz\r\nabc\r\n", "-3\r\nabc\r\n", "\r\nabc\r\n",
-           "0x3\r\nabc\r\n", " 3\r\nabc\r\n", "3\nabc\n0\n\n", "3\r\nabcd\r\n0\r\n\r\n",
-           "3\r\nabc0\r\n\r\n", "ffffffffffffffff\r\nabc\r\n", "00000000000000003\r\nabc\r\n",
-           "0\r\nTrailer: a\r\n\r\n"}) {
+           "3;" + std::string(300, 'x') + "\r\nabc\r\n0\r\n\r\n", ";x\r\nabc\r\n",
+           "3;a\rb\r\nabc\r\n", "zz\r\nabc\r\n", "-3\r\nabc\r\n", "\r\nabc\r\n", "0x3\r\nabc\r\n",
+           " 3\r\nabc\r\n", "3\nabc\n0\n\n", "3\r\nabcd\r\n0\r\n\r\n", "3\r\nabc0\r\n\r\n",
+           "ffffffffffffffff\r\nabc\r\n", "00000000000000003\r\nabc\r\n", "0\r\nno colon\r\n\r\n",
+           "0\r\nX Y: a\r\n\r\n", "0\r\nX: " + std::string(300 << 10, 'x') + "\r\n\r\n"}) {
     EXPECT_TRUE(read(head + rest, 1).broken) << rest;
     EXPECT_TRUE(read(head + rest, head.size() + rest.size()).broken) << rest;
   }
@@ -133,7 +139,8 @@ TEST(AnswerTest, AnEndBeforeTheEndIsBroken) {
        {"", "HTTP/1.1 200 OK\r\nContent-", "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc",
         "HTTP/1.1 100 Continue\r\n\r\n",
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n",
-        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n"}) {
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX-Sum: 1\r\n"}) {
     const Read got = read(bytes, 4, /*ends=*/true);
     EXPECT_TRUE(got.broken) << bytes;
     EXPECT_FALSE(got.done) << bytes;
