@@ -29,7 +29,6 @@ class Sha256 {
   Digest finish();  // once
 
  private:
-  friend Digest sha256(std::string_view bytes);
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };

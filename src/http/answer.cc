@@ -16,19 +16,6 @@ bool is_digits(std::string_view text) {
          std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
 }
 
-std::string_view trimmed(std::string_view text) {
-  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
-  return text;
-}
-
-bool has_control(std::string_view text) {
-  return std::any_of(text.begin(), text.end(), [](char c) {
-    const auto byte = static_cast<unsigned char>(c);
-    return (byte < 0x20 && c != '\t') || byte == 0x7f;
-  });
-}
-
 // Whether one of the words between commas is this one.
 bool names(std::string_view list, std::string_view word) {
   while (!list.empty()) {
@@ -131,7 +118,7 @@ bool AnswerReader::read_status(std::string_view line) {
   const bool whole =
       line.size() == kStatusAt + 3 || (line.size() > kStatusAt + 3 && line[kStatusAt + 3] == ' ');
   if ((!http10_ && !line.starts_with("HTTP/1.1 ")) || digits.size() != 3 || !is_digits(digits) ||
-      !whole || has_control(line)) {
+      !whole || !is_field_value(line)) {
     return break_off("is no HTTP/1.1");
   }
   std::from_chars(digits.data(), digits.data() + digits.size(), response_.status);
@@ -146,7 +133,7 @@ bool AnswerReader::read_header(std::string_view line) {
     return break_off("has a header whose name is no token directly before a colon");
   }
   const auto value = trimmed(line.substr(colon + 1));
-  if (has_control(value)) return break_off("has a header with a control character");
+  if (!is_field_value(value)) return break_off("has a header with a control character");
   response_.headers.emplace_back(line.substr(0, colon), value);
   return true;
 }
@@ -206,7 +193,7 @@ bool AnswerReader::read_size(std::string_view& bytes) {
       std::from_chars(digits.data(), digits.data() + digits.size(), left_, /*base=*/16);
   // from_chars takes a sign.
   if (error != std::errc() || end != digits.data() + digits.size() || digits.front() == '-' ||
-      digits.size() > kSizeDigitsMax || has_control(line)) {
+      digits.size() > kSizeDigitsMax || !is_field_value(line)) {
     return break_off("has a chunk whose size is no number");
   }
   state_ = left_ == 0 ? State::trailers : State::chunk;
@@ -231,7 +218,8 @@ bool AnswerReader::read_trailer(std::string_view& bytes) {
     return true;
   }
   const size_t colon = line.find(':');
-  if (colon == std::string_view::npos || !is_token(line.substr(0, colon)) || has_control(line)) {
+  if (colon == std::string_view::npos || !is_token(line.substr(0, colon)) ||
+      !is_field_value(line)) {
     return break_off("has a trailer that is no header");
   }
   return true;

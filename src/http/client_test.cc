@@ -10,21 +10,6 @@
 namespace retort::http {
 namespace {
 
-Request get(const RawServer& server) {
-  return {.url = server.url("/v1"),
-          .connect_timeout_ms = 2000,
-          .idle_timeout_ms = 3000,
-          .total_timeout_ms = 5000};
-}
-
-// Reads a request's head, then says the bytes.
-RawServer::Script says(std::string bytes) {
-  return [bytes](RawSocket& socket, int) {
-    socket.read_until("\r\n\r\n");
-    socket.write(bytes);
-  };
-}
-
 TEST(HttpClientTest, SendsExactlyWhatItWasGivenAndReadsTheAnswer) {
   std::string seen;
   RawServer server([&](RawSocket& socket, int) {

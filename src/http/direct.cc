@@ -76,11 +76,7 @@ bool is_plain_path(std::string_view path) {
 bool is_sendable(const Request& request) {
   return is_token(request.method) &&
          std::all_of(request.headers.begin(), request.headers.end(), [](const auto& header) {
-           return is_token(header.first) &&
-                  std::all_of(header.second.begin(), header.second.end(), [](char c) {
-                    const auto byte = static_cast<unsigned char>(c);
-                    return byte == '\t' || (byte >= 0x20 && byte != 0x7f);
-                  });
+           return is_token(header.first) && is_field_value(header.second);
          });
 }
 

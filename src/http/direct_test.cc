@@ -54,20 +54,6 @@ class OnLoop {
   std::thread thread_;
 };
 
-Request get(const RawServer& server) {
-  return {.url = server.url("/v1"),
-          .connect_timeout_ms = 2000,
-          .idle_timeout_ms = 3000,
-          .total_timeout_ms = 5000};
-}
-
-RawServer::Script says(std::string bytes) {
-  return [bytes](RawSocket& socket, int) {
-    socket.read_until("\r\n\r\n");
-    socket.write(bytes);
-  };
-}
-
 TEST(DirectTest, SendsExactlyWhatItWasGivenAndReadsTheAnswer) {
   std::string seen;
   RawServer server([&](RawSocket& socket, int) {

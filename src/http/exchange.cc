@@ -15,13 +15,6 @@ namespace {
 constexpr int64_t kHeadBytesMax = 256 << 10;
 constexpr int64_t kNever = std::numeric_limits<int64_t>::max();
 
-bool is_field_value(std::string_view text) {
-  return std::all_of(text.begin(), text.end(), [](char c) {
-    const auto byte = static_cast<unsigned char>(c);
-    return byte == '\t' || (byte >= 0x20 && byte != 0x7f);
-  });
-}
-
 // Part of a parsed URL; "" when there is none.
 std::string url_part(CURLU* url, CURLUPart part) {
   char* text = nullptr;

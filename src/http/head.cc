@@ -1,5 +1,3 @@
-#include <strings.h>
-
 #include <algorithm>
 #include <charconv>
 
@@ -11,10 +9,6 @@ namespace {
 
 Refusal bad(std::string reason) {
   return {400, std::move(reason)};
-}
-
-bool same(std::string_view a, std::string_view b) {
-  return a.size() == b.size() && strncasecmp(a.data(), b.data(), a.size()) == 0;
 }
 
 bool is_alnum(char c) {
@@ -98,14 +92,8 @@ Refusal parse_header(std::string_view line, Head& head) {
   if (colon == std::string_view::npos || !is_token(line.substr(0, colon))) {
     return bad("a header's name is no token directly before a colon");
   }
-  std::string_view value = line.substr(colon + 1);
-  while (!value.empty() && (value.front() == ' ' || value.front() == '\t')) value.remove_prefix(1);
-  while (!value.empty() && (value.back() == ' ' || value.back() == '\t')) value.remove_suffix(1);
-  for (const char c : value) {
-    const auto byte = static_cast<unsigned char>(c);
-    if ((byte < 0x20 && c != '\t') || byte == 0x7f)
-      return bad("a header holds a control character");
-  }
+  const auto value = trimmed(line.substr(colon + 1));
+  if (!is_field_value(value)) return bad("a header holds a control character");
   if (head.headers.size() == kHeaderCountLimit) return {431, "too many headers"};
   head.headers.emplace_back(line.substr(0, colon), value);
   return {};
@@ -115,7 +103,7 @@ Refusal parse_header(std::string_view line, Head& head) {
 const std::string* single(const Head& head, std::string_view name, Refusal& refusal) {
   const std::string* value = nullptr;
   for (const auto& [key, text] : head.headers) {
-    if (!same(key, name)) continue;
+    if (!is_same_word(key, name)) continue;
     if (value != nullptr) refusal = bad(std::string(name) + " is there twice");
     value = &text;
   }
@@ -129,7 +117,8 @@ Refusal judge_framing(Head& head) {
   if (refusal.status != 0) return refusal;
   if (length != nullptr && coding != nullptr) return bad("two ways to tell the body's length");
   if (coding != nullptr) {
-    if (!same(*coding, "chunked") || head.http10) return bad("Transfer-Encoding is not chunked");
+    if (!is_same_word(*coding, "chunked") || head.http10)
+      return bad("Transfer-Encoding is not chunked");
     head.chunked = true;
   }
   if (length != nullptr) {
@@ -140,7 +129,7 @@ Refusal judge_framing(Head& head) {
     std::from_chars(length->data(), length->data() + length->size(), head.content_length);
   }
   const std::string* encoding = find_header(head.headers, "Content-Encoding");
-  if (encoding != nullptr && !same(*encoding, "identity")) {
+  if (encoding != nullptr && !is_same_word(*encoding, "identity")) {
     return {415, "the body must not be compressed"};
   }
   return {};
@@ -178,11 +167,12 @@ Refusal judge_host(Head& head) {
 Refusal judge_connection(Head& head) {
   head.keep_alive = !head.http10;
   for (const auto& [key, value] : head.headers) {
-    if (same(key, "Connection") && !same(value, "keep-alive")) head.keep_alive = false;
+    if (is_same_word(key, "Connection") && !is_same_word(value, "keep-alive"))
+      head.keep_alive = false;
   }
   const std::string* expect = find_header(head.headers, "Expect");
   if (expect == nullptr) return {};
-  if (!same(*expect, "100-continue")) return {417, "Expect may be 100-continue alone"};
+  if (!is_same_word(*expect, "100-continue")) return {417, "Expect may be 100-continue alone"};
   head.expects_continue = true;
   return {};
 }
@@ -285,7 +275,7 @@ bool ChunkedDecoder::read_size(std::string_view& bytes, Refusal& refusal) {
 }
 
 bool is_loopback_host(std::string_view host) {
-  if (same(host, "localhost") || host == "::1" || host == "[::1]") return true;
+  if (is_same_word(host, "localhost") || host == "::1" || host == "[::1]") return true;
   // A name like 127.0.0.1.example.com is somebody else's.
   return host.starts_with("127.") && std::all_of(host.begin(), host.end(), [](char c) {
            return c == '.' || (c >= '0' && c <= '9');
@@ -295,7 +285,7 @@ bool is_loopback_host(std::string_view host) {
 bool is_allowed_host(std::string_view host, const std::vector<std::string>& allowed) {
   return is_loopback_host(host) ||
          std::any_of(allowed.begin(), allowed.end(),
-                     [&](const std::string& name) { return same(name, host); });
+                     [&](const std::string& name) { return is_same_word(name, host); });
 }
 
 std::string origin_host(std::string_view origin) {

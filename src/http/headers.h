@@ -13,6 +13,11 @@ using Headers = std::vector<std::pair<std::string, std::string>>;
 // Whether two words are one, ASCII letters in any case.
 bool is_same_word(std::string_view a, std::string_view b);
 
+// Without the blanks (spaces, tabs) at its ends.
+std::string_view trimmed(std::string_view text);
+// Whether this may stand behind a header's name: no control characters but tabs.
+bool is_field_value(std::string_view text);
+
 // The value of a header by its name in any case; nullptr when it is not there.
 const std::string* find_header(const Headers& headers, std::string_view name);
 // The one value of a header that may not be repeated; "" for none, nullopt for several.

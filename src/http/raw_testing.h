@@ -16,6 +16,8 @@
 #include <utility>
 #include <vector>
 
+#include "http/client.h"
+
 namespace retort::http {
 
 class RawSocket {
@@ -141,6 +143,22 @@ class RawServer {
   std::atomic<bool> stopping_{false};
   std::thread thread_;
 };
+
+// A request of the server that does not wait for long.
+inline Request get(const RawServer& server) {
+  return {.url = server.url("/v1"),
+          .connect_timeout_ms = 2000,
+          .idle_timeout_ms = 3000,
+          .total_timeout_ms = 5000};
+}
+
+// Reads a request's head, then says the bytes.
+inline RawServer::Script says(std::string bytes) {
+  return [bytes](RawSocket& socket, int) {
+    socket.read_until("\r\n\r\n");
+    socket.write(bytes);
+  };
+}
 
 inline void pause_ms(int duration_ms) {
   std::this_thread::sleep_for(std::chrono::milliseconds(duration_ms));

@@ -11,7 +11,7 @@ namespace retort::kernels::RETORT_ISA {
 constexpr int64_t kRows = 6;
 constexpr int64_t kColumns = 2 * kLanes;
 static_assert(kTileColumns % kColumns == 0 && kTileRows % kRows == 0);
-static_assert(kBlockN % kColumns == 0 && kBlockM % kRows == 0 && kRows == 6);
+static_assert(kBlockN % kColumns == 0 && kBlockM % kRows == 0);
 
 // Element (i, k) at data[i * row + k * column].
 struct Operand {
