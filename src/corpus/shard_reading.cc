@@ -59,7 +59,8 @@ Result<void> ShardReading::take_line(SealedLine& sealed, std::string_view line, 
   if (!codes) return no_codes(row, codes.error());
   leaves_[row] = sealed.leaf(*codes);
   if (keep_ == Keep::records) records_[row] = sealed.record();
-  return compare(row, sealed, *codes);
+  return compare(row, sealed.features(), sealed.captured_ms(),
+                 [&](const ColumnClass& facts) { return sealed.is_of(facts, *codes); });
 }
 
 // However it is written: what is no record at all gets its error here.
@@ -81,7 +82,9 @@ Result<void> ShardReading::take_any_line(std::string_view line, size_t row) {
   const auto codes = find_codes(record);
   if (!codes) return no_codes(row, codes.error());
   leaves_[row] = leaf_of(record, *codes);
-  RETORT_TRY_VOID(compare(row, record, *codes));
+  RETORT_TRY_VOID(compare(row, record.features, record.captured_ms, [&](const ColumnClass& facts) {
+    return record.origins.empty() && facts == class_of(record, *codes);
+  }));
   if (keep_ == Keep::records) records_[row] = std::move(record);
   return {};
 }
@@ -116,26 +119,15 @@ bool ShardReading::has_leaf(size_t row) const {
   return row < columns_.records() && columns_.leaf(row) == crypto::as_bytes(leaves_[row]);
 }
 
-Result<void> ShardReading::compare(size_t row, const SealedLine& sealed,
-                                   const LeafCodes& codes) const {
+Result<void> ShardReading::compare(size_t row, uint16_t features, int64_t captured_ms,
+                                   const IsOfClass& is_of) const {
   if (!has_leaf(row)) return verdict(row, /*fits=*/false);
   if (!columns_.tell_facts()) {
-    return verdict(row, columns_.beside_leaf(row) == beside_leaf(sealed.features()));
+    return verdict(row, columns_.beside_leaf(row) == beside_leaf(features));
   }
   const int64_t at = columns_.class_index(row);
-  return verdict(row, at < 0 || (columns_.captured_ms(row) == sealed.captured_ms() &&
-                                 sealed.is_of(columns_.classes()[static_cast<size_t>(at)], codes)));
-}
-
-Result<void> ShardReading::compare(size_t row, const Record& record, const LeafCodes& codes) const {
-  if (!has_leaf(row)) return verdict(row, /*fits=*/false);
-  if (!columns_.tell_facts()) {
-    return verdict(row, columns_.beside_leaf(row) == beside_leaf(record.features));
-  }
-  const int64_t at = columns_.class_index(row);
-  return verdict(
-      row, at < 0 || (record.origins.empty() && columns_.captured_ms(row) == record.captured_ms &&
-                      columns_.classes()[static_cast<size_t>(at)] == class_of(record, codes)));
+  return verdict(row, at < 0 || (columns_.captured_ms(row) == captured_ms &&
+                                 is_of(columns_.classes()[static_cast<size_t>(at)])));
 }
 
 Result<void> ShardReading::verdict(size_t row, bool fits) const {

@@ -1,5 +1,6 @@
 // Reading a shard's lines and holding each against its column: shard.cc says what else has to fit.
 #pragma once
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -48,8 +49,9 @@ class ShardReading {
   // The column's leaf is the row's.
   bool has_leaf(size_t row) const;
   // What the column says besides is what the line says. -1: the column says nothing.
-  Result<void> compare(size_t row, const SealedLine& sealed, const LeafCodes& codes) const;
-  Result<void> compare(size_t row, const Record& record, const LeafCodes& codes) const;
+  using IsOfClass = std::function<bool(const ColumnClass&)>;
+  Result<void> compare(size_t row, uint16_t features, int64_t captured_ms,
+                       const IsOfClass& is_of) const;
   Result<void> verdict(size_t row, bool fits) const;
   Error no_codes(size_t row, const Error& error) const;
   Error not_as_sealed(size_t row, const char* why) const;
