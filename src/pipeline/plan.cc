@@ -251,15 +251,18 @@ Result<Statement> plan_text(RunOptions& options) {
   const int64_t memory_bytes = std::max(plan.memory_bytes, plan.training_bytes);
   words += row("memory", fmt::format("about {} of {}", base::human_bytes(memory_bytes),
                                      base::human_bytes(base::total_memory_bytes())));
+  statement.words = words;
+  // Disk and time would leave out the training that was not measured.
+  if (const auto enough = train::check_memory(plan.training_bytes); !enough) {
+    statement.refusal = enough.error();
+    return statement;
+  }
   words += row("disk", fmt::format("about {}, {} are free", base::human_bytes(plan.disk_bytes),
                                    base::human_bytes(free)));
   words += row("time", fmt::format("about {} in all, on {}", base::human_duration(plan.seconds),
                                    base::cpu_summary()));
   if (plan.disk_bytes > free) words += row("", "not enough disk space: free some first");
   statement.words = words;
-  if (const auto enough = train::check_memory(plan.training_bytes); !enough) {
-    statement.refusal = enough.error();
-  }
   return statement;
 }
 

@@ -30,8 +30,11 @@ Result<void> refuse_early(const RunContext& context) {
   const auto gathered = permission.clearance->clear<terms::TrainGenerative>(
       {.folder = context.path("shards"), .split = "", .path_label = "optimizer"});
   RETORT_TRY_VOID(permission.write(context.options.out));
-  const bool judged = !gathered && gathered.error().code == ErrorCode::refused_by_terms;
-  return judged ? gathered.error() : verdict.error();
+  if (!gathered && gathered.error().code == ErrorCode::refused_by_terms) return gathered.error();
+  for (const auto& use : uses) {
+    if (!permission.clearance->preview(use.facts).permits()) return verdict.error().at(use.label);
+  }
+  return verdict.error();
 }
 
 // Refuses a training that cannot work, before anything is asked for it. Files that are not there

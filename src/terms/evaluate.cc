@@ -111,12 +111,13 @@ class Evaluation {
 
   void check_references() {
     const auto covers = [this](const Reference& r) { return r.object == facts_.object; };
+    const char* need = facts_.object == Object::weights
+                           ? "name the terms file that the weights came with"
+                           : "name the terms file of the door it came through";
     if (facts_.terms.empty()) {
-      add({.reason = "there are no terms",
-           .need = "name the terms file of the door it came through"});
+      add({.reason = "there are no terms", .need = need});
     } else if (std::none_of(facts_.terms.begin(), facts_.terms.end(), covers)) {
-      add({.reason = fmt::format("no terms bind the {}", name(facts_.object)),
-           .need = "name the terms file of the door it came through"});
+      add({.reason = fmt::format("no terms bind the {}", name(facts_.object)), .need = need});
     }
   }
 

@@ -39,6 +39,22 @@ class RunFileTest(harness.Run):
         self.assertIn("a number", self.retort("run", "run.toml", "--train.lr", "fast",
                                               code=USAGE).stderr)
 
+    def test_weights_without_terms_are_named(self):
+        self.run_file("http://127.0.0.1:1/v1")
+        said = self.retort("train", "run.toml", "--student.from", str(harness.TEACHER),
+                           "--teacher.model", "SmolLM2-135M-Instruct", code=TERMS).stderr
+        self.assertIn("there are no terms", said)
+        self.assertIn(f"where: the weights of {harness.TEACHER}", said)
+
+    def test_a_plan_that_memory_refuses_tells_no_time_in_all(self):
+        self.run_file("http://127.0.0.1:1/v1")
+        wide = ["--student.layers", "60", "--student.width", "8192", "--train.batch_tokens",
+                "4000000"]
+        planned = self.retort("run", "run.toml", "--plan", *wide, code=USAGE)
+        self.assertIn("training takes about", planned.stderr)
+        self.assertIn("memory ", planned.stdout)
+        self.assertNotIn("in all", planned.stdout)
+
     def test_missing_run_file_and_broken_toml(self):
         self.assertIn("none.toml", self.retort("run", "none.toml", code=INPUT).stderr)
         (self.folder / "bad.toml").write_text("out = = 1\n")
