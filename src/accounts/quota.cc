@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <chrono>
 #include <filesystem>
 
 #include "accounts/key.h"
@@ -15,7 +16,7 @@ namespace {
 
 constexpr int kMostRounds = 1000;  // others may take what a round was granted
 constexpr int64_t kRefusalHolds_ms = 50;
-constexpr int64_t kTick_ms = 1000;
+constexpr std::chrono::seconds kTick{1};
 constexpr int64_t kLooks = 6;  // at the leases of others, in the time of one
 
 }  // namespace
@@ -72,10 +73,17 @@ Quotas::Quotas(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {
   if (!impl_->options.background) return;
   impl_->ticker = std::thread([this] {
     std::unique_lock held(impl_->lock);
-    while (!impl_->wake.wait_for(held, std::chrono::milliseconds(kTick_ms),
-                                 [this] { return impl_->ending; })) {
+    auto next = std::chrono::steady_clock::now() + kTick;
+    bool may_ask = true;  // not again before the next tick, where the store failed
+    while (!impl_->ending) {
+      const bool early = impl_->wake.wait_until(
+          held, next, [&] { return impl_->ending || (may_ask && !impl_->low.empty()); });
+      if (impl_->ending) break;
       held.unlock();
-      if (const auto done = tick(); !done) base::log_warning("quotas: {}", done.error().text());
+      const auto done = early ? ask_ahead() : tick();
+      if (!done) base::log_warning("quotas: {}", done.error().text());
+      may_ask = done.ok();
+      if (!early) next = std::chrono::steady_clock::now() + kTick;
       held.lock();
     }
   });
@@ -152,31 +160,40 @@ Result<std::optional<Refusal>> Quotas::Impl::ask_store(const std::vector<Subject
   RETORT_TRY_VOID(heed(asked ? Result<void>() : Result<void>(asked.error())));
   auto& answer = *asked;
   const std::lock_guard held(lock);
-  const int64_t now_ms = clock->monotonic_ms();
-  for (size_t i = 0; i < wanted.size(); ++i) {
-    const auto& limit = wanted[i].limit;
-    auto& counter = counters.at({limit.subject, limit.resource, limit.window, wanted[i].period_ms});
-    counter.asked_ms = now_ms;
-    if (answer.refusal) {
-      if (answer.refusal->limit == limit) {
-        counter.unclaimed = answer.refusal->remaining;
-        counter.refused_until = now_ms + kRefusalHolds_ms;
-        answer.refusal->asked = amount_of(most, limit.resource);
-        answer.refusal->remaining += counter.free();
-      }
-      continue;
-    }
-    const auto& given = answer.given[i];
-    if (counter.slot < 0) {
-      if (free_slots.empty()) return base::storage_error("too many quotas at once", live_path);
-      counter.slot = free_slots.back();
-      free_slots.pop_back();
-    }
-    counter.granted = given.granted;
-    counter.unclaimed = given.unclaimed;
-    write_granted(counter);
+  if (!answer.refusal) {
+    RETORT_TRY_VOID(take_grants(wanted, answer));
+    return std::optional<Refusal>{};
+  }
+  for (const auto& want : wanted) {
+    auto& counter = counter_of(want);
+    counter.asked_ms = clock->monotonic_ms();
+    if (answer.refusal->limit != want.limit) continue;
+    counter.unclaimed = answer.refusal->remaining;
+    counter.refused_until = counter.asked_ms + kRefusalHolds_ms;
+    answer.refusal->asked = amount_of(most, want.limit.resource);
+    answer.refusal->remaining += counter.free();
   }
   return answer.refusal;
+}
+
+// Of a limit that is reached nobody needs to be told yet: the request that needs it will ask.
+Result<void> Quotas::Impl::ask_ahead() {
+  std::vector<Want> wanted;
+  {
+    const std::lock_guard held(lock);
+    wanted = wants_ahead();
+  }
+  if (wanted.empty()) return {};
+  const auto answer = store.grant(wanted);
+  RETORT_TRY_VOID(heed(answer ? Result<void>() : Result<void>(answer.error())));
+  const std::lock_guard held(lock);
+  if (!answer->refusal) return take_grants(wanted, *answer);
+  for (const auto& want : wanted) {
+    if (answer->refusal->limit == want.limit) {
+      counter_of(want).unclaimed = answer->refusal->remaining;
+    }
+  }
+  return {};
 }
 
 bool Quotas::note_progress(int64_t flight, const Amounts& so_far) {
@@ -225,6 +242,11 @@ Result<void> Quotas::tick() {
   RETORT_TRY_VOID(impl_->report(changed));
   RETORT_TRY_VOID(impl_->heed(impl_->store.renew_if_due()));
   return impl_->settle_others();
+}
+
+Result<void> Quotas::ask_ahead() {
+  const std::lock_guard store_held(impl_->store_lock);
+  return impl_->ask_ahead();
 }
 
 Result<void> Quotas::Impl::report(bool all) {

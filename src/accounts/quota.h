@@ -105,8 +105,8 @@ class Quotas {
  public:
   struct Options {
     base::Clock* clock = nullptr;  // nullptr: the machine's
-    // Reports what was used to the store, and gives back idle grants, once a second. Without it
-    // somebody calls tick().
+    // Reports what was used to the store, and gives back idle grants, once a second; asks for more
+    // of what is half used up. Without it somebody calls tick() and ask_ahead().
     bool background = true;
     // In requests; doubled when used up within a second, tokens by their size.
     int64_t first_grant = 64;
@@ -136,6 +136,8 @@ class Quotas {
   Result<int64_t> used(const Limit& limit, int64_t at_ms);
 
   Result<void> tick();
+  // More of each grant that is half used up, so that no request has to wait for the store.
+  Result<void> ask_ahead();
 
  private:
   friend class Reservation;

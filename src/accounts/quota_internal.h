@@ -32,9 +32,11 @@ struct Counter {
   int64_t reported = 0;
   int64_t unclaimed = 0;  // in the store when it was asked last
   int64_t wish = 0;
+  int64_t usual = 0;          // what a request took when it became low
   int64_t asked_ms = 0;       // when the store was asked last (monotonic)
   int64_t refused_until = 0;  // until then the store need not be asked for more than is unclaimed
   bool touched = false;       // since the last tick
+  bool is_low = false;        // the ticker has been told to ask for more
   bool last = false;          // its row goes with the report that is being made
   int64_t free() const { return granted - spent - reserved; }
 };
@@ -73,6 +75,8 @@ struct Quotas::Impl {
   int64_t last_row = 0;
   bool is_unsure = false;  // an answer of the store was lost: everything is reported again
 
+  std::vector<CounterKey> low;  // what is to be asked for before it runs out
+
   std::thread ticker;
   std::condition_variable wake;
   bool ending = false;
@@ -82,7 +86,13 @@ struct Quotas::Impl {
   bool fits(const std::vector<Taken>& taken) const;
   std::optional<Refusal> known_refusal(const std::vector<Taken>& taken) const;
   Result<int64_t> take(std::vector<Taken> taken);
+  Want want(Counter& counter, int64_t need, int64_t size);
   std::vector<Want> wants(const std::vector<Taken>& taken);
+  // Tells the ticker which grants are half used up, where the store has plenty.
+  void note_low(const std::vector<Taken>& taken);
+  std::vector<Want> wants_ahead();
+  Counter& counter_of(const Want& want);
+  Result<void> take_grants(const std::vector<Want>& wanted, const Answer& answer);
   std::vector<Report> reports(bool all);
   void reported(const std::vector<Report>& reports);
   void write_granted(const Counter& counter);
@@ -90,6 +100,8 @@ struct Quotas::Impl {
   // With `store_lock` held. True: they are others than before.
   Result<bool> read_limits();
   Result<void> report(bool all);
+  // Asks for what will soon be needed, so that no request has to wait for the store.
+  Result<void> ask_ahead();
   Result<void> settle_others();
   // What a call of the store's has come to; returns it.
   Result<void> heed(Result<void> done);

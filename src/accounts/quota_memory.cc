@@ -1,6 +1,7 @@
 // Quotas in memory: what a request takes, grants, and what is reported. Everything here with the
 // lock held.
 #include <algorithm>
+#include <utility>
 
 #include "accounts/quota_internal.h"
 #include "base/check.h"
@@ -74,32 +75,88 @@ Result<int64_t> Quotas::Impl::take(std::vector<Taken> taken) {
                        is_request ? taken[i].amount : 0};
   }
   write_mark(noted.charges, static_cast<int64_t>(taken.size()));
+  note_low(taken);
   flights[static_cast<size_t>(flight)] = std::move(taken);
   flight_deaths[static_cast<size_t>(flight)] = deaths;
   return flight;
 }
 
+// `size`: of a grant that begins, or that comes after one that lasted too long.
+Want Quotas::Impl::want(Counter& counter, int64_t need, int64_t size) {
+  if (counter.row == 0) counter.row = ++last_row;
+  const int64_t lasted_ms = clock->monotonic_ms() - counter.asked_ms;
+  if (counter.wish == 0 || lasted_ms >= kSlow_ms) {
+    counter.wish = size;
+  } else if (lasted_ms < kQuick_ms) {
+    counter.wish = std::min(counter.wish * 2, INT64_MAX / 8);
+  }
+  return {.limit = counter.limit,
+          .period_ms = counter.start_ms,
+          .row = counter.row,
+          .granted = counter.granted,
+          .need = need,
+          .wish = counter.wish};
+}
+
 std::vector<Want> Quotas::Impl::wants(const std::vector<Taken>& taken) {
-  const int64_t now_ms = clock->monotonic_ms();
   std::vector<Want> out;
   for (const auto& one : taken) {
     auto& counter = *one.counter;
-    if (counter.free() >= one.amount) continue;
-    if (counter.row == 0) counter.row = ++last_row;
-    const int64_t lasted_ms = now_ms - counter.asked_ms;
-    if (counter.wish == 0 || lasted_ms >= kSlow_ms) {
-      counter.wish = one.amount * options.first_grant;
-    } else if (lasted_ms < kQuick_ms) {
-      counter.wish = std::min(counter.wish * 2, INT64_MAX / 8);
-    }
-    out.push_back({.limit = counter.limit,
-                   .period_ms = counter.start_ms,
-                   .row = counter.row,
-                   .granted = counter.granted,
-                   .need = one.amount - counter.free(),
-                   .wish = counter.wish});
+    const int64_t need = one.amount - counter.free();
+    if (need > 0) out.push_back(want(counter, need, one.amount * options.first_grant));
   }
   return out;
+}
+
+// Where the store could not give all that is wished, only the request that needs it asks, so that
+// the last units go to whoever comes.
+void Quotas::Impl::note_low(const std::vector<Taken>& taken) {
+  for (const auto& one : taken) {
+    auto& counter = *one.counter;
+    const bool plenty = counter.unclaimed / 4 >= counter.wish;
+    if (counter.is_low || !plenty || counter.free() >= counter.wish / 2) continue;
+    counter.is_low = true;
+    counter.usual = one.amount;
+    const auto& limit = counter.limit;
+    low.emplace_back(limit.subject, limit.resource, limit.window, counter.start_ms);
+    wake.notify_one();
+  }
+}
+
+std::vector<Want> Quotas::Impl::wants_ahead() {
+  std::vector<Want> out;
+  for (const auto& key : std::exchange(low, {})) {
+    const auto found = counters.find(key);
+    if (found == counters.end()) continue;
+    auto& counter = found->second;
+    counter.is_low = false;
+    // A request may have asked meanwhile.
+    if (counter.wish > 0 && counter.free() < counter.wish / 2) {
+      out.push_back(want(counter, 1, counter.usual * options.first_grant));
+    }
+  }
+  return out;
+}
+
+Counter& Quotas::Impl::counter_of(const Want& want) {
+  const auto& limit = want.limit;
+  return counters.at({limit.subject, limit.resource, limit.window, want.period_ms});
+}
+
+Result<void> Quotas::Impl::take_grants(const std::vector<Want>& wanted, const Answer& answer) {
+  for (size_t i = 0; i < wanted.size(); ++i) {
+    auto& counter = counter_of(wanted[i]);
+    counter.asked_ms = clock->monotonic_ms();
+    if (counter.slot < 0) {
+      if (free_slots.empty()) return base::storage_error("too many quotas at once", live_path);
+      counter.slot = free_slots.back();
+      free_slots.pop_back();
+    }
+    counter.granted = answer.given[i].granted;
+    counter.unclaimed = answer.given[i].unclaimed;
+    write_granted(counter);
+  }
+  return {};
 }
 
 void Quotas::Impl::write_granted(const Counter& counter) {
