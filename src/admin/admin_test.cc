@@ -1,6 +1,8 @@
 // The administration's routes: whom they let in, what they show, what they change.
 #include <gmock/gmock.h>
 
+#include <mutex>
+
 #include "admin/testing_internal.h"
 
 namespace retort::admin {
@@ -47,6 +49,29 @@ TEST_F(AdminTest, NoAddressOpensWithoutAKeyOfTheAdministration) {
         << address;
     EXPECT_NE(ask_port(port, full(address), bearer(admin_key_)).status, 401) << address;
   }
+}
+
+TEST_F(AdminTest, WhoeverIsNotLetInIsToldOf) {
+  std::mutex mutex;
+  std::vector<std::string> told;
+  Options options;
+  options.refused = [&](const std::string& code) {
+    const std::lock_guard lock(mutex);
+    told.push_back(code);
+  };
+  start(options);
+  const std::string elsewhere = book_
+                                    ->issue({.account = staff_,
+                                             .kind = accounts::KeyKind::admin,
+                                             .limits = {.addresses = {"203.0.113.7"}}},
+                                            "ann")
+                                    ->secret;
+  const int port = server_->port();
+  EXPECT_EQ(ask_port(port, full("GET whoami")).status, 401);
+  EXPECT_EQ(ask_port(port, full("GET whoami"), bearer(elsewhere)).status, 403);
+  EXPECT_EQ(ask_port(port, full("GET whoami"), bearer(admin_key_)).status, 200);
+  server_.reset();
+  EXPECT_THAT(told, ::testing::ElementsAre("invalid_api_key", "ip_not_authorized"));
 }
 
 TEST_F(AdminTest, AKeyIsHeldToItsBoundsAndItsAccount) {

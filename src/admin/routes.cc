@@ -82,7 +82,10 @@ Answer answer_api(Office& office, const http::ServerRequest& request) {
   std::unique_lock lock(office.mutex);
   // Without a key nobody learns which routes there are.
   const auto who = enter(office, request, route != nullptr ? route->scope : kLook);
-  if (!who) return who.error();
+  if (!who) {
+    if (office.options.refused) office.options.refused(who.error().code);
+    return who.error();
+  }
   if (route == nullptr) {
     return other_method
                ? openai::make_error(405, request.method.substr(0, 16) + " is not for this")

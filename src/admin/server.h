@@ -27,6 +27,8 @@ struct Options {
   base::Clock* clock = nullptr;  // nullptr: the machine's
   // What goes through the door (serve/server.h); called from any thread. Empty: there is none.
   std::function<json::Value()> traffic = {};
+  // Told the error's code of whoever was not let in; called from any thread. Empty: nobody is told.
+  std::function<void(const std::string& code)> refused = {};
 };
 
 class Server {

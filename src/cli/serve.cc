@@ -82,15 +82,20 @@ Result<std::unique_ptr<provider::Provider>> open_provider(const ServeArguments& 
                                    .prices = std::move(prices)});
 }
 
-// The administration beside the door, where a port was given for it; null without.
+// The administration beside the door, where a port was given for it; null without. Who knocks there
+// with a wrong key stands in the provider's audit, as one at the door does.
 Result<std::unique_ptr<admin::Server>> open_admin(const ServeArguments& arguments,
-                                                  const serve::Server& door) {
+                                                  const serve::Server& door,
+                                                  provider::Provider* provider) {
   if (arguments.admin_port < 0) return std::unique_ptr<admin::Server>();
   admin::Options options = arguments.admin;
   options.accounts = arguments.accounts;
   options.store = arguments.accounts_store;
   options.port = arguments.admin_port;
   options.traffic = [&door] { return door.traffic(); };
+  options.refused = [provider](const std::string& code) {
+    provider->tell(nullptr, {.outcome = "admin_" + code});
+  };
   RETORT_TRY(auto server, admin::Server::start(options));
   std::fprintf(stderr, "the administration and its console on http://%s:%d/\n",
                options.host.c_str(), server->port());
@@ -140,10 +145,11 @@ Result<void> serve_until_stopped(ServeArguments arguments) {
   RETORT_TRY_VOID(check_usable(arguments, named));
   RETORT_TRY(auto opened, open_models(arguments, named));
   const std::string names = names_of(opened.models);
+  auto* const audited = provider.get();  // the server keeps it
   RETORT_TRY(const auto server,
              serve::Server::start(arguments.door, std::move(opened.models), std::move(provider)));
   say_hello(arguments, server->port(), opened, names);
-  RETORT_TRY(const auto admin, open_admin(arguments, *server));
+  RETORT_TRY(const auto admin, open_admin(arguments, *server, audited));
   // Last: whoever waits for this file finds everything else done.
   if (!arguments.port_file.empty()) {
     RETORT_TRY_VOID(

@@ -97,6 +97,12 @@ class ListenersTest(ConsoleRun):
         self.assertEqual(self.ask_admin("GET", "/admin/v1/whoami", self.key).status, 401)
         self.assertEqual(self.server.ask("GET", "/v1/models", headers=self.bearer()).status, 200)
         self.assertNotEqual(self.server.ask("GET", "/", headers=self.bearer()).status, 200)
+        self.server.stop()
+        lines = [json.loads(line) for path in (self.folder / "accounts/audit").glob("*.jsonl")
+                 for line in path.read_text().splitlines()]
+        knocked = [line["requests"] for line in lines
+                   if line["kind"] == "nameless" and line["outcome"] == "admin_invalid_api_key"]
+        self.assertEqual(sum(knocked), 1)
 
     def test_needs_accounts(self):
         said = self.retort("serve", "--upstream", f"a={self.upstream.url}", "--admin-port", "0",
