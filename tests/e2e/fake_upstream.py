@@ -5,12 +5,14 @@ It logs every request, and knows when somebody stopped reading its answer.
 
 import http.server
 import json
+import pathlib
 import random
 import socket
 import threading
 import time
 
 USAGE = {"prompt_tokens": 11, "completion_tokens": 7, "total_tokens": 18}
+TOOLS = (pathlib.Path(__file__).parents[1] / "golden/openai/litellm_tools.json").read_bytes()
 SECRET = "sk-upstream-0123456789abcdef"
 
 
@@ -113,6 +115,8 @@ class FakeUpstream:
             return handler.whole(307, b"", [("Location", self.url + "/stolen")])
         if how == "html":
             return handler.whole(200, b"<html>no JSON</html>")
+        if body.get("tools"):
+            return handler.whole(200, TOOLS)
         if how == "slow":
             time.sleep(float(prompt.split(":")[1]))
         if how.startswith("Write a"):

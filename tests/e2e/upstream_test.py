@@ -9,7 +9,7 @@ import time
 
 import harness
 import served
-from fake_upstream import SECRET, USAGE, FakeUpstream
+from fake_upstream import SECRET, TOOLS, USAGE, FakeUpstream
 
 
 class UpstreamTest(served.ServedRun):
@@ -68,6 +68,28 @@ class UpstreamTest(served.ServedRun):
         line, = self.stop_and_audit()
         self.assertEqual((line["input_tokens"], line["output_tokens"], line["outcome"]),
                          (11, 7, "answered"))
+
+    def test_calls_of_tools_pass_both_ways(self):
+        sent = (harness.ROOT / "tests/golden/openai/chat_tools.http").read_bytes()
+        asked = json.loads(sent[sent.index(b"\r\n\r\n") + 4:])
+        self.open()
+        answer = self.server.ask("POST", "/v1/chat/completions", {**asked, "model": "large"},
+                                 [f"Authorization: Bearer {self.key}"])
+        self.assertEqual(answer.status, 200, answer.body)
+        self.assertEqual(answer.json()["choices"], json.loads(TOOLS)["choices"])
+        self.assertEqual(self.upstream.requests[0][2]["tools"], asked["tools"])
+        back = [*asked["messages"], answer.json()["choices"][0]["message"],
+                {"role": "tool", "tool_call_id": "call_abc123", "content": "{\"degrees\": 21}"}]
+        choice = {"type": "function", "function": {"name": "f"}}
+        again = self.server.ask("POST", "/v1/chat/completions", {
+            **asked, "model": "large", "messages": back, "tool_choice": choice,
+            "parallel_tool_calls": False}, [f"Authorization: Bearer {self.key}"])
+        self.assertEqual(again.status, 200, again.body)
+        body = self.upstream.requests[1][2]
+        self.assertEqual((body["messages"], body["tool_choice"], body["parallel_tool_calls"]),
+                         (back, choice, False))
+        first, second = self.stop_and_audit()
+        self.assertEqual((first["input_tokens"], first["output_tokens"]), (10, 20))
 
     def test_streams_pass_with_their_counts_kept_back_or_not(self):
         self.open()

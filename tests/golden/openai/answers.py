@@ -6,6 +6,9 @@
                      of a character, null for a special token, -9999 for what is not among the likeliest
 
     python tests/golden/openai/answers.py MODEL.gguf     (pip install openai llama-cpp-python)
+
+litellm_tools.json beside them is a body that LiteLLM's proxy 1.108.7 sent: a call of a tool, by
+mock_tool_calls of its configuration.
 """
 
 import json
