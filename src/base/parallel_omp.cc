@@ -1,10 +1,15 @@
 #include <omp.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
+#include <climits>
+#include <cstdlib>
 
 #include "base/check.h"
 #include "base/parallel.h"
+#include "base/short_waits.h"
 
 namespace retort::base {
 
@@ -16,7 +21,18 @@ std::atomic<int>& setting() {
   return threads;
 }
 
+constexpr const char* kSpins = "1000";  // of some 40 ns
+
 }  // namespace
+
+void keep_waits_short(char** argv) {
+  if (std::getenv("GOMP_SPINCOUNT") != nullptr || std::getenv("OMP_WAIT_POLICY") != nullptr) return;
+  std::array<char, PATH_MAX> program{};
+  // Not by the link itself: the process would be called after it.
+  const ssize_t length = ::readlink("/proc/self/exe", program.data(), program.size() - 1);
+  if (length <= 0 || ::setenv("GOMP_SPINCOUNT", kSpins, 0) != 0) return;
+  ::execv(program.data(), argv);
+}
 
 int thread_count() {
   return setting().load(std::memory_order_relaxed);

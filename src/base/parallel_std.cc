@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "base/parallel.h"
+#include "base/short_waits.h"
 
 namespace retort::base {
 namespace {
@@ -21,6 +22,8 @@ void run_team(int threads, FunctionRef<void(int, int)> body) {
 }
 
 }  // namespace
+
+void keep_waits_short(char**) {}  // these threads sleep at once
 
 int thread_count() {
   const int wanted = wanted_threads.load();

@@ -10,6 +10,7 @@
 #include "base/cancel.h"
 #include "base/log.h"
 #include "base/progress.h"
+#include "base/short_waits.h"
 #include "cli/program.h"
 #include "mpi/collective.h"
 #include "train/assist.h"
@@ -65,6 +66,7 @@ int start(int argc, char** argv) {
 }  // namespace retort::mpi
 
 int main(int argc, char** argv) {
+  retort::base::keep_waits_short(argv);
   retort::base::install_signal_handlers();
   return retort::mpi::start(argc, argv);
 }

@@ -3,9 +3,12 @@
 
 import concurrent.futures
 import json
+import os
 import pathlib
 import socket
+import subprocess
 import time
+import unittest
 
 import harness
 import served
@@ -251,6 +254,28 @@ class UpstreamTest(served.ServedRun):
         models = self.server.ask("GET", "/v1/models", headers=[
             f"Authorization: Bearer {self.key}"]).json()
         self.assertEqual([one["id"] for one in models["data"]], ["large"])
+
+    @unittest.skipUnless("libgomp" in subprocess.run(["ldd", harness.PROGRAM], text=True,
+                                                     capture_output=True).stdout,
+                         "built without OpenMP")
+    def test_threads_wait_shortly_for_each_other_unless_told_otherwise(self):
+        mine = {name: value for name, value in os.environ.items()
+                if name not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
+        for more, wanted in (({}, "GOMP_SPINCOUNT=1000"),
+                             ({"GOMP_SPINCOUNT": "7"}, "GOMP_SPINCOUNT=7"),
+                             ({"OMP_WAIT_POLICY": "passive"}, None)):
+            port = self.folder / f"port-{len(more)}-{wanted}"
+            server = subprocess.Popen(
+                [harness.PROGRAM, "serve", "--upstream", f"a={self.upstream.url}", "--port", "0",
+                 "--port-file", str(port)], cwd=self.folder, env={**mine, **more},
+                stderr=subprocess.DEVNULL)
+            self.addCleanup(lambda server=server: (server.kill(), server.wait()))
+            while not port.exists():
+                self.assertIsNone(server.poll())
+                time.sleep(0.05)
+            found = pathlib.Path(f"/proc/{server.pid}/environ").read_text().split("\0")
+            self.assertEqual([one for one in found if one.startswith("GOMP_SPINCOUNT")],
+                             [wanted] if wanted else [])
 
     def test_a_key_that_is_not_there_is_said_before_anything_is_served(self):
         said = self.retort("serve", "--upstream", "a=http://127.0.0.1:9/v1", "--upstream-key",
