@@ -163,10 +163,11 @@ TEST(BookServerTest, NothingIsDoneTwiceWhenAnswersAreLost) {
   auto* cluster = store::TestCluster::get();
   if (cluster == nullptr) GTEST_SKIP() << "PostgreSQL's programs are not installed";
   const std::string address = cluster->fresh();
-  int commits = 0;
+  std::atomic<int> commits = 0;  // each connection has a thread
   store::CuttingProxy proxy(cluster->socket_folder(), [&commits] {
     constexpr store::Cut kTurns[] = {store::Cut::after, store::Cut::before, store::Cut::late};
-    return commits++ == 0 ? store::Cut::none : kTurns[commits % 3];
+    const int before = commits++;
+    return before == 0 ? store::Cut::none : kTurns[(before + 1) % 3];
   });
   const std::string through =
       store::TestCluster::address_at(proxy.folder(), address.substr(14, address.find('?') - 14));

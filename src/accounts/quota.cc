@@ -202,12 +202,12 @@ bool Quotas::note_progress(int64_t flight, const Amounts& so_far) {
   const auto& taken = impl_->flights[static_cast<size_t>(flight)];
   auto& charges = impl_->live.tables().flights[static_cast<size_t>(flight)].charge;
   for (size_t i = 0; i < taken.size(); ++i) {
-    if (taken[i].counter->limit.resource == Resource::parallel) {
+    if (taken[i].resource == Resource::parallel) {
       const int64_t deaths = impl_->flight_deaths[static_cast<size_t>(flight)];
       may_go_on = deaths == impl_->deaths && impl_->has_lease();
       continue;
     }
-    const int64_t amount = amount_of(so_far, taken[i].counter->limit.resource);
+    const int64_t amount = amount_of(so_far, taken[i].resource);
     write_mark(charges[i].produced, std::clamp<int64_t>(amount, 0, taken[i].amount));
   }
   return may_go_on;

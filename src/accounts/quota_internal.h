@@ -47,6 +47,7 @@ using CounterKey = std::tuple<Subject, Resource, Window, int64_t>;  // with the 
 struct Taken {
   Counter* counter = nullptr;
   int64_t amount = 0;
+  Resource resource = Resource::requests;  // the counter's limit may be read with the lock alone
 };
 
 struct Quotas::Impl {

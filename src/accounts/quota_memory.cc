@@ -30,7 +30,7 @@ Result<std::vector<Taken>> Quotas::Impl::charges(const std::vector<Subject>& sub
       counter.limit = limit;
       counter.start_ms = start_ms;
       counter.touched = true;
-      out.push_back({&counter, amount});
+      out.push_back({&counter, amount, limit.resource});
     }
   }
   if (static_cast<int64_t>(out.size()) > kMaxCharges) {
