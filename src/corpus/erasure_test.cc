@@ -273,6 +273,72 @@ TEST(ErasureTest, KilledBeforeEachStepItIsEndedByTheSameCommand) {
   }
 }
 
+// The new file was synced before the log said so: it is all that is needed, whatever became of the
+// old one.
+TEST(ErasureTest, WhatWasWrittenWholeTakesItsPlaceThoughTheOldFileIsLost) {
+  Archive shop("old_file_lost");
+  const auto stopped = shop.erase([&](const std::string& step) -> Result<void> {
+    if (step.starts_with("place ")) return base::storage_error("the disk is gone", step);
+    return {};
+  });
+  ASSERT_FALSE(stopped.ok());
+  const std::string old = *base::read_file(shop.shard);
+  ASSERT_TRUE(base::write_file_atomic(shop.shard, old.substr(0, old.size() / 2)).ok());
+  const auto done = shop.erase();
+  ASSERT_TRUE(done.ok()) << done.error().text();
+  EXPECT_EQ(shop.trained("shards").size(), 3u);
+  EXPECT_EQ(holding(shop, kSecret), std::vector<std::string>{});
+}
+
+// Rows 0 and 1 of three leaves and of four have paths of one form: the count is in the entry.
+TEST(RecordProofTest, ASmallerShardIsNotClaimed) {
+  Archive shop("proof_count");
+  int tried = 0;
+  for (int64_t i = 0; i < 4; ++i) {
+    auto proof =
+        prove_record(*shop.log, {shop.shards()}, record_key(testing::request(i, shop.bind({}))));
+    ASSERT_TRUE(proof.ok()) << proof.error().text();
+    if (proof->row > 1) continue;
+    ++tried;
+    proof->records = 3;
+    const auto proven = verify_record_proof(*proof, shop.log->origin(), shop.log->public_key());
+    ASSERT_FALSE(proven.ok());
+    EXPECT_TRUE(has(proven.error().text(), "another number of records"));
+  }
+  EXPECT_EQ(tried, 2);
+}
+
+// Whoever holds the log's key may write an entry of other times over the same leaves.
+TEST(RecordProofTest, AShardOfAnotherTimeIsRefused) {
+  Archive shop("proof_time");
+  auto proof = prove_record(*shop.log, {shop.shards()}, shop.key);
+  ASSERT_TRUE(proof.ok()) << proof.error().text();
+  const auto honest = *shop.log->entry(proof->shard.index);
+  const auto checked_with = [&](int64_t from_ms, int64_t to_ms) {
+    auto body = honest.body;
+    body.set("captured_from_ms", from_ms);
+    body.set("captured_to_ms", to_ms);
+    const auto index = shop.log->append("shard", fmt::format("{}-{}", from_ms, to_ms), body);
+    EXPECT_TRUE(index.ok());
+    proof->shard = *shop.log->prove(*index);
+    const auto proven = verify_record_proof(*proof, shop.log->origin(), shop.log->public_key());
+    return proven.ok() ? std::string() : proven.error().text();
+  };
+  constexpr int64_t kAt = testing::kNow_ms;
+  EXPECT_EQ(checked_with(kAt, kAt), "");
+  EXPECT_EQ(checked_with(kAt - 1, kAt + 1), "");
+  EXPECT_TRUE(has(checked_with(kAt + 1, kAt + 2), "of another time"));
+  EXPECT_TRUE(has(checked_with(kAt - 2, kAt - 1), "of another time"));
+  // One that tells no time, or not as a number, covers nothing.
+  for (const json::Value& said : {json::Value(), json::Value("then")}) {
+    auto body = honest.body;
+    body.set("captured_to_ms", said);
+    const auto index = shop.log->append("shard", "said " + json::dump(said), body);
+    proof->shard = *shop.log->prove(*index);
+    EXPECT_FALSE(verify_record_proof(*proof, shop.log->origin(), shop.log->public_key()).ok());
+  }
+}
+
 TEST(RecordProofTest, HoldsByItselfAndNoChangedByteDoes) {
   Archive shop("proof");
   const auto proof = prove_record(*shop.log, {shop.shards()}, shop.key);

@@ -110,8 +110,9 @@ Result<ProvenRecord> verify_record_proof(const RecordProof& proof, const std::st
                                 {proof.records, root_digest}, proof.path)) {
     return wrong("it does not lead from the leaf to the shard's root");
   }
-  if (out.captured_ms < entry.body.int_at("captured_from_ms", 0).value_or(0) ||
-      out.captured_ms > entry.body.int_at("captured_to_ms", INT64_MAX).value_or(INT64_MAX)) {
+  RETORT_TRY(const auto from_ms, entry.body.int_at("captured_from_ms"));
+  RETORT_TRY(const auto to_ms, entry.body.int_at("captured_to_ms"));
+  if (out.captured_ms < from_ms || out.captured_ms > to_ms) {
     return wrong("the record is of another time than its shard");
   }
   out.shard = entry.name;
