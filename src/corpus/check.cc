@@ -37,7 +37,7 @@ Result<void> check_record(const Record& record, const ReadShard& shard, const Sh
 }
 
 Result<Gathered> gather(const Selection& selection, ledger::Ledger& ledger, CodeBook& codes) {
-  RETORT_TRY(const auto shards, list_shards(selection.folder));
+  RETORT_TRY(const auto shards, list_selected(selection));
   RETORT_TRY(const auto index, ShardIndex::load(ledger));
   Gathered out;
   SelectionDigest digest(selection);

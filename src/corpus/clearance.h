@@ -57,6 +57,9 @@ struct Selection {
   std::string path_label{};  // the path of bytes, for the log and the report: "optimizer"
   // They are checked in any case, and held in memory (about 90 bytes a token) only when asked for.
   bool logprobs = false;
+  // Only these of the folder's shards, by their digests; none: all. One that is not there is
+  // bad_input.
+  std::vector<std::string> shards{};
 };
 
 class Clearance;

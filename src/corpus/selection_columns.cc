@@ -138,6 +138,19 @@ std::string SelectionDigest::finish() {
   return crypto::to_hex(hash_.finish());
 }
 
+Result<std::vector<Shard>> list_selected(const Selection& selection) {
+  RETORT_TRY(auto shards, list_shards(selection.folder));
+  if (selection.shards.empty()) return shards;
+  std::set<std::string> names;
+  for (const auto& digest : selection.shards) names.insert(digest.substr(0, kNameDigits));
+  std::erase_if(shards,
+                [&](const Shard& shard) { return !names.contains(shard_name(shard.path())); });
+  if (shards.size() == names.size()) return shards;
+  return base::bad_input(
+      fmt::format("{} of {} shards are missing", names.size() - shards.size(), names.size()),
+      selection.folder, kRestore);
+}
+
 Result<void> check_captured(int64_t captured_ms, const ShardEntry& entry,
                             const std::string& where) {
   if (captured_ms <= entry.time_ms + kClockSlack_ms) return {};
@@ -146,7 +159,7 @@ Result<void> check_captured(int64_t captured_ms, const ShardEntry& entry,
 
 Result<std::optional<std::string>> logged_digest(const Selection& selection,
                                                  const ShardIndex& index) {
-  RETORT_TRY(const auto shards, list_shards(selection.folder));
+  RETORT_TRY(const auto shards, list_selected(selection));
   SelectionDigest digest(selection);
   for (const auto& shard : shards) {
     const auto* entry = index.by_name(shard_name(shard.path()));
@@ -162,7 +175,7 @@ Result<std::optional<SelectionColumns>> read_columns_of(const Selection& selecti
                                                         const std::set<int64_t>& moments,
                                                         const OnColumnsRow& on_row) {
   const std::optional<SelectionColumns> cannot_tell;
-  RETORT_TRY(const auto shards, list_shards(selection.folder));
+  RETORT_TRY(const auto shards, list_selected(selection));
   Grouping grouping(selection, ledger, moments, on_row);
   for (const auto& shard : shards) {
     const auto* entry = index.by_name(shard_name(shard.path()));

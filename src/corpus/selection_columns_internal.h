@@ -28,6 +28,9 @@ class SelectionDigest {
   crypto::Sha256 hash_;
 };
 
+// The shards that the selection means, by their names.
+Result<std::vector<Shard>> list_selected(const Selection& selection);
+
 // A record cannot be younger than the entry that says it was sealed.
 Result<void> check_captured(int64_t captured_ms, const ShardEntry& entry, const std::string& where);
 

@@ -6,7 +6,9 @@
 #include <string>
 #include <vector>
 
+#include "base/result.h"
 #include "corpus/record.h"
+#include "ledger/ledger.h"
 #include "terms/terms.h"
 
 namespace retort::corpus {
@@ -22,5 +24,14 @@ struct TermsPart {
 TermsPart terms_part(const Record& record, const terms::TermsSet& known);
 
 using TermsPartOf = std::function<TermsPart(const Record&)>;
+
+// The sealed shards of a folder by the part of their records, as the log has it: a shard has one
+// set of terms. In the order of the parts; bad_input for a shard that the log does not know.
+struct PartShards {
+  TermsPart part;
+  std::vector<std::string> shards;  // digests
+};
+Result<std::vector<PartShards>> shards_by_part(ledger::Ledger& ledger, const std::string& folder,
+                                               const terms::TermsSet& known);
 
 }  // namespace retort::corpus

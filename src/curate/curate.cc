@@ -61,7 +61,7 @@ Result<Summary> curate(corpus::Clearance& clearance, ledger::Ledger& ledger, con
     candidates.push_back(
         {&view[row], wanted.part_of ? wanted.part_of(view[row]).order : std::string()});
   }
-  const Sifted sifted = sift(candidates, options, wanted.keys);
+  const Sifted sifted = sift(candidates, options, wanted.keys, wanted.parts);
   if (base::cancelled()) return base::cancelled_error("curate");
 
   Summary out;

@@ -12,6 +12,7 @@
 #include "corpus/terms_part.h"
 #include "curate/funnel.h"
 #include "curate/options.h"
+#include "curate/sift.h"
 #include "json/value.h"
 #include "ledger/ledger.h"
 
@@ -38,6 +39,7 @@ struct Wanted {
   const std::set<std::string>* keys = nullptr;
   // Where they will be learnt part by part; null where they will not.
   corpus::TermsPartOf part_of = nullptr;
+  Parts parts = Parts::in_order;  // apart: each is learnt by itself
 };
 
 // Refused when the terms do not allow to store; bad_input when nothing is left to

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <map>
 #include <numeric>
 #include <tuple>
 
@@ -184,6 +185,119 @@ int64_t count_with_values(const std::vector<Candidate>& candidates, const std::v
   return count;
 }
 
+double near_threshold(const Options& options) {
+  return options.near > 0 ? options.near : kAcrossTheSplit;
+}
+
+Sifted decide(const std::vector<Candidate>& candidates, std::vector<Facts>& facts,
+              const Options& options) {
+  drop_exact_copies(kept_by_key(candidates, facts), facts);
+  if (options.near > 0) {
+    drop_near_copies(kept_by_key(candidates, facts), options.near, facts);
+  }
+  Sifted out;
+  out.held_out.resize(candidates.size());
+  const auto kept = kept_by_key(candidates, facts);
+  const auto parts = parts_of(candidates, kept);
+  Split result = split_kept(kept, parts, options, facts, out.held_out);
+  drop_near_held_out(kept, parts, out.held_out, near_threshold(options), facts);
+  out.held_out_values = std::move(result.held_out_values);
+  out.prompt_groups = result.prompt_groups;
+  out.notes = std::move(result.notes);
+  out.train_answers_with_held_out_values = count_with_values(candidates, kept, facts, out);
+  for (const Facts& one : facts) out.drops.push_back(one.drop);
+  return out;
+}
+
+// What is trained on, whatever the part, as held-out records are compared with it.
+struct Trained {
+  std::set<Fingerprint> prompts;
+  std::set<std::string> values;
+  std::vector<size_t> records;
+};
+
+Trained trained_on(const std::vector<Facts>& facts, const Sifted& sifted) {
+  Trained out;
+  for (size_t i = 0; i < facts.size(); ++i) {
+    if (sifted.drops[i] != Drop::none || sifted.held_out[i]) continue;
+    out.records.push_back(i);
+    out.prompts.insert(facts[i].split.prompt);
+    out.values.insert(facts[i].split.values.begin(), facts[i].split.values.end());
+  }
+  return out;
+}
+
+// Within its own part a held-out record is like none that is trained on (decide()).
+void drop_trained_elsewhere(const std::vector<Facts>& facts,
+                            const std::vector<const std::vector<std::string>*>& held_values,
+                            double threshold, Sifted& out) {
+  const Trained trained = trained_on(facts, out);
+  Frequencies prompt_words, answer_words;
+  for (const Facts& one : facts) {
+    prompt_words.add(one.split.prompt_shingles);
+    answer_words.add(one.shingles);
+  }
+  NearIndex prompts(prompt_words, threshold), answers(answer_words, threshold);
+  for (const size_t i : trained.records) {
+    prompts.add(facts[i].split.prompt_shingles);
+    answers.add(facts[i].shingles);
+  }
+  const auto names_a_new_thing = [&](size_t i) {
+    return std::ranges::any_of(facts[i].split.values, [&](const std::string& value) {
+      return !trained.values.contains(value) && std::ranges::binary_search(*held_values[i], value);
+    });
+  };
+  for (size_t i = 0; i < facts.size(); ++i) {
+    if (!out.held_out[i] || out.drops[i] != Drop::none) continue;
+    const bool prompt_is_new = facts[i].split.values.empty()
+                                   ? !trained.prompts.contains(facts[i].split.prompt) &&
+                                         prompts.find(facts[i].split.prompt_shingles) < 0
+                                   : names_a_new_thing(i);
+    if (prompt_is_new && answers.find(facts[i].shingles) < 0) continue;
+    out.drops[i] = Drop::near_held_out;
+    out.held_out[i] = false;
+  }
+}
+
+// Each part by itself; only what is held out may depend on the others.
+Sifted decide_apart(const std::vector<Candidate>& candidates, std::vector<Facts>& facts,
+                    const Options& options) {
+  std::map<std::string, std::vector<size_t>> members;
+  for (size_t i = 0; i < candidates.size(); ++i) members[candidates[i].part].push_back(i);
+  Sifted out;
+  out.drops.resize(candidates.size());
+  out.held_out.resize(candidates.size());
+  std::map<std::string, std::vector<std::string>> values;  // held out, by part
+  for (const auto& [part, its] : members) {
+    std::vector<Candidate> alone;
+    std::vector<Facts> its_facts;
+    for (const size_t i : its) {
+      alone.push_back(candidates[i]);
+      its_facts.push_back(std::move(facts[i]));
+    }
+    Sifted one = decide(alone, its_facts, options);
+    for (size_t at = 0; at < its.size(); ++at) {
+      out.drops[its[at]] = one.drops[at];
+      out.held_out[its[at]] = one.held_out[at];
+      facts[its[at]] = std::move(its_facts[at]);
+    }
+    out.prompt_groups += one.prompt_groups;
+    out.train_answers_with_held_out_values += one.train_answers_with_held_out_values;
+    out.notes.insert(out.notes.end(), one.notes.begin(), one.notes.end());
+    out.held_out_values.insert(out.held_out_values.end(), one.held_out_values.begin(),
+                               one.held_out_values.end());
+    values[part] = std::move(one.held_out_values);
+  }
+  std::vector<const std::vector<std::string>*> held_values;
+  for (const Candidate& one : candidates) held_values.push_back(&values.at(one.part));
+  drop_trained_elsewhere(facts, held_values, near_threshold(options), out);
+  for (auto* texts : {&out.held_out_values, &out.notes}) {
+    std::sort(texts->begin(), texts->end());
+    texts->erase(std::unique(texts->begin(), texts->end()), texts->end());
+  }
+  return out;
+}
+
 }  // namespace
 
 bool same_model(const std::string& asked, const std::string& answered) {
@@ -198,25 +312,10 @@ bool same_model(const std::string& asked, const std::string& answered) {
 }
 
 Sifted sift(const std::vector<Candidate>& candidates, const Options& options,
-            const std::set<std::string>* wanted) {
+            const std::set<std::string>* wanted, Parts parts) {
   std::vector<Facts> facts = all_facts(candidates, options, wanted);
-  drop_exact_copies(kept_by_key(candidates, facts), facts);
-  if (options.near > 0) {
-    drop_near_copies(kept_by_key(candidates, facts), options.near, facts);
-  }
-  Sifted out;
-  out.held_out.resize(candidates.size());
-  const auto kept = kept_by_key(candidates, facts);
-  const auto parts = parts_of(candidates, kept);
-  Split result = split_kept(kept, parts, options, facts, out.held_out);
-  drop_near_held_out(kept, parts, out.held_out, options.near > 0 ? options.near : kAcrossTheSplit,
-                     facts);
-  out.held_out_values = std::move(result.held_out_values);
-  out.prompt_groups = result.prompt_groups;
-  out.notes = std::move(result.notes);
-  out.train_answers_with_held_out_values = count_with_values(candidates, kept, facts, out);
-  for (const Facts& one : facts) out.drops.push_back(one.drop);
-  return out;
+  return parts == Parts::apart ? decide_apart(candidates, facts, options)
+                               : decide(candidates, facts, options);
 }
 
 }  // namespace retort::curate

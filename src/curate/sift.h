@@ -10,7 +10,9 @@
 //                 compared: short ones (labels, numbers) are rightly the same.
 //   prompts       see split.h; a record without messages counts by its text.
 // Of several copies the one of the first part stays, of these the one with the smallest key: what
-// becomes of a record depends on no later part.
+// becomes of a record depends on no later part. Parts that are learnt apart are each sifted alone:
+// what is trained on in one depends on no other, and what is held out in one is left out where it
+// is like something that another trains on.
 #pragma once
 #include <cstdint>
 #include <set>
@@ -42,10 +44,12 @@ struct Sifted {
   std::vector<std::string> notes;
 };
 
+enum class Parts { in_order, apart };
+
 // `wanted`: keys of this run's records, nullptr for all. Records whose answer is from another run
 // are dropped as not_in_run; own texts (kind human) always count.
 Sifted sift(const std::vector<Candidate>& candidates, const Options& options,
-            const std::set<std::string>* wanted);
+            const std::set<std::string>* wanted, Parts parts = Parts::in_order);
 
 // Servers name models loosely: "gpt-4o" answers as "gpt-4o-2024-08-06", a file by its path.
 bool same_model(const std::string& asked, const std::string& answered);

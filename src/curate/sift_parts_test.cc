@@ -54,8 +54,9 @@ World world(uint64_t seed, bool slots) {
 }
 
 // By key: 0 dropped, 1 train, 2 held out.
-std::map<std::string, int> sides(const std::vector<Candidate>& candidates, const Options& options) {
-  const Sifted sifted = sift(candidates, options, nullptr);
+std::map<std::string, int> sides(const std::vector<Candidate>& candidates, const Options& options,
+                                 Parts parts = Parts::in_order) {
+  const Sifted sifted = sift(candidates, options, nullptr, parts);
   std::map<std::string, int> out;
   for (size_t i = 0; i < candidates.size(); ++i) {
     out[candidates[i].record->key] = sifted.drops[i] != Drop::none ? 0 : sifted.held_out[i] ? 2 : 1;
@@ -137,6 +138,56 @@ TEST(SiftParts, NoTrainingPromptNamesAHeldOutThingOfAnyPart) {
       if (sifted.held_out[i]) parts_with_held_out.insert(candidates[i].part);
     }
     EXPECT_GT(parts_with_held_out.size(), 1U);
+  }
+}
+
+// Whichever part goes, the others train on what they trained on, and hold out no less.
+TEST(SiftParts, ApartNothingThatIsTrainedOnDependsOnAnotherPart) {
+  int held_out_more = 0;
+  for (const bool slots : {false, true}) {
+    for (uint64_t seed = 1; seed <= 6; ++seed) {
+      const World all = world(seed, slots);
+      Options options;
+      options.held_out = 0.2;
+      const auto whole = sides(all.candidates(), options, Parts::apart);
+      for (int gone = 0; gone < kParts; ++gone) {
+        const std::string part = "part " + std::to_string(gone);
+        const auto left = sides(all.candidates(part), options, Parts::apart);
+        for (size_t i = 0; i < all.records.size(); ++i) {
+          if (all.parts[i] == part) continue;
+          const std::string& key = all.records[i].key;
+          ASSERT_EQ(whole.at(key) == 1, left.at(key) == 1) << all.parts[i] << " without " << part;
+          ASSERT_TRUE(whole.at(key) != 2 || left.at(key) == 2);
+          held_out_more += left.at(key) == 2 && whole.at(key) != 2 ? 1 : 0;
+        }
+      }
+    }
+  }
+  EXPECT_GT(held_out_more, 0) << "no held-out record was like one that another part trains on";
+}
+
+TEST(SiftParts, ApartNoHeldOutRecordIsLikeOneThatAnyPartTrainsOn) {
+  for (const bool slots : {false, true}) {
+    const World all = world(3, slots);
+    Options options;
+    options.held_out = 0.2;
+    const auto candidates = all.candidates();
+    const Sifted sifted = sift(candidates, options, nullptr, Parts::apart);
+    int64_t held = 0, trained = 0;
+    for (size_t i = 0; i < candidates.size(); ++i) {
+      if (sifted.drops[i] != Drop::none) continue;
+      ++(sifted.held_out[i] ? held : trained);
+      for (size_t j = 0; j < candidates.size(); ++j) {
+        if (!sifted.held_out[i] || sifted.held_out[j] || sifted.drops[j] != Drop::none) continue;
+        const auto& a = *candidates[i].record;
+        const auto& b = *candidates[j].record;
+        EXPECT_NE(a.messages[0].content, b.messages[0].content);
+        EXPECT_NE(a.answer, b.answer);
+        EXPECT_TRUE(!slots || a.slots.at("thing") != b.slots.at("thing"));
+      }
+    }
+    EXPECT_GT(held, 0);
+    EXPECT_GT(trained, 40);
   }
 }
 

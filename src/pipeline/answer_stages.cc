@@ -9,6 +9,7 @@
 #include "collect/collect.h"
 #include "corpus/shard.h"
 #include "curate/curate.h"
+#include "pipeline/adapters.h"
 #include "pipeline/child.h"
 #include "pipeline/isolation.h"
 #include "pipeline/lineage_entries.h"
@@ -119,10 +120,13 @@ Result<std::string> curation_basis(RunContext& context) {
 Result<void> run_curate(RunContext& context, Summary& summary) {
   RETORT_TRY(auto permission, Permission::open(context.options, context.ledger));
   RETORT_TRY(const auto wanted, wanted_keys(context.options));
-  const auto curated = curate::curate(
-      *permission.clearance, *permission.log, context.options.curate,
-      {.shards = context.path("shards"), .curated = context.path("curated")},
-      {.keys = wanted ? &*wanted : nullptr, .part_of = parts_of(context, *permission.clearance)});
+  const auto curated =
+      curate::curate(*permission.clearance, *permission.log, context.options.curate,
+                     {.shards = context.path("shards"), .curated = context.path("curated")},
+                     {.keys = wanted ? &*wanted : nullptr,
+                      .part_of = parts_of(context, *permission.clearance),
+                      .parts = has_adapters_apart(context.options) ? curate::Parts::apart
+                                                                   : curate::Parts::in_order});
   RETORT_TRY_VOID(permission.write(context.options.out));
   if (!curated) return curated.error();
   count(summary, "records", curated->records);

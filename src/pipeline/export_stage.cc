@@ -1,6 +1,7 @@
 // Writing the student out.
 #include "base/files.h"
 #include "lineage/state.h"
+#include "pipeline/adapters.h"
 #include "pipeline/licence_texts.h"
 #include "pipeline/lineage_entries.h"
 #include "pipeline/stages_internal.h"
@@ -80,10 +81,13 @@ Result<void> run_export(RunContext& context, Summary& summary) {
   RETORT_TRY(const auto adapter,
              load_student_adapter(context.path("train/final"), student.config()));
   RETORT_TRY(auto texts, licence_texts(context.options, permit.duties()));
+  RETORT_TRY(const auto apart, load_part_adapters(context, *permission.log, student.config()));
   release::ModelFacts facts = facts_of(context);
   RETORT_TRY_VOID(add_terms_facts(context, facts, permit.permit().records));
+  std::vector<release::AdapterOut> adapters = exported_adapters(apart, facts.terms);
+  if (adapter) adapters.push_back({"adapter", &*adapter, facts.terms});
   release::ExportInput input{.weights = student,
-                             .adapter = adapter ? &*adapter : nullptr,
+                             .adapters = std::move(adapters),
                              .base_name = base_name(context),
                              .tokenizer = tokenizer,
                              .out_folder = context.options.out,
@@ -93,9 +97,11 @@ Result<void> run_export(RunContext& context, Summary& summary) {
                              .questions = {},
                              .on_written = nullptr,
                              .before_publish = [&](const std::string& folder) {
-                               return log_exported(checkpoint, *permission.log, folder);
+                               RETORT_TRY_VOID(log_exported(checkpoint, *permission.log, folder));
+                               return log_exported_adapters(apart, *permission.log, folder);
                              }};
   RETORT_TRY(const auto report, release::export_model(permit, input));
+  RETORT_TRY_VOID(remove_other_adapters(context, apart));
   count(summary, "bytes", report.size_bytes);
   count(summary, "checks", static_cast<int64_t>(report.checks.size()));
   for (const auto& check : report.checks) summary.notes.push_back(release::sentence(check));

@@ -5,6 +5,8 @@
 #include <set>
 #include <sstream>
 
+#include "pipeline/adapters.h"
+
 namespace retort::pipeline {
 namespace {
 
@@ -28,7 +30,8 @@ corpus::TermsPartOf parts_of(const RunContext& context, const Clearance& clearan
 
 Result<std::string> isolation_of(RunContext& context) {
   const std::string& by = context.options.train.isolate_by;
-  return by.empty() ? std::string() : "isolated by " + by;
+  if (by.empty()) return std::string();
+  return "isolated by " + by + (has_adapters_apart(context.options) ? ", apart" : "");
 }
 
 json::Value isolated_json(const corpus::Cleared<TrainGenerative>& data,

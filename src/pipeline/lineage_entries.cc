@@ -27,7 +27,8 @@ Result<lineage::LoggedRun> log_run(const RunContext& context, ledger::Ledger& lo
 }
 
 Result<void> log_checkpoint(const RunContext& context, ledger::Ledger& log,
-                            const lineage::RunManifest& run, json::Value kept) {
+                            const lineage::RunManifest& run, json::Value kept,
+                            const std::vector<std::string>& merged) {
   lineage::ModelInput model{.path = context.path(kFinal),
                             .model_id = run.model_id,
                             .form = "checkpoint",
@@ -36,12 +37,18 @@ Result<void> log_checkpoint(const RunContext& context, ledger::Ledger& log,
                             .kept = std::move(kept)};
   if (run.base) model.made_from.push_back(run.base->digest);
   for (const auto& teacher : run.teachers) model.made_from.push_back(teacher.digest);
+  model.made_from.insert(model.made_from.end(), merged.begin(), merged.end());
   RETORT_TRY_VOID(lineage::log_model(log, model));
   return {};
 }
 
 Result<lineage::ModelEntry> logged_checkpoint(const RunContext& context, ledger::Ledger& log) {
-  const std::string path = context.path(kFinal);
+  return logged_model(context, log, kFinal);
+}
+
+Result<lineage::ModelEntry> logged_model(const RunContext& context, ledger::Ledger& log,
+                                         const std::string& name) {
+  const std::string path = context.path(name);
   RETORT_TRY(const auto artifact, lineage::artifact_of(path));
   auto model = lineage::find_model(log, artifact.digest);
   if (model || model.error().code != ErrorCode::not_found) return model;

@@ -150,8 +150,14 @@ Result<std::string> remedy_rows(const RunOptions& options, const Plan& plan, int
   }
   std::vector<train::PartSize> in_order;
   for (auto& [order, size] : parts) in_order.push_back(std::move(size));
-  std::string out = row("isolated", "one set of terms after another; the firmest is learnt first");
-  for (const auto& line : train::tell(train::remedies(in_order))) out += row("", line);
+  const bool apart = has_adapters_apart(options);
+  std::string out =
+      row("isolated", apart ? "each set of terms has an adapter of its own"
+                            : "one set of terms after another; the firmest is learnt first");
+  const auto remedies = train::remedies(in_order);
+  for (const auto& line : apart ? train::tell_apart(remedies) : train::tell(remedies)) {
+    out += row("", line);
+  }
   return out;
 }
 

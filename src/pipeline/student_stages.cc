@@ -4,14 +4,13 @@
 #include "base/files.h"
 #include "evaluate/evaluate.h"
 #include "json/value.h"
+#include "pipeline/adapters.h"
 #include "pipeline/isolation.h"
 #include "pipeline/lineage_entries.h"
 #include "pipeline/machine.h"
-#include "pipeline/stages_internal.h"
+#include "pipeline/student_inputs.h"
 #include "tokenizer/bpe_trainer.h"
 #include "tokenizer/trim.h"
-#include "train/fit.h"
-#include "train/objective.h"
 #include "train/start.h"
 
 namespace retort::pipeline {
@@ -102,7 +101,7 @@ Result<void> save_trained(const RunContext& context, const train::Outcome& train
 }
 
 // The base's id of each of the student's tokens, where its tokenizer is a trimmed one.
-Result<std::vector<tokenizer::TokenId>> kept_tokens(const RunContext& context) {
+Result<std::vector<tokenizer::TokenId>> read_kept_tokens(const RunContext& context) {
   if (!context.options.student.trim_vocab) return std::vector<tokenizer::TokenId>{};
   return tokenizer::load_remap(base::join(context.path("tokenizer"), kRemap));
 }
@@ -137,41 +136,53 @@ Result<void> run_tokenizer(RunContext& context, Summary& summary) {
   return take_tokenizer(context, *base_weights, data, summary);
 }
 
-Result<void> run_train(RunContext& context, Summary& summary) {
-  RETORT_TRY(auto permission, Permission::open(context.options, context.ledger));
+Result<StudentInputs> StudentInputs::clear(const RunContext& context, Permission& permission) {
   auto& clearance = *permission.clearance;
   const bool recorded = train::reads_recorded(context.options.train);
-  RETORT_TRY(const auto data,
+  RETORT_TRY(auto data,
              clearance.clear<TrainGenerative>(selection(context, "train", "optimizer", recorded)));
-  RETORT_TRY(const auto held_out,
+  RETORT_TRY(auto held_out,
              clearance.clear<Evaluate>(selection(context, "held_out", "held-out loss", recorded)));
-  RETORT_TRY(const auto base_weights, clear_base_weights(context, clearance));
-  RETORT_TRY(const auto teacher, clear_teacher(context, clearance));
-  RETORT_TRY(const auto door, clear_door(context, clearance));
+  RETORT_TRY(auto base_weights, clear_base_weights(context, clearance));
+  RETORT_TRY(auto teacher, clear_teacher(context, clearance));
+  RETORT_TRY(auto door, clear_door(context, clearance));
   RETORT_TRY_VOID(permission.write(context.options.out));
-  RETORT_TRY(const auto tokenizer, student_tokenizer(context));
-  RETORT_TRY(auto base_ids, kept_tokens(context));
-  const train::FitInput input{.data = data,
-                              .held_out = held_out.size() > 0 ? &held_out : nullptr,
-                              .teacher = teacher ? &*teacher : nullptr,
-                              .door = door ? &*door : nullptr,
-                              .api_key_env = context.options.teacher.api_key_env,
-                              .scores = context.path("scores.jsonl"),
-                              .base_weights = base_weights ? &*base_weights : nullptr,
-                              .tokenizer = tokenizer,
-                              .kept_tokens = std::move(base_ids),
-                              .options = context.options.train,
-                              .student = context.options.student,
-                              .part_of = parts_of(context, clearance),
-                              .folder = context.path("train"),
-                              .collective = context.collective};
+  RETORT_TRY(auto tokenizer, student_tokenizer(context));
+  RETORT_TRY(auto base_ids, read_kept_tokens(context));
+  return StudentInputs{
+      std::move(data), std::move(held_out),  std::move(base_weights), std::move(teacher),
+      std::move(door), std::move(tokenizer), std::move(base_ids),     parts_of(context, clearance)};
+}
+
+train::FitInput StudentInputs::fit(const RunContext& context) const {
+  return {.data = data,
+          .held_out = held_out.size() > 0 ? &held_out : nullptr,
+          .teacher = teacher ? &*teacher : nullptr,
+          .door = door ? &*door : nullptr,
+          .api_key_env = context.options.teacher.api_key_env,
+          .scores = context.path("scores.jsonl"),
+          .base_weights = base_weights ? &*base_weights : nullptr,
+          .tokenizer = tokenizer,
+          .kept_tokens = kept_tokens,
+          .options = context.options.train,
+          .student = context.options.student,
+          .part_of = part_of,
+          .folder = context.path("train"),
+          .collective = context.collective};
+}
+
+Result<void> run_train(RunContext& context, Summary& summary) {
+  if (has_adapters_apart(context.options)) return run_train_apart(context, summary);
+  RETORT_TRY(auto permission, Permission::open(context.options, context.ledger));
+  RETORT_TRY(const auto inputs, StudentInputs::clear(context, permission));
+  const train::FitInput input = inputs.fit(context);
   RETORT_TRY(const auto run, log_run(context, *permission.log,
                                      {.data = input.data,
                                       .held_out = input.held_out,
                                       .base = input.base_weights,
                                       .teacher = input.teacher,
                                       .door = input.door,
-                                      .isolated = isolated_json(data, input.part_of)}));
+                                      .isolated = isolated_json(input.data, input.part_of)}));
   RETORT_TRY(const auto trained, train::fit(input, run));
   RETORT_TRY_VOID(save_trained(context, trained));
   RETORT_TRY_VOID(

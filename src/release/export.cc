@@ -18,11 +18,9 @@ namespace {
 constexpr size_t kQuestionsMax = 2;
 constexpr const char* kFolder = "student";
 constexpr const char* kGguf = "student.gguf";
-constexpr const char* kAdapter = "adapter";
 
 struct Plan {
   bool folder = false, gguf = false;
-  bool adapter = false;  // beside the folder
   Format folder_format = Format::f32, gguf_format = Format::f32;
 };
 
@@ -65,7 +63,7 @@ class Workshop {
   ~Workshop() {
     if (!path_.empty()) (void)base::remove_all(path_).ok();
   }
-  std::string file(const char* name) const { return base::join(path_, name); }
+  std::string file(const std::string& name) const { return base::join(path_, name); }
   const std::string& path() const { return path_; }
 
  private:
@@ -73,11 +71,21 @@ class Workshop {
   std::string path_;
 };
 
-Result<void> write_adapter(const ExportInput& input, const DutyPlan& duties,
+// They stand beside the folder, and not without it.
+std::vector<const AdapterOut*> adapters_of(const ExportInput& input, const Plan& plan) {
+  std::vector<const AdapterOut*> out;
+  for (const AdapterOut& one : input.adapters) {
+    if (plan.folder) out.push_back(&one);
+  }
+  return out;
+}
+
+Result<void> write_adapter(const ExportInput& input, const AdapterOut& one, const DutyPlan& duties,
                            const std::string& folder) {
-  RETORT_TRY_VOID(model::save_adapter(*input.adapter, folder, input.base_name));
+  RETORT_TRY_VOID(model::save_adapter(*one.adapter, folder, input.base_name));
   ModelFacts facts = input.facts;
   facts.adapter_of = input.base_name;
+  facts.terms = one.terms;
   RETORT_TRY_VOID(base::write_file_atomic(base::join(folder, "README.md"),
                                           model_card(facts, input.weights.config(), duties)));
   for (const auto& [name, content] : duties.files) {
@@ -101,7 +109,9 @@ Result<void> write_all(const ExportInput& input, const Plan& plan, const DutyPla
       RETORT_TRY_VOID(base::write_file_atomic(base::join(folder, name), content));
     }
   }
-  if (plan.adapter) RETORT_TRY_VOID(write_adapter(input, duties, workshop.file(kAdapter)));
+  for (const AdapterOut* one : adapters_of(input, plan)) {
+    RETORT_TRY_VOID(write_adapter(input, *one, duties, workshop.file(one->folder)));
+  }
   if (plan.gguf) {
     std::string description = "A student of " + input.facts.teacher;
     for (const auto& line : duties.card_lines) description += "\n" + line;
@@ -154,23 +164,24 @@ Result<std::vector<GateCheck>> gate(const ExportInput& input, const Plan& plan,
     if (const GateCheck* failed = first_failure(*checks)) return refused(*failed);
     all.insert(all.end(), checks->begin(), checks->end());
   }
-  if (plan.adapter) {
-    auto check = check_adapter(workshop.file(kAdapter), *input.adapter);
-    if (!check) return unopened(check.error(), "adapter/");
+  for (const AdapterOut* one : adapters_of(input, plan)) {
+    auto check = check_adapter(workshop.file(one->folder), *one->adapter);
+    if (!check) return unopened(check.error(), one->folder + "/");
+    check->file = one->folder + "/";
     if (!check->passed) return refused(*check);
     all.push_back(std::move(*check));
   }
   return all;
 }
 
-Result<void> publish_folder(const ExportInput& input, const Workshop& workshop, const char* label,
-                            ExportReport& report) {
+Result<void> publish_folder(const ExportInput& input, const Workshop& workshop,
+                            const std::string& label, ExportReport& report) {
   const std::string folder = workshop.file(label);
   RETORT_TRY(const auto names, base::list_directory(folder));
   for (const auto& name : names) {
     RETORT_TRY(const int64_t size, base::file_size(base::join(folder, name)));
     report.size_bytes += size;
-    report.files.push_back(std::string(label) + "/" + name);
+    report.files.push_back(label + "/" + name);
   }
   return base::publish_directory(folder, base::join(input.out_folder, label));
 }
@@ -178,7 +189,11 @@ Result<void> publish_folder(const ExportInput& input, const Workshop& workshop, 
 Result<void> publish(const ExportInput& input, const Plan& plan, const Workshop& workshop,
                      ExportReport& report) {
   if (plan.folder) RETORT_TRY_VOID(publish_folder(input, workshop, kFolder, report));
-  if (plan.adapter) RETORT_TRY_VOID(publish_folder(input, workshop, kAdapter, report));
+  for (const AdapterOut* one : adapters_of(input, plan)) {
+    const std::string above = base::parent(base::join(input.out_folder, one->folder));
+    RETORT_TRY_VOID(base::make_directories(above));
+    RETORT_TRY_VOID(publish_folder(input, workshop, one->folder, report));
+  }
   if (plan.gguf) {
     // The writer has synced the file's bytes.
     RETORT_TRY(const int64_t size, base::file_size(workshop.file(kGguf)));
@@ -214,8 +229,7 @@ Result<ExportReport> export_model(const corpus::ExportPermit& permit, const Expo
 }
 
 Result<ExportReport> write_and_check(const ExportInput& input, const std::vector<Duty>& owed) {
-  RETORT_TRY(Plan plan, plan_of(input.options));
-  plan.adapter = plan.folder && input.adapter != nullptr;
+  RETORT_TRY(const Plan plan, plan_of(input.options));
   if (plan.gguf) {
     const auto holds = model::check_gguf_holds(input.weights.config());
     if (!holds) return holds.error().at("export.formats");
@@ -232,7 +246,9 @@ Result<ExportReport> write_and_check(const ExportInput& input, const std::vector
   RETORT_TRY_VOID(write_all(input, plan, duties, chat, workshop));
   if (input.on_written) input.on_written(workshop.path());
   if (plan.folder) RETORT_TRY_VOID(check_duties(duties, workshop.file(kFolder)));
-  if (plan.adapter) RETORT_TRY_VOID(check_duties(duties, workshop.file(kAdapter)));
+  for (const AdapterOut* one : adapters_of(input, plan)) {
+    RETORT_TRY_VOID(check_duties(duties, workshop.file(one->folder)));
+  }
   RETORT_TRY(auto checks, gate(input, plan, chat, workshop));
   if (base::cancelled()) return base::cancelled_error("export");
   if (input.before_publish) RETORT_TRY_VOID(input.before_publish(workshop.path()));

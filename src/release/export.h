@@ -1,10 +1,10 @@
 // Writes the student for other programs: OUT/student/ (Hugging Face) and OUT/student.gguf, and
-// where an adapter was trained OUT/adapter/ (PEFT) beside the folder. All are
-// written under a temporary name, opened again, compared with the trainer's model, and published
-// only when they are equal within the stated bounds (formats.h) and every duty is met; else the
-// error is refused_by_gate and nothing that was there before changes. Only the clearance gives the
-// permit without which there is no export. Runs on the compute threads of base/parallel.h; one
-// export at a time for one folder.
+// where an adapter was trained OUT/adapter/ (PEFT) beside the folder, or several. All are written
+// under a temporary name, opened again, compared with the trainer's model, and published only when
+// they are equal within the stated bounds (formats.h) and every duty is met; else the error is
+// refused_by_gate and nothing that was there before changes. Only the clearance gives the permit
+// without which there is no export. Runs on the compute threads of base/parallel.h; one export at a
+// time for one folder.
 #pragma once
 #include <functional>
 #include <map>
@@ -31,10 +31,17 @@ struct ExportOptions {
 };
 void describe(base::Options& table, ExportOptions& options);
 
+// An adapter (PEFT) beside the folder of the student.
+struct AdapterOut {
+  std::string folder = "adapter";  // in OUT
+  const model::Adapter* adapter = nullptr;
+  std::vector<TermsFact> terms = {};  // those that it learnt under
+};
+
 struct ExportInput {
-  const model::Weights& weights;            // with what the adapter adds
-  const model::Adapter* adapter = nullptr;  // where one was trained
-  std::string base_name = {};               // of the weights that it stands beside
+  const model::Weights& weights;          // with what the adapters add
+  std::vector<AdapterOut> adapters = {};  // where some were trained
+  std::string base_name = {};             // of the weights that they stand beside
   std::shared_ptr<const tokenizer::Tokenizer> tokenizer;
   std::string out_folder;
   ExportOptions options;

@@ -115,7 +115,7 @@ TEST_F(ExportTest, AnAdapterIsPublishedBesideTheStudent) {
   for (float& value : adapter.block()) value += 0.01f;
   model::merge(weights_, adapter);
   ExportInput in = input();
-  in.adapter = &adapter;
+  in.adapters = {{.adapter = &adapter}};
   in.base_name = "a base";
   const auto report = write_and_check(in, duties_);
   ASSERT_TRUE(report.ok()) << report.error().text();

@@ -219,7 +219,7 @@ Result<Outcome> fit(const FitInput& input, const lineage::LoggedRun& run) {
   const Examples& data = rows.data;
   show_first(data, *input.tokenizer);
   tell_sizes(config, data);
-  if (input.part_of) tell_remedies(input, data);
+  if (input.part_of && input.options.lora_rank == 0) tell_remedies(input, data);
   RETORT_TRY(auto adapter, first_adapter(input, config));
   const model::LoraConfig* lora = adapter ? &adapter->lora() : nullptr;
   RETORT_TRY(

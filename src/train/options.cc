@@ -108,7 +108,8 @@ void describe(base::Options& table, TrainOptions& o) {
   table.add(
       "isolate_by", &o.isolate_by,
       "terms: one set of terms is learnt after another, the firmest first, and the checkpoint "
-      "between two is kept, to go on from when permission for the later ones ends");
+      "between two is kept, to go on from when permission for the later ones ends; with lora_rank "
+      "each set of terms has an adapter of its own, which goes alone");
   table.add(
       "patience", &o.patience,
       "epochs without a better held-out loss before stopping with the best weights; 0: never");

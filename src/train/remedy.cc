@@ -30,4 +30,16 @@ std::vector<std::string> tell(const std::vector<Remedy>& remedies) {
   return lines;
 }
 
+std::vector<std::string> tell_apart(const std::vector<Remedy>& remedies) {
+  std::vector<std::string> lines;
+  for (const Remedy& remedy : remedies) {
+    lines.push_back(fmt::format(
+        "{}: {} records; should permission end, its adapter goes and nothing is learnt again; one "
+        "set after another in one student would learn {} tokens again, a run from the start {}",
+        remedy.without.label, base::grouped(remedy.without.rows),
+        base::grouped(remedy.replay_tokens), base::grouped(remedy.anew_tokens)));
+  }
+  return lines;
+}
+
 }  // namespace retort::train

@@ -23,5 +23,7 @@ struct Remedy {
 std::vector<Remedy> remedies(const std::vector<PartSize>& parts);
 // A line for each, for people.
 std::vector<std::string> tell(const std::vector<Remedy>& remedies);
+// The same where each part has an adapter of its own.
+std::vector<std::string> tell_apart(const std::vector<Remedy>& remedies);
 
 }  // namespace retort::train
