@@ -59,6 +59,7 @@ Result<void> run_ledger(const LedgerArguments& arguments) {
   if (arguments.verb == "verify") return verify(*log);
   if (arguments.verb == "show") return show(*log);
   if (arguments.verb == "withdraw") return withdraw(*log, arguments);
+  if (arguments.verb == "take-back") return take_back(*log, arguments);
   if (arguments.verb == "states") return list_states(*log);
   if (arguments.verb == "state") return move_state(*log, arguments);
   if (arguments.verb == "erase") return erase(*log, arguments);
@@ -72,7 +73,10 @@ void declare_proofs(CLI::App& app, LedgerArguments& arguments) {
   app.add_option("--since", arguments.since,
                  "prove: that the log only grew since it had so many entries");
   app.add_option("-o,--out", arguments.out, "prove: the file; to the terminal when left out");
-  app.add_option("--key", arguments.key, "check: LEDGER/verifier.key of the log, or its line");
+  app.add_option(
+      "--key", arguments.key,
+      "check: LEDGER/verifier.key of the log, or its line; take-back: the private key of "
+      "the withdrawal's holder");
   app.add_option("--against", arguments.against,
                  "check: the checkpoint that was kept, for a proof of growth");
 }
@@ -97,8 +101,12 @@ void declare_withdraw(CLI::App& app, LedgerArguments& arguments) {
                  "folder that "
                  "holds the ledger")
       ->allow_extra_args(false);
-  app.add_option("--reason", arguments.reason, "withdraw, state, erase: in words, for the log");
-  app.add_option("--by", arguments.by, "withdraw, state, erase: who says so");
+  app.add_option("--holder", arguments.holder,
+                 "withdraw: the public key (ECDSA P-256, PEM) of who may take it back; without, "
+                 "nobody");
+  app.add_option("--reason", arguments.reason,
+                 "withdraw, take-back, state, erase: in words, for the log");
+  app.add_option("--by", arguments.by, "withdraw, take-back, state, erase: who says so");
   app.add_option("--to", arguments.to,
                  "state: traced, quarantined, remediated, withdrawn, clear or frozen");
   app.add_option("--run", arguments.run, "state --to remediated: the run that made another model");
@@ -126,20 +134,24 @@ Command ledger_command() {
       "  retort ledger prove --record KEY -o record.proof\n"
       "  retort ledger check record.proof --key ledger/verifier.key\n"
       "  retort ledger withdraw --terms example.api --case account-ended --by NAME --reason WORDS\n"
+      "  retort ledger take-back 41 --key holder.pem --by NAME --reason WORDS\n"
       "  retort ledger trace --door https://api.example.com/v1\n"
       "  retort ledger trace --terms 4f1c09aa --proofs evidence\n"
       "  retort ledger states\n"
       "  retort ledger state 0123456789abcdef --to traced --by NAME\n"
       "  retort ledger erase KEY --by NAME --reason WORDS";
   command.declare = [arguments](CLI::App& app) {
-    app.add_option("VERB", arguments->verb,
-                   "verify, show, prove, check, trace, index, withdraw, states, state or erase")
+    app.add_option(
+           "VERB", arguments->verb,
+           "verify, show, prove, check, trace, index, withdraw, take-back, states, state or "
+           "erase")
         ->required()
         ->check(CLI::IsMember({"verify", "show", "prove", "check", "trace", "index", "withdraw",
-                               "states", "state", "erase"}));
+                               "take-back", "states", "state", "erase"}));
     app.add_option(
         "WHAT", arguments->what,
-        "state: a model, by digits of its name or its entry; erase: a record; check: a file");
+        "state: a model, by digits of its name or its entry; erase: a record; check: a file; "
+        "take-back: the entry of a withdrawal");
     app.add_option("--ledger", arguments->folder, "its folder; the nearest one upwards without");
     declare_proofs(app, *arguments);
     declare_withdraw(app, *arguments);

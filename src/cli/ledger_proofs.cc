@@ -155,6 +155,7 @@ Result<void> erase(ledger::Ledger& log, const LedgerArguments& arguments) {
   RETORT_TRY_VOID(corpus::apply_erasures(log, folders));
   LedgerArguments withdrawing = arguments;
   withdrawing.record = arguments.what;
+  withdrawing.holder = "";  // what is erased does not come back
   RETORT_TRY_VOID(withdraw(log, withdrawing));
   RETORT_TRY(const auto report, corpus::erase(log, {.record = arguments.what,
                                                     .folders = folders,

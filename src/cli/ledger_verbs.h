@@ -21,11 +21,12 @@ struct LedgerArguments {
   std::string corrected_by = {};  // a terms file
   std::string from = {};          // a date
   std::vector<std::string> shards = {};
+  std::string holder = {};  // a public key's file
   // withdraw, state
   std::string reason = {}, by = {};
   // state
   std::string to = {}, run = {};
-  // prove, check
+  // prove, check, take-back
   std::string out = {};
   int64_t since = 0;
   std::string key = {}, against = {};
@@ -40,6 +41,7 @@ Result<void> prove(ledger::Ledger& log, const LedgerArguments& arguments);
 Result<void> check_proof(const LedgerArguments& arguments);
 Result<void> erase(ledger::Ledger& log, const LedgerArguments& arguments);
 Result<void> withdraw(ledger::Ledger& log, const LedgerArguments& arguments);
+Result<void> take_back(ledger::Ledger& log, const LedgerArguments& arguments);
 Result<void> list_states(ledger::Ledger& log);
 Result<void> move_state(ledger::Ledger& log, const LedgerArguments& arguments);
 

@@ -2,17 +2,23 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cstdio>
+#include <optional>
+#include <set>
 
 #include "base/clock.h"
 #include "base/files.h"
 #include "base/progress.h"
 #include "cli/command.h"
 #include "cli/ledger_verbs.h"
+#include "corpus/retraction.h"
 #include "corpus/sealed_files.h"
 #include "corpus/withdrawals.h"
+#include "crypto/dsse.h"
 #include "json/value.h"
 #include "lineage/withdrawal.h"
+#include "terms/statement.h"
 
 namespace retort::cli {
 namespace {
@@ -23,11 +29,12 @@ using corpus::WithdrawalCase;
 
 constexpr size_t kShortestPrefix = 8;
 constexpr size_t kDigitsShown = 16;
+constexpr int64_t kKeyBytesMax = int64_t{1} << 16;
 
-// A withdrawal and what was derived from its record.
+// A withdrawal, and of one of a record where that lies.
 struct Wanted {
   Withdrawal what;
-  std::vector<Withdrawal> also;
+  std::optional<lineage::WithdrawnRecord> record = {};
 };
 
 // Names of the entries of a kind that are meant: by name, by digits of it, or by a member.
@@ -81,8 +88,10 @@ Result<void> add_case(ledger::Ledger& log, const LedgerArguments& arguments, Wit
 
 Result<std::vector<Wanted>> wanted_records(ledger::Ledger& log, const LedgerArguments& arguments,
                                            const Withdrawal& form) {
+  std::set<std::string> read;
   RETORT_TRY(const auto found,
-             corpus::find_record(log, shard_folders(log, arguments), arguments.record));
+             corpus::find_record(log, shard_folders(log, arguments), arguments.record, &read));
+  const auto places = lineage::found_record(found, std::move(read));
   std::vector<Wanted> out;
   std::vector<Withdrawal> derived;
   for (const auto& one : found) {
@@ -95,13 +104,13 @@ Result<std::vector<Wanted>> wanted_records(ledger::Ledger& log, const LedgerArgu
       derived.push_back(std::move(what));
     } else if (std::none_of(out.begin(), out.end(),
                             [&](const Wanted& known) { return known.what.id == what.id; })) {
-      out.push_back({std::move(what), {}});
+      out.push_back({std::move(what), lineage::WithdrawnRecord{.found = places}});
     }
   }
   // A copy of a shard in a second folder is the same shard.
   const auto same = [](const Withdrawal& a, const Withdrawal& b) { return a.id == b.id; };
   derived.erase(std::unique(derived.begin(), derived.end(), same), derived.end());
-  out.front().also = std::move(derived);
+  out.front().record->derived = std::move(derived);
   return out;
 }
 
@@ -109,6 +118,11 @@ Result<std::vector<Wanted>> wanted_of(ledger::Ledger& log, const LedgerArguments
   Withdrawal form;
   form.reason = arguments.reason;
   form.by = arguments.by;
+  if (!arguments.holder.empty()) {
+    RETORT_TRY(const auto pem, base::read_file(arguments.holder, kKeyBytesMax));
+    RETORT_TRY(const auto key, crypto::EcPublicKey::from_pem(pem, arguments.holder));
+    form.holder = key.to_pem();
+  }
   int subjects = 0;
   for (const auto* text :
        {&arguments.terms, &arguments.door, &arguments.record, &arguments.declaration}) {
@@ -137,7 +151,7 @@ Result<std::vector<Wanted>> wanted_of(ledger::Ledger& log, const LedgerArguments
   std::vector<Wanted> out;
   for (const auto& name : names) {
     if (name == form.corrected_by) continue;  // a reading of the same series is no wrong one
-    out.push_back({form, {}});
+    out.push_back({form});
     out.back().what.id = name;
   }
   return out;
@@ -237,8 +251,53 @@ Result<void> withdraw(ledger::Ledger& log, const LedgerArguments& arguments) {
   RETORT_TRY_VOID(log.verify());
   RETORT_TRY(const auto wanted, wanted_of(log, arguments));
   for (const auto& one : wanted) {
-    RETORT_TRY(const auto report, lineage::withdraw(log, one.what, one.also));
+    RETORT_TRY(const auto report,
+               lineage::withdraw(log, one.what, one.record ? &*one.record : nullptr));
     RETORT_TRY_VOID(print(log, report));
+  }
+  return {};
+}
+
+Result<void> take_back(ledger::Ledger& log, const LedgerArguments& arguments) {
+  int64_t entry = -1;
+  const char* const end = arguments.what.data() + arguments.what.size();
+  const auto number = std::from_chars(arguments.what.data(), end, entry);
+  if (number.ec != std::errc() || number.ptr != end) {
+    return base::usage_error("which withdrawal is taken back?", "ENTRY",
+                             "the number of its entry; retort ledger show lists them");
+  }
+  if (arguments.by.empty()) return base::usage_error("who takes it back?", "--by", "give a name");
+  RETORT_TRY_VOID(log.verify());
+  RETORT_TRY(const auto withdrawal, corpus::withdrawal_to_take_back(log, entry));
+  if (arguments.key.empty()) {
+    return base::usage_error("whose signature is it?", "--key",
+                             "the private key of the holder that the withdrawal names");
+  }
+  RETORT_TRY(const auto pem, base::read_file(arguments.key, kKeyBytesMax));
+  RETORT_TRY(const auto key, crypto::EcSigningKey::from_pem(pem, arguments.key));
+  const std::string statement =
+      corpus::retraction_text(log, withdrawal, {.reason = arguments.reason, .by = arguments.by});
+  const auto envelope = crypto::sign_envelope(crypto::kInTotoPayload, statement, key);
+  RETORT_TRY(const auto report, lineage::take_back(log, entry, terms::envelope_json(envelope)));
+  if (globals().json) {
+    json::Value cleared = json::Value::array();
+    for (const auto& one : report.cleared) cleared.push(one.model);
+    json::Value barred = json::Value::array();
+    for (const auto& one : report.barred) barred.push(one.model.name);
+    print_json(json::Value::object({{"retraction", report.entry},
+                                    {"withdrawal", entry},
+                                    {"cleared", std::move(cleared)},
+                                    {"barred", std::move(barred)}}));
+    return {};
+  }
+  std::printf("Taken back (entry %lld): %s\n", static_cast<long long>(report.entry),
+              report.withdrawal.sentence().c_str());
+  for (const auto& one : report.cleared) {
+    RETORT_TRY(const auto model, lineage::find_model(log, one.model));
+    print_model("clear", model, "");
+  }
+  for (const auto& one : report.barred) {
+    print_model(lineage::name(one.state), one.model, ", and stays so: " + one.why);
   }
   return {};
 }

@@ -67,7 +67,8 @@ Result<std::vector<SealedFile>> find_sealed(const ShardIndex& index,
 // Parents are logged before their children, so one pass in the log's order finds all of them.
 Result<std::vector<PlacedRecord>> find_record(ledger::Ledger& ledger,
                                               const std::vector<std::string>& folders,
-                                              const std::string& record) {
+                                              const std::string& record,
+                                              std::set<std::string>* read_shards) {
   RETORT_TRY_VOID(check_asked(record));
   RETORT_TRY(const auto index, ShardIndex::load(ledger));
   RETORT_TRY(const auto files, find_sealed(index, folders));
@@ -77,6 +78,7 @@ Result<std::vector<PlacedRecord>> find_record(ledger::Ledger& ledger,
   for (const auto& file : files) {
     RETORT_TRY(const auto shard, Shard::open(file.path));
     RETORT_TRY(const auto read, read_shard(shard, index, codes));
+    if (read_shards != nullptr) read_shards->insert(file.digest);
     for (size_t i = 0; i < read.records.size(); ++i) {
       const auto row = static_cast<int64_t>(i);
       const auto& one = read.records[i];
@@ -87,7 +89,7 @@ Result<std::vector<PlacedRecord>> find_record(ledger::Ledger& ledger,
           });
       if (!asked && !derived) continue;
       if (asked) keys.insert(one.key);
-      out.push_back({file, row, one.key, !asked});
+      out.push_back({file, row, one.key, one.split, !asked});
       places.insert(out.back().place());
     }
   }

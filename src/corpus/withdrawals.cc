@@ -6,7 +6,9 @@
 #include <array>
 
 #include "base/clock.h"
+#include "corpus/retraction.h"
 #include "corpus/shard_internal.h"
+#include "crypto/ecdsa.h"
 #include "crypto/hash.h"
 
 namespace retort::corpus {
@@ -123,11 +125,21 @@ json::Value to_json(const Withdrawal& one) {
   if (!one.corrected_by.empty()) body.set("corrected_by", one.corrected_by);
   if (one.why == WithdrawalCase::terms_changed) body.set("from_ms", one.from_ms);
   if (one.follows >= 0) body.set("follows", one.follows);
+  if (!one.holder.empty()) body.set("holder", one.holder);
+  if (one.again >= 0) body.set("again", one.again);
+  if (one.runs) {
+    json::Value runs = json::Value::array();
+    for (const int64_t run : *one.runs) runs.push(run);
+    body.set("runs", std::move(runs));
+  }
   return body;
 }
 
+// Which runs there are is found out when it is logged, and no part of what is said.
 std::string name_of(const Withdrawal& withdrawal) {
-  return crypto::sha256_hex(json::canonical(to_json(withdrawal)));
+  Withdrawal said = withdrawal;
+  said.runs.reset();
+  return crypto::sha256_hex(json::canonical(to_json(said)));
 }
 
 namespace {
@@ -160,8 +172,18 @@ Result<Withdrawal> read(const json::Value& body) {
   RETORT_TRY(out.corrected_by, body.string_at("corrected_by", ""));
   RETORT_TRY(out.from_ms, body.int_at("from_ms", 0));
   RETORT_TRY(out.follows, body.int_at("follows", -1));
+  RETORT_TRY(out.holder, body.string_at("holder", ""));
+  RETORT_TRY(out.again, body.int_at("again", -1));
   RETORT_TRY(out.reason, body.string_at("reason", ""));
   RETORT_TRY(out.by, body.string_at("by", ""));
+  const auto* runs = body.find("runs");
+  if (runs == nullptr) return out;
+  if (!runs->is_array()) return base::bad_input("must be a list of entries", "runs");
+  out.runs.emplace();
+  for (const auto& run : runs->as_array()) {
+    if (!run.is_int()) return base::bad_input("must be a list of entries", "runs");
+    out.runs->push_back(run.as_int());
+  }
   return out;
 }
 
@@ -184,6 +206,9 @@ Result<void> check(ledger::Ledger& ledger, const Withdrawal& one) {
         "account-ended; record and declaration have no other case than their own");
   }
   if (one.by.empty()) return base::usage_error("who withdraws it?", "--by", "give a name");
+  if (!one.holder.empty()) {
+    RETORT_TRY_VOID(crypto::EcPublicKey::from_pem(one.holder, "the holder's key"));
+  }
   RETORT_TRY_VOID(check_known(ledger, one));
   if (one.why != WithdrawalCase::reading_corrected) return {};
   if (one.corrected_by.empty() || one.corrected_by == one.id) {
@@ -200,14 +225,21 @@ Result<void> log_reading(ledger::Ledger& ledger, const terms::Terms& reading) {
   return CodeBook(ledger).log_terms(one);
 }
 
-Result<std::vector<Withdrawal>> read_withdrawals(ledger::Ledger& ledger) {
+Result<std::vector<Withdrawal>> read_all_withdrawals(ledger::Ledger& ledger) {
   std::vector<Withdrawal> out;
   RETORT_TRY_VOID(ledger.for_each("withdrawal", [&](const ledger::Entry& entry) -> Result<void> {
     RETORT_TRY(auto one, withdrawal_from_entry(entry));
     out.push_back(std::move(one));
     return {};
   }));
+  RETORT_TRY_VOID(mark_taken_back(ledger, out));
   return out;
+}
+
+Result<std::vector<Withdrawal>> read_withdrawals(ledger::Ledger& ledger) {
+  RETORT_TRY(auto all, read_all_withdrawals(ledger));
+  std::erase_if(all, [](const Withdrawal& one) { return one.taken_back >= 0; });
+  return all;
 }
 
 }  // namespace retort::corpus

@@ -9,8 +9,9 @@
 //                      place of the wrong one; unsigned, both bind, which can only deny more
 //   record             one record: it is denied, and what was derived from it
 //   declaration-ended  a declaration counts for nothing any more (as after its revocation)
-// Entry "withdrawal", named by the SHA-256 of its body: the same withdrawal twice is one entry.
-// Nothing in the log ever takes one back.
+// Entry "withdrawal", named by the SHA-256 of its body without `runs`: the same withdrawal twice is
+// one entry. One that names a holder may be taken back by whoever holds that key (retraction.h),
+// and by nobody else; one that names none is never taken back.
 #pragma once
 #include <cstdint>
 #include <optional>
@@ -48,10 +49,16 @@ struct Withdrawal {
   std::string corrected_by = {};  // reading-corrected: id of the reading that is right
   int64_t from_ms = 0;            // terms-changed: when the new version begins
   int64_t follows = -1;           // entry of the withdrawal that this one is a consequence of
+  std::string holder = {};        // public key in PEM; "": nobody's
+  int64_t again = -1;             // entry of the retraction after which it was said once more
+  // Of a record: the runs (entries) that learnt from it or from what was made of it, where that is
+  // known; else all that learnt from its shard count.
+  std::optional<std::vector<int64_t>> runs = {};
   std::string reason = {}, by = {};
   // As the log has it.
   int64_t entry = -1;
   int64_t time_ms = 0;
+  int64_t taken_back = -1;  // entry of its retraction, or of that of the one that it follows
 
   // "the terms 0123456789abcdef were withdrawn by NAME: account ended, REASON".
   std::string words() const;
@@ -73,7 +80,9 @@ Result<void> check(ledger::Ledger& ledger, const Withdrawal& withdrawal);
 // is.
 Result<void> log_reading(ledger::Ledger& ledger, const terms::Terms& reading);
 
-// In the order of the log.
+// Those that stand, in the order of the log.
 Result<std::vector<Withdrawal>> read_withdrawals(ledger::Ledger& ledger);
+// With those that were taken back.
+Result<std::vector<Withdrawal>> read_all_withdrawals(ledger::Ledger& ledger);
 
 }  // namespace retort::corpus

@@ -55,6 +55,12 @@ NodeId Graph::records_of_shard(int64_t entry) const {
   return found->second;
 }
 
+NodeId Graph::of_run(int64_t entry) const {
+  const auto found = entries_.find(entry);
+  if (found == entries_.end() || places_[found->second].kind != Node::run) return kNone;
+  return found->second;
+}
+
 NodeId Graph::records_named(const std::string& digest) const {
   const auto found = shard_names_.find(digest);
   return found == shard_names_.end() ? kNone : found->second;

@@ -65,6 +65,7 @@ class Graph {
   // The node of kind shard beside one of kind records.
   NodeId shard_of(NodeId records) const { return records - 1; }
   NodeId records_of_shard(int64_t entry) const;  // kNone: no such shard
+  NodeId of_run(int64_t entry) const;            // kNone: no such run
   NodeId records_named(const std::string& digest) const;
   // Of a node of kind records.
   const std::string& digest_of_shard(NodeId records) const { return digests_.at(records); }

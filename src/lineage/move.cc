@@ -137,11 +137,11 @@ Result<std::string> check_remedy(ledger::Ledger& log, const Standings& standings
 
 }  // namespace
 
-Result<StateEntry> move(ledger::Ledger& log, const Move& wanted, const corpus::RecordIndex* index) {
+Result<StateEntry> move(ledger::Ledger& log, const Move& wanted) {
   if (wanted.by.empty()) return base::usage_error("who moves it?", "--by", "give a name");
   while (true) {
     RETORT_TRY(const auto head, log.head());
-    RETORT_TRY(const auto standings, Standings::read(log, index));
+    RETORT_TRY(const auto standings, Standings::read(log));
     RETORT_TRY(const auto* standing, standings.find(wanted.model));
     if (!may_move(standing->state, wanted.to)) return not_legal(*standing, wanted.to);
     StateEntry next{.model = standing->model.name,

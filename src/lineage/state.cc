@@ -50,6 +50,7 @@ Result<StateEntry> read(const json::Value& body) {
   RETORT_TRY(out.reason, body.string_at("reason", ""));
   RETORT_TRY(out.withdrawal, body.int_at("withdrawal", -1));
   RETORT_TRY(out.remedy_run, body.string_at("remedy_run", ""));
+  RETORT_TRY(out.retraction, body.int_at("retraction", -1));
   RETORT_TRY(out.by, body.string_at("by", ""));
   return out;
 }
@@ -109,6 +110,7 @@ json::Value to_json(const StateEntry& state) {
                                           {"by", state.by}});
   if (state.withdrawal >= 0) body.set("withdrawal", state.withdrawal);
   if (!state.remedy_run.empty()) body.set("remedy_run", state.remedy_run);
+  if (state.retraction >= 0) body.set("retraction", state.retraction);
   return body;
 }
 
@@ -132,12 +134,15 @@ Result<std::vector<StateEntry>> all_states(ledger::Ledger& log) {
 
 namespace {
 
-void apply_moves(std::vector<Standing>& all, const std::vector<StateEntry>& moves) {
+// A move that leans on a retraction which takes nothing back is none.
+void apply_moves(std::vector<Standing>& all, const std::vector<StateEntry>& moves,
+                 const std::set<int64_t>& retractions) {
   std::map<std::string, Standing*> by_name;
   for (auto& one : all) by_name[one.model.name] = &one;
   for (const auto& made : moves) {
     const auto found = by_name.find(made.model);
     if (found == by_name.end()) continue;
+    if (made.retraction >= 0 && !retractions.contains(made.retraction)) continue;
     auto& standing = *found->second;
     standing.state = made.state;
     standing.since_ms = made.time_ms;
@@ -163,18 +168,26 @@ void apply_withdrawal(std::vector<Standing>& all, const corpus::Withdrawal& with
 
 }  // namespace
 
-Result<Standings> Standings::read(ledger::Ledger& log, const corpus::RecordIndex* index) {
+Result<Standings> Standings::read(ledger::Ledger& log, int64_t without) {
   Standings out;
-  RETORT_TRY(const auto withdrawals, corpus::read_withdrawals(log));
+  RETORT_TRY_VOID(log.verify());
+  RETORT_TRY(auto withdrawals, corpus::read_all_withdrawals(log));
+  std::set<int64_t> retractions;
+  for (const auto& one : withdrawals) {
+    if (one.taken_back >= 0) retractions.insert(one.taken_back);
+  }
+  std::erase_if(withdrawals, [&](const corpus::Withdrawal& one) {
+    return one.taken_back >= 0 || (without >= 0 && one.entry == without);
+  });
   RETORT_TRY(const auto moves, all_states(log));
   RETORT_TRY(auto models, all_models(log));
   for (auto& model : models) out.all_.push_back({.model = std::move(model)});
-  apply_moves(out.all_, moves);
+  apply_moves(out.all_, moves, retractions);
   if (!withdrawals.empty()) {
     RETORT_TRY(const auto lineage, Lineage::read(log));
     for (const auto& one : withdrawals) {
       if (one.follows >= 0) continue;  // what it concerns the first one does
-      RETORT_TRY(const auto concerned, concerned_models(log, lineage, one, index));
+      RETORT_TRY(const auto concerned, concerned_models(log, lineage, one));
       apply_withdrawal(out.all_, one, concerned);
     }
   }

@@ -25,10 +25,6 @@
 #include "ledger/ledger.h"
 #include "lineage/manifest.h"
 
-namespace retort::corpus {
-class RecordIndex;
-}
-
 namespace retort::lineage {
 
 enum class State : uint8_t { clear, frozen, traced, quarantined, remediated, withdrawn };
@@ -47,6 +43,7 @@ struct StateEntry {
   std::string reason = {};
   int64_t withdrawal = -1;      // entry; -1: none is the reason
   std::string remedy_run = {};  // name of a run
+  int64_t retraction = -1;      // entry: back to clear because a withdrawal was taken back
   std::string by = {};
 };
 std::string name_of(const StateEntry& state);
@@ -59,7 +56,7 @@ struct Standing {
   ModelEntry model = {};
   State state = State::clear;
   std::vector<StateEntry> moves = {};     // in their order
-  std::vector<int64_t> withdrawals = {};  // entries of those that concern it, all that ever did
+  std::vector<int64_t> withdrawals = {};  // entries of those that concern it and stand
   int64_t since_ms = 0;                   // of the state; 0 where it was always clear
   // The withdrawal, or the last move's words; "" of a clear one.
   std::string why = {};
@@ -69,9 +66,9 @@ struct Standing {
 
 class Standings {
  public:
-  // `index`: nullptr where there is none; a withdrawn record then concerns all that learnt from its
-  // shard.
-  static Result<Standings> read(ledger::Ledger& log, const corpus::RecordIndex* index = nullptr);
+  // Verifies the log first: an edited one frees no model. `without`: the entry of a withdrawal that
+  // is looked away from, with what follows from it.
+  static Result<Standings> read(ledger::Ledger& log, int64_t without = -1);
 
   const std::vector<Standing>& all() const { return all_; }  // in the order of the log
   // By the name of the model's entry, eight of its digits or more, or its number; not_found, and
@@ -104,7 +101,6 @@ struct Move {
   std::string remedy_run = {};  // of remediated: name of a run, or eight of its digits
 };
 // Checks the move and writes its entry.
-Result<StateEntry> move(ledger::Ledger& log, const Move& move,
-                        const corpus::RecordIndex* index = nullptr);
+Result<StateEntry> move(ledger::Ledger& log, const Move& move);
 
 }  // namespace retort::lineage

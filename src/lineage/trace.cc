@@ -223,6 +223,19 @@ Result<Trace> Lineage::trace(const Question& question, const corpus::RecordIndex
   return out;
 }
 
+Trace Lineage::trace_runs(const std::vector<int64_t>& runs) const {
+  const Graph& graph = impl_->graph;
+  Walk walk(graph);
+  for (const int64_t run : runs) {
+    const NodeId node = graph.of_run(run);
+    if (node != Graph::kNone) walk.seed(node);
+  }
+  walk.run();
+  Trace out = result_of(graph, walk, {});
+  out.log_size = impl_->log_size;
+  return out;
+}
+
 Result<Trace> trace(ledger::Ledger& log, const Question& question,
                     const corpus::RecordIndex* index) {
   RETORT_TRY(const auto lineage, Lineage::read(log));

@@ -85,6 +85,9 @@ class Lineage {
   // bad_input.
   Result<Trace> trace(const Question& question, const corpus::RecordIndex* index = nullptr) const;
 
+  // What came of these runs (entries): their models, and all that came of those.
+  Trace trace_runs(const std::vector<int64_t>& runs) const;
+
   uint64_t log_size() const;
 
  private:

@@ -133,11 +133,21 @@ Result<void> sift_by_time(ledger::Ledger& log, const Lineage& lineage, const Wit
   return {};
 }
 
+// A record's own shard, and what came of the runs that learnt from it.
+Result<Trace> trace_of_runs(ledger::Ledger& log, const Lineage& lineage,
+                            const Withdrawal& withdrawal) {
+  Trace out = lineage.trace_runs(*withdrawal.runs);
+  RETORT_TRY(const auto shard, log.find("shard", withdrawal.id.substr(0, withdrawal.id.find(':'))));
+  out.shards.insert(out.shards.begin(), static_cast<uint64_t>(shard.index));
+  out.records = 1;
+  return out;
+}
+
 Result<Concerned> concerned_by(ledger::Ledger& log, const Lineage& lineage,
-                               const Withdrawal& withdrawal, const corpus::RecordIndex* index) {
-  // An index that lacks a shard cannot answer; shard by shard more is concerned, never less.
-  auto trace = lineage.trace(question_of(withdrawal), index);
-  if (!trace && index != nullptr) trace = lineage.trace(question_of(withdrawal), nullptr);
+                               const Withdrawal& withdrawal) {
+  auto trace = withdrawal.kind == SubjectKind::record && withdrawal.runs
+                   ? trace_of_runs(log, lineage, withdrawal)
+                   : lineage.trace(question_of(withdrawal));
   if (!trace) return trace.error();
   RETORT_TRY(auto sieve, Sieve::make(log, withdrawal));
   if (withdrawal.why == WithdrawalCase::terms_changed) {
@@ -201,30 +211,48 @@ void freeze_all(const Standings& standings, const std::vector<int64_t>& models, 
   }
 }
 
-// Everything that the withdrawal means for the log of this size.
-Result<WithdrawalReport> plan(ledger::Ledger& log, const Withdrawal& what,
-                              const std::vector<Withdrawal>& also, Round& round,
-                              const corpus::RecordIndex* index) {
+// The same as it stands in the log, or what is to be said: once more where it was taken back.
+Result<WithdrawalReport> known_or_new(ledger::Ledger& log, const Withdrawal& what) {
+  RETORT_TRY(const auto all, corpus::read_all_withdrawals(log));
   WithdrawalReport report;
   report.withdrawal = what;
-  const std::string name = corpus::name_of(what);
-  const auto known = log.find("withdrawal", name);
-  report.known = known.ok();
-  if (known) {
-    RETORT_TRY(report.withdrawal, corpus::withdrawal_from_entry(*known));
-  } else {
+  while (true) {
+    const std::string name = corpus::name_of(report.withdrawal);
+    const auto same = std::ranges::find_if(
+        all, [&](const Withdrawal& one) { return corpus::name_of(one) == name; });
+    if (same == all.end()) return report;
+    if (same->taken_back < 0) {
+      report.withdrawal = *same;
+      report.known = true;
+      return report;
+    }
+    report.withdrawal.again = same->taken_back;
+  }
+}
+
+// Everything that the withdrawal means for the log of this size.
+Result<WithdrawalReport> plan(ledger::Ledger& log, const Withdrawal& what,
+                              const WithdrawnRecord* record, Round& round) {
+  RETORT_TRY(WithdrawalReport report, known_or_new(log, what));
+  if (!report.known) {
+    if (record != nullptr) {
+      RETORT_TRY(report.withdrawal.runs, runs_that_learnt(log, record->found));
+    }
     report.withdrawal.entry = round.size;
-    add_draft(round, "withdrawal", name, corpus::to_json(what));
+    add_draft(round, "withdrawal", corpus::name_of(report.withdrawal),
+              corpus::to_json(report.withdrawal));
   }
   RETORT_TRY(const auto lineage, Lineage::read(log));
-  RETORT_TRY(const auto concerned, concerned_by(log, lineage, report.withdrawal, index));
+  RETORT_TRY(const auto concerned, concerned_by(log, lineage, report.withdrawal));
   report.records = concerned.records;
   report.shards = concerned.shards;
   report.runs = concerned.runs;
   if (!report.known) RETORT_TRY_VOID(add_doors(log, concerned.doors, report));
-  for (auto derived : also) {
-    derived.follows = report.withdrawal.entry;
-    report.follow.push_back(std::move(derived));
+  if (record != nullptr) {
+    for (auto derived : record->derived) {
+      derived.follows = report.withdrawal.entry;
+      report.follow.push_back(std::move(derived));
+    }
   }
   std::erase_if(report.follow, [&](const Withdrawal& follow) {
     return log.find("withdrawal", corpus::name_of(follow)).ok();
@@ -232,7 +260,7 @@ Result<WithdrawalReport> plan(ledger::Ledger& log, const Withdrawal& what,
   for (const auto& follow : report.follow) {
     add_draft(round, "withdrawal", corpus::name_of(follow), corpus::to_json(follow));
   }
-  RETORT_TRY(const auto standings, Standings::read(log, index));
+  RETORT_TRY(const auto standings, Standings::read(log));
   freeze_all(standings, concerned.models, round, report);
   return report;
 }
@@ -240,21 +268,21 @@ Result<WithdrawalReport> plan(ledger::Ledger& log, const Withdrawal& what,
 }  // namespace
 
 Result<std::vector<int64_t>> concerned_models(ledger::Ledger& log, const Lineage& lineage,
-                                              const Withdrawal& withdrawal,
-                                              const corpus::RecordIndex* index) {
-  RETORT_TRY(auto concerned, concerned_by(log, lineage, withdrawal, index));
+                                              const Withdrawal& withdrawal) {
+  RETORT_TRY(auto concerned, concerned_by(log, lineage, withdrawal));
   return std::move(concerned.models);
 }
 
 Result<WithdrawalReport> withdraw(ledger::Ledger& log, const Withdrawal& what,
-                                  const std::vector<Withdrawal>& also,
-                                  const corpus::RecordIndex* index) {
+                                  const WithdrawnRecord* record) {
   RETORT_TRY_VOID(corpus::check(log, what));
-  for (const auto& derived : also) RETORT_TRY_VOID(corpus::check(log, derived));
+  if (record != nullptr) {
+    for (const auto& derived : record->derived) RETORT_TRY_VOID(corpus::check(log, derived));
+  }
   while (true) {
     RETORT_TRY(const auto head, log.head());
     Round round{.size = head.size, .drafts = {}};
-    RETORT_TRY(auto report, plan(log, what, also, round, index));
+    RETORT_TRY(auto report, plan(log, what, record, round));
     if (round.drafts.empty()) return report;
     RETORT_TRY(const bool appended, log.append_all(head.size, std::move(round.drafts)));
     if (!appended) continue;  // the log grew meanwhile: all is looked at again

@@ -8,7 +8,9 @@
 
 #include "base/result.h"
 #include "corpus/withdrawals.h"
+#include "json/value.h"
 #include "ledger/ledger.h"
+#include "lineage/exact_runs.h"
 #include "lineage/state.h"
 #include "lineage/trace.h"
 
@@ -27,15 +29,32 @@ struct WithdrawalReport {
   std::vector<Standing> barred = {};    // concerned, and not clear before
 };
 
-// `what`, with `also`: what was derived from a record, found in the shards; their entries, times
-// and `follows` are set here. usage and not_found as corpus::check() has them.
+// A record that is withdrawn, as it lies in the shards. An index is never asked: what it says is
+// in no log, and who edits it would free a model.
+struct WithdrawnRecord {
+  std::vector<corpus::Withdrawal> derived = {};  // what was made from it
+  FoundRecord found = {};
+};
+// Entries, times, `follows`, `runs` and `again` are set here. usage and not_found as
+// corpus::check() has them. `record` nullptr: all that learnt from a withdrawn record's shard is
+// concerned.
 Result<WithdrawalReport> withdraw(ledger::Ledger& log, const corpus::Withdrawal& what,
-                                  const std::vector<corpus::Withdrawal>& also = {},
-                                  const corpus::RecordIndex* index = nullptr);
+                                  const WithdrawnRecord* record = nullptr);
 
 // The entries "model" that a withdrawal of the log concerns.
 Result<std::vector<int64_t>> concerned_models(ledger::Ledger& log, const Lineage& lineage,
-                                              const corpus::Withdrawal& withdrawal,
-                                              const corpus::RecordIndex* index);
+                                              const corpus::Withdrawal& withdrawal);
+
+struct TakeBackReport {
+  corpus::Withdrawal withdrawal = {};
+  int64_t entry = -1;                    // of the retraction
+  std::vector<StateEntry> cleared = {};  // models that nothing else speaks against
+  std::vector<Standing> barred = {};     // those that it concerned and that stay as they are
+};
+// Takes back the withdrawal of this entry, by an envelope that its holder signed
+// (corpus/retraction.h), with everything that followed from it alone: in one transaction. Errors as
+// withdrawal_to_take_back() and retraction_entry() have them.
+Result<TakeBackReport> take_back(ledger::Ledger& log, int64_t withdrawal,
+                                 const json::Value& envelope);
 
 }  // namespace retort::lineage
