@@ -8,8 +8,8 @@
 //   quarantined  its copies are where nobody uses them
 //   remediated   a run without the withdrawn records made another in its place; it stays unused
 //   withdrawn    it was taken back for good
-// Only a clear model may be used. The way back to clear is a verdict of the log, made after the
-// withdrawal, that permits exactly the records and weights that it learnt from.
+// Only a clear model may be used. The way back is a verdict of after the withdrawal that permits
+// exactly what it learnt from, or that the withdrawal is taken back (withdrawal.h).
 //
 // Errors: refused_by_gate for a model that may not be used and a move that is not legal; not_found;
 // storage and bad_input for the log. One thread a ledger.
