@@ -150,7 +150,9 @@ TEST(TakeBackTest, NobodyElseTakesItBack) {
   const auto other = story.withdrawn(story.beta);
   const std::string statement = story.statement(withdrawal);
   Withdrawal shifted = withdrawal;
-  shifted.entry = other.entry;  // its name, the other's number
+  shifted.entry = other.entry;     // its name, the other's number
+  Withdrawal before = withdrawal;  // what this number was before a log was rolled back
+  before.reason = "something else";
   auto good = sign(statement, story.key);
   json::Value forged = good;
   auto& signature = forged.find("signatures")->as_array()[0];
@@ -169,6 +171,7 @@ TEST(TakeBackTest, NobodyElseTakesItBack) {
       {"another payload", reworded},
       {"another withdrawal's statement", sign(story.statement(other), story.key)},
       {"another withdrawal's number", sign(story.statement(shifted), story.key)},
+      {"another withdrawal of this number", sign(story.statement(before), story.key)},
       {"another log", sign(elsewhere, story.key)},
       {"another kind of statement", sign(unsaid, story.key)},
       {"no statement", sign("{}", story.key)},

@@ -56,7 +56,7 @@ struct TrainOptions {
   std::string recompute = "auto";  // of activations in the backward pass, instead of keeping them
   int64_t checkpoint_every = 200;  // steps; one is written at the end in any case
   int64_t keep = 2;
-  std::string isolate_by;  // "": all rows in each epoch; "terms": one set of terms after another, or apart
+  std::string isolate_by;  // "": all rows in each epoch; "terms": one set after another, or apart
   int64_t patience = 0;    // epochs without a better held-out loss before stopping; 0: never stop
   int64_t lora_rank = 0;   // of an adapter beside frozen weights; 0: all weights are trained
   double lora_alpha = 0;   // 0: twice the rank
