@@ -102,8 +102,12 @@ TEST(ExactRecordTest, OnlyWhatLearntFromItIsFrozen) {
                                                   .model_id = "m-student",
                                                   .form = "gguf",
                                                   .run = run->manifest().entry});
+  story.house.gather("beta", 10, "shards-b");
+  story.house.curate("shards-b", "curated-b");
+  const auto other = story.train("m-other", "curated-b");
   const auto done = story.withdraw_record({"shards", "curated-1", "curated-2"});
   EXPECT_EQ(done.records, 1u);
+  EXPECT_EQ(story.state(other), State::clear) << "it learnt from other shards";
   EXPECT_EQ(done.frozen.size(), 2u);
   EXPECT_EQ(story.state(story.of_first), State::clear) << "it was held out there";
   EXPECT_EQ(story.state(story.of_second), State::frozen);

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "lineage/manifest.h"
 #include "model/lora.h"
 #include "pipeline/stage.h"
 #include "pipeline/summary.h"

@@ -96,7 +96,7 @@ Result<void> run_export(RunContext& context, Summary& summary) {
                              .licence_texts = std::move(texts),
                              .questions = {},
                              .on_written = nullptr,
-                             .before_publish = [&](const std::string& folder) {
+                             .before_publish = [&](const std::string& folder) -> Result<void> {
                                RETORT_TRY_VOID(log_exported(checkpoint, *permission.log, folder));
                                return log_exported_adapters(apart, *permission.log, folder);
                              }};

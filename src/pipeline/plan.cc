@@ -12,6 +12,7 @@
 #include "collect/collect.h"
 #include "corpus/terms_part.h"
 #include "engine/engine.h"
+#include "pipeline/adapters.h"
 #include "pipeline/machine.h"
 #include "pipeline/permission.h"
 #include "pipeline/run.h"
