@@ -152,8 +152,10 @@ class ApartTest(harness.Run):
                           for file in model["body"]["files"]
                           if file["name"] == "adapter_model.safetensors")}
         self.assertEqual(len(own_models), 2)
+        terms, = [entry["name"] for entry in self.entries("terms")
+                  if entry["body"]["series"] == SERIES]
         traced = {model["name"] for model in
-                  self.json("ledger", "trace", "--terms", SERIES)["models"]}
+                  self.json("ledger", "trace", "--terms", terms)["models"]}
         self.assertEqual(traced, {model["name"] for model in models} - own_models)
         bom = json.loads(self.retort("bom", f"out/adapters/{own}").stdout)
         self.assertNotIn(SERIES, json.dumps(bom))
