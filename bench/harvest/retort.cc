@@ -15,6 +15,7 @@
 #include "harvest/learn.h"
 #include "harvest/measure.h"
 #include "harvest/tables.h"
+#include "harvest/trace.h"
 #include "harvest/world.h"
 
 namespace retort::bench::harvest {
@@ -24,14 +25,21 @@ struct Plan {
   uint64_t seed = 1;
   int learn_worlds = 3, calibration_worlds = 12, test_worlds = 6;
   int of_a_kind = 120;
-  int campaigns = 3;      // of each variant and world
-  bool built_in = false;  // test what is in the program instead of learning anew
-  bool left_out = true;   // also learn without some kinds, and test on them
-  std::string write;      // a folder for the model and the calibration, as sources
+  int campaigns = 3;                  // of each variant and world
+  bool built_in = false;              // test what is in the program instead of learning anew
+  bool left_out = true;               // also learn without some kinds, and test on them
+  bool trace = false;                 // a line for each campaign
+  std::vector<std::string> variants;  // that campaigns are of; none: all
+  std::string write;                  // a folder for the model and the calibration, as sources
 };
 
 double seconds_now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+bool wanted(const Plan& plan, const std::string& variant) {
+  const auto& some = plan.variants;
+  return some.empty() || std::find(some.begin(), some.end(), variant) != some.end();
 }
 
 // The seeds of learning, calibrating and testing never meet.
@@ -46,7 +54,8 @@ Spec spec_of(const Plan& plan, int phase, int world, int campaigns) {
   for (int i = 0; i < campaigns; ++i) {
     for (const auto& variant : variants()) {
       // One campaign of a thousand accounts a world is as much as all others.
-      if (i == 0 || variant != "split over 1,000") out.campaigns.push_back(variant);
+      const bool once = i == 0 || variant != "split over 1,000";
+      if (once && wanted(plan, variant)) out.campaigns.push_back(variant);
     }
   }
   return out;
@@ -236,6 +245,8 @@ int run(int argc, char** argv) {
     if (flag == "--test") plan.test_worlds = static_cast<int>(number(argv[i + 1]));
     if (flag == "--campaigns") plan.campaigns = static_cast<int>(number(argv[i + 1]));
     if (flag == "--left-out") plan.left_out = number(argv[i + 1]) != 0;
+    if (flag == "--variant") plan.variants.emplace_back(argv[i + 1]);
+    if (flag == "--trace") plan.trace = number(argv[i + 1]) != 0;
     if (flag == "--write") plan.write = argv[i + 1];
     if (flag == "--built-in") plan.built_in = number(argv[i + 1]) != 0;
   }
@@ -283,6 +294,7 @@ int run(int argc, char** argv) {
   fmt::print("tested on {} requests ({:.0f} s, {:.1f} us each with their making)\n", requests, took,
              1e6 * took / static_cast<double>(requests));
   print_outcomes(outcomes);
+  if (plan.trace) print_trace(outcomes, calibration);
   for (size_t i = 0; i + 1 < models.size(); ++i) {
     test_left_out(*texts, plan, kLeftOut[i], models[i + 1], calibrations[i + 1]);
   }

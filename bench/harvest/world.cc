@@ -114,6 +114,7 @@ class World {
     ++out_.requests;
     Fate& fate = out_.fates[index];
     count(fate, request);
+    fate.wealth = detector_.state(member.id)->wealth;
     if (listener_) listener_({index, &request, &seen, &finding, &fate});
     return !finding || take(index, request, *finding);
   }

@@ -29,6 +29,7 @@ struct Fate {
   int64_t requests = 0, harvest_requests = 0, harvest_tokens = 0;
   std::array<Mark, kSteps> steps{};  // when each step was first reached
   std::set<uint64_t> clusters;       // of findings
+  detect::Wealth wealth{};           // after its last request
 };
 
 struct CampaignFate {
