@@ -182,6 +182,32 @@ class LedgerTest(harness.Run):
         self.assertNotEqual(self.retort("ledger", "check", "growth.proof", *key, "--against",
                                         "kept", code=None).returncode, 0)
 
+    @unittest.skipUnless(shutil.which("openssl"), "keys are made with openssl")
+    def test_a_withdrawal_is_taken_back_by_its_holder(self):
+        self.retort("run", "run.toml")
+        for name in ("holder", "other"):
+            for arguments in (("genpkey", "-algorithm", "EC", "-pkeyopt",
+                               "ec_paramgen_curve:P-256", "-out", f"{name}.pem"),
+                              ("pkey", "-in", f"{name}.pem", "-pubout", "-out", f"{name}.pub")):
+                subprocess.run(["openssl", *arguments], cwd=self.folder, check=True,
+                               capture_output=True)
+        report = json.loads(self.retort("ledger", "withdraw", "--terms", "own-work", "--case",
+                                        "account-ended", "--holder", "holder.pub", *BY,
+                                        "--json").stdout)
+        entry = str(report["withdrawal"])
+        self.retort("export", "run.toml", code=GATE)
+        said = self.retort("ledger", "take-back", entry, "--key", "other.pem", *BY, code=GATE)
+        self.assertIn("not signed with the key", said.stderr)
+        self.retort("ledger", "take-back", "the first", "--key", "holder.pem", *BY, code=2)
+        self.retort("ledger", "take-back", entry, "--key", "other.pub", *BY, code=INPUT)
+        self.retort("export", "run.toml", code=GATE)
+        back = json.loads(self.retort("ledger", "take-back", entry, "--key", "holder.pem", *BY,
+                                      "--json").stdout)
+        self.assertEqual(sorted(back["cleared"]), sorted(report["frozen"]))
+        self.assertEqual(back["barred"], [])
+        self.retort("run", "run.toml")
+        self.retort("ledger", "verify")
+
     def test_a_record_is_erased(self):
         self.retort("run", "run.toml")
         lines = self.lines("out/shards")
