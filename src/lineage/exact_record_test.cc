@@ -49,13 +49,7 @@ struct Story {
     EXPECT_TRUE(writer.finish().ok());
   }
   std::string train(const std::string& name, const std::string& from) {
-    const auto run = log_run(*house.log, {.data = house.training(from), .options = name});
-    EXPECT_TRUE(run.ok()) << (run ? "" : run.error().text());
-    const auto model = log_model(
-        *house.log,
-        {.path = file(name), .model_id = name, .form = "gguf", .run = run->manifest().entry});
-    EXPECT_TRUE(model.ok());
-    return model->name;
+    return testing::train(house, name, from).model;
   }
   std::string file(const std::string& name) {
     return house.write(name + ".gguf", "weights of " + name);

@@ -19,6 +19,8 @@ using corpus::Withdrawal;
 using corpus::WithdrawalCase;
 using testing::has;
 using testing::House;
+using testing::train;
+using testing::Trained;
 
 Withdrawal ended(const std::string& terms) {
   return {.why = WithdrawalCase::account_ended,
@@ -26,29 +28,6 @@ Withdrawal ended(const std::string& terms) {
           .id = terms,
           .reason = "the grant is over",
           .by = "N"};
-}
-
-// A run over these records and a file that it made.
-struct Trained {
-  int64_t run = -1;
-  std::string run_name, file, model;
-};
-Trained train(House& house, const std::string& name, const std::string& from = "curated",
-              const corpus::ClearedWeights<testing::TrainGenerative>* base = nullptr) {
-  Trained out;
-  const auto run = log_run(
-      *house.log, {.data = house.training(from), .base = base, .program = "t", .options = name});
-  EXPECT_TRUE(run.ok()) << (run ? "" : run.error().text());
-  if (!run) return out;
-  out.run = run->manifest().entry;
-  out.run_name = run->manifest().name;
-  out.file = house.write(name + ".gguf", "weights of " + name);
-  ModelInput input{.path = out.file, .model_id = name, .form = "gguf", .run = out.run};
-  if (base != nullptr) input.made_from = {base->digest()};
-  const auto model = log_model(*house.log, input);
-  EXPECT_TRUE(model.ok()) << (model ? "" : model.error().text());
-  out.model = model->name;
-  return out;
 }
 
 State state_of(House& house, const Trained& trained) {

@@ -122,6 +122,29 @@ struct House {
   }
 };
 
+// A run over these records and a file that it made.
+struct Trained {
+  int64_t run = -1;
+  std::string run_name, file, model;
+};
+inline Trained train(House& house, const std::string& name, const std::string& from = "curated",
+                     const corpus::ClearedWeights<TrainGenerative>* base = nullptr) {
+  Trained out;
+  const auto run = log_run(
+      *house.log, {.data = house.training(from), .base = base, .program = "t", .options = name});
+  EXPECT_TRUE(run.ok()) << (run ? "" : run.error().text());
+  if (!run) return out;
+  out.run = run->manifest().entry;
+  out.run_name = run->manifest().name;
+  out.file = house.write(name + ".gguf", "weights of " + name);
+  ModelInput input{.path = out.file, .model_id = name, .form = "gguf", .run = out.run};
+  if (base != nullptr) input.made_from = {base->digest()};
+  const auto model = log_model(*house.log, input);
+  EXPECT_TRUE(model.ok()) << (model ? "" : model.error().text());
+  out.model = model->name;
+  return out;
+}
+
 inline ::testing::AssertionResult has(const std::string& text, const std::string& part) {
   if (text.find(part) != std::string::npos) return ::testing::AssertionSuccess();
   return ::testing::AssertionFailure() << "“" << part << "” is not in: " << text;

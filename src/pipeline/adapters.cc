@@ -114,13 +114,13 @@ Result<void> tell_costs(const train::FitInput& whole, const std::vector<Part>& p
   return {};
 }
 
-// Trainings of terms that the run no longer has.
-Result<void> remove_other_trainings(const RunContext& context, const std::vector<Part>& parts) {
-  const std::string folder = context.path(kTraining);
+// Of a folder's entries those that are named as none of `kept` is.
+template <class Named>
+Result<void> remove_others(const std::string& folder, const std::vector<Named>& kept) {
   if (!base::exists(folder)) return {};
   RETORT_TRY(const auto names, base::list_directory(folder));
   for (const auto& name : names) {
-    if (std::ranges::any_of(parts, [&](const Part& part) { return part.name == name; })) continue;
+    if (std::ranges::find(kept, name, &Named::name) != kept.end()) continue;
     RETORT_TRY_VOID(base::remove_all(base::join(folder, name)));
   }
   return {};
@@ -270,7 +270,7 @@ Result<void> run_train_apart(RunContext& context, Summary& summary) {
                                       .teacher = whole.teacher,
                                       .door = whole.door,
                                       .isolated = std::move(isolated)}));
-  RETORT_TRY_VOID(remove_other_trainings(context, parts));
+  RETORT_TRY_VOID(remove_others(context.path(kTraining), parts));  // terms that it has no more
   Apart apart(context, *permission.log, whole, summary);
   std::vector<Learnt> learnt;
   std::vector<std::string> made_from;
@@ -340,15 +340,7 @@ Result<void> log_exported_adapters(const std::vector<PartAdapter>& adapters, led
 
 Result<void> remove_other_adapters(const RunContext& context,
                                    const std::vector<PartAdapter>& adapters) {
-  const std::string folder = context.path(kPublished);
-  if (!base::exists(folder)) return {};
-  RETORT_TRY(const auto names, base::list_directory(folder));
-  for (const auto& name : names) {
-    const bool stays =
-        std::ranges::any_of(adapters, [&](const auto& one) { return one.name == name; });
-    if (!stays) RETORT_TRY_VOID(base::remove_all(base::join(folder, name)));
-  }
-  return {};
+  return remove_others(context.path(kPublished), adapters);
 }
 
 }  // namespace retort::pipeline
