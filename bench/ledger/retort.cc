@@ -17,6 +17,7 @@
 #include "base/progress.h"
 #include "corpus/record_index.h"
 #include "ledger/brute_force.h"
+#include "ledger/contents.h"
 #include "ledger/made_up.h"
 #include "ledger/real_shards.h"
 #include "lineage/evidence.h"
@@ -268,6 +269,7 @@ Result<void> run(const std::string& what, const std::string& folder, int64_t sha
     MadeUpHouse again(folder, house.size());
     RETORT_TRY_VOID(ask(again, folder));
   }
+  if (what == "contents") return bench::measure_contents(folder + "/real");
   if (all || what == "real") {
     RETORT_TRY_VOID(base::remove_all(folder + "/real"));
     RETORT_TRY_VOID(bench::measure_real_shards(folder + "/real", 2 * 65'536));

@@ -1,5 +1,6 @@
 // Numbers as little-endian bytes.
 #pragma once
+#include <array>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -7,7 +8,9 @@
 namespace retort::corpus {
 
 inline void put(std::string& out, uint64_t value, int bytes) {
-  for (int i = 0; i < bytes; ++i) out += static_cast<char>(value >> (8 * i) & 255);
+  std::array<char, 8> little{};
+  for (size_t i = 0; i < little.size(); ++i) little[i] = static_cast<char>(value >> (8 * i) & 255);
+  out.append(little.data(), static_cast<size_t>(bytes));
 }
 
 // All `count` bytes from `at` on must be there.

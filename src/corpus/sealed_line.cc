@@ -1,11 +1,8 @@
 #include "corpus/sealed_line_internal.h"
 
 #include <algorithm>
-#include <charconv>
-
-#include "corpus/bytes_internal.h"
-#include "crypto/hmac_key.h"
-#include "ledger/tree.h"
+#include <optional>
+#include <utility>
 
 namespace retort::corpus {
 namespace {
@@ -56,20 +53,20 @@ bool real(Scanner& in, double& value, std::string& canonical) {
   return true;
 }
 
-void append_number(std::string& out, int64_t value) {
-  std::array<char, 24> digits;
-  const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), value).ptr;
-  out.append(digits.data(), end);
-}
-
-void append_quoted(std::string& out, std::string_view inside) {
-  out += '"';
-  out += inside;
-  out += '"';
-}
-
 std::string_view between(const char* first, const Scanner& in) {
   return {first, static_cast<size_t>(in.rest().data() - first)};
+}
+
+std::optional<dialog::Role> find_role(std::string_view word) {
+  using dialog::Role;
+  static const std::array<std::pair<std::string_view, Role>, 3> kRoles = {
+      {{dialog::name(Role::user), Role::user},
+       {dialog::name(Role::assistant), Role::assistant},
+       {dialog::name(Role::system), Role::system}}};
+  for (const auto& [name, role] : kRoles) {
+    if (word == name) return role;
+  }
+  return std::nullopt;
 }
 
 }  // namespace
@@ -79,21 +76,26 @@ bool SealedLine::read(std::string_view line) {
   return json::is_utf8(line) && scan(in) && in.at_end() && fits_key();
 }
 
+template <class Scan>
+bool SealedLine::Part::read(Scanner& in, const Scan& scan) {
+  if (!raw_.empty() && in.literal(std::string_view(raw_))) return true;
+  Scanner ahead = in;
+  const bool taken = scan(ahead);
+  raw_ = taken ? between(in.rest().data(), ahead) : std::string_view();
+  if (!taken) return false;
+  in = ahead;
+  Scanner own(raw_);
+  return scan(own);  // once more, for what points into it
+}
+
 bool SealedLine::scan(Scanner& in) {
   if (!scan_messages(in)) return false;
   if (!in.literal(R"(,"retort":{"schema":"retort.record/1","key":)")) return false;
   if (!plain_string(in, key_hex_) || !read_hex(key_hex_, key_)) return false;
-  if (!in.literal(R"(,"kind":)") || !plain_string(in, kind_name_)) return false;
-  bool known = false;
-  for (const Kind kind : {Kind::teacher, Kind::human, Kind::derived, Kind::merged}) {
-    if (kind_name_ != name(kind)) continue;
-    kind_ = kind;
-    known = true;
-  }
-  if (!known || !scan_door(in)) return false;
+  if (!origin_.read(in, [this](Scanner& part) { return scan_origin(part); })) return false;
   if (!in.literal(R"(,"sampling":)") || !scan_sampling(in)) return false;
   if (!in.literal(R"(,"sample":)") || !in.integer(sample_)) return false;
-  if (!in.literal(R"(,"terms":)") || !scan_terms(in)) return false;
+  if (!terms_part_.read(in, [this](Scanner& part) { return scan_terms(part); })) return false;
   template_index_ = -1;
   if (in.literal(R"(,"template":)") && !in.integer(template_index_)) return false;
   if (!scan_slots(in) || !scan_answer(in) || !scan_parents(in)) return false;
@@ -108,7 +110,7 @@ bool SealedLine::scan_messages(Scanner& in) {
   do {
     Turn turn{};
     if (!in.literal(R"({"role":)") || !plain_string(in, turn.role_name)) return false;
-    const auto role = dialog::parse_role(turn.role_name);
+    const auto role = find_role(turn.role_name);
     if (!role) return false;
     turn.role = *role;
     if (!in.literal(R"(,"content":)") || !in.string(turn.content) || !in.literal("}")) return false;
@@ -117,23 +119,34 @@ bool SealedLine::scan_messages(Scanner& in) {
   return turns_.back().role == dialog::Role::assistant && in.literal("]");
 }
 
-bool SealedLine::scan_door(Scanner& in) {
-  const char* const first = in.rest().data();
-  const bool taken = in.literal(R"(,"provider":)") && in.string(provider_) &&
+bool SealedLine::scan_origin(Scanner& in) {
+  has_codes_ = false;
+  std::string_view kind;
+  if (!in.literal(R"(,"kind":)") || !plain_string(in, kind)) return false;
+  bool known = false;
+  for (const Kind one : {Kind::teacher, Kind::human, Kind::derived, Kind::merged}) {
+    if (kind != name(one)) continue;
+    kind_ = one;
+    known = true;
+  }
+  const bool taken = known && in.literal(R"(,"provider":)") && in.string(provider_) &&
                      in.literal(R"(,"endpoint":)") && in.string(endpoint_) &&
                      in.literal(R"(,"plan":)") && in.string(plan_) && in.literal(R"(,"model":)") &&
                      in.string(model_);
-  door_raw_ = between(first, in);
+  if (taken) note_key_parts();
   return taken;
 }
 
 bool SealedLine::scan_sampling_head(Scanner& in) {
   // As long as it is, and not the beginning of a longer number.
   const std::string_view after = in.rest().substr(std::min(head_.raw.size(), in.rest().size()), 1);
-  if (!head_.raw.empty() && (after == "," || after == "}") && in.literal(head_.raw)) return true;
+  if (!head_.raw.empty() && (after == "," || after == "}") &&
+      in.literal(std::string_view(head_.raw))) {
+    return true;
+  }
   const char* const first = in.rest().data();
   SamplingHead head;
-  std::string temperature, top_p, penalty, top_k, max_tokens;
+  std::string temperature, top_p, penalty;
   auto& sampling = head.sampling;
   const bool taken = in.literal(R"({"temperature":)") &&
                      real(in, sampling.temperature, temperature) && in.literal(R"(,"top_p":)") &&
@@ -142,11 +155,11 @@ bool SealedLine::scan_sampling_head(Scanner& in) {
                      real(in, sampling.repetition_penalty, penalty) &&
                      in.literal(R"(,"max_tokens":)") && in.integer(sampling.max_tokens);
   if (!taken) return false;
-  append_number(top_k, sampling.top_k);
-  append_number(max_tokens, sampling.max_tokens);
-  head.canonical = {R"({"max_tokens":)" + max_tokens + R"(,"repetition_penalty":)" + penalty,
-                    R"(,"temperature":)" + temperature + R"(,"top_k":)" + top_k,
-                    R"(,"top_p":)" + top_p + "}"};
+  head.canonical = {
+      R"({"max_tokens":)" + std::to_string(sampling.max_tokens) + R"(,"repetition_penalty":)" +
+          penalty,
+      R"(,"temperature":)" + temperature + R"(,"top_k":)" + std::to_string(sampling.top_k),
+      R"(,"top_p":)" + top_p + "}"};
   head.raw = between(first, in);
   head_ = std::move(head);
   return true;
@@ -180,10 +193,9 @@ bool SealedLine::scan_sampling(Scanner& in) {
 }
 
 bool SealedLine::scan_terms(Scanner& in) {
-  if (!terms_raw_.empty() && in.literal(terms_raw_)) return true;
-  const char* const first = in.rest().data();
+  has_codes_ = false;
   std::vector<terms::Reference> found;
-  if (!in.literal("[")) return false;
+  if (!in.literal(R"(,"terms":[)")) return false;
   if (!in.literal("]")) {
     do {
       Text id;
@@ -197,7 +209,6 @@ bool SealedLine::scan_terms(Scanner& in) {
     if (!in.literal("]")) return false;
   }
   terms_ = std::move(found);
-  terms_raw_ = between(first, in);
   return true;
 }
 
@@ -229,24 +240,35 @@ bool SealedLine::scan_cost(Scanner& in) {
 }
 
 bool SealedLine::scan_answer(Scanner& in) {
-  const bool taken = in.literal(R"(,"model_answered":)") && in.string(model_answered_) &&
-                     in.literal(R"(,"finish_reason":)") && in.string(finish_reason_) &&
-                     in.literal(R"(,"usage":{"prompt_tokens":)") && in.integer(prompt_tokens_) &&
-                     in.literal(R"(,"completion_tokens":)") && in.integer(completion_tokens_) &&
-                     in.literal(R"(},"request_id":)") && in.string(request_id_) &&
-                     in.literal(R"(,"captured_ms":)") && in.integer(captured_ms_) &&
-                     in.literal(R"(,"preference":)") && in.integer(preference_) &&
-                     in.literal(R"(,"preference_text":)") && in.string(preference_text_) &&
-                     in.literal(R"(,"features":)") && in.integer(features_) &&
-                     in.literal(R"(,"cost":)") && scan_cost(in) && in.literal(R"(,"currency":)") &&
-                     in.string(currency_) && in.literal(R"(,"principal":)") &&
-                     in.string(principal_);
-  if (!taken || preference_ < 0 || preference_ > 2 || features_ < 0 || features_ > 0xffff) {
-    return false;
-  }
+  const bool taken =
+      ending_.read(in, [this](Scanner& part) { return scan_ending(part); }) &&
+      in.literal(R"(,"usage":{"prompt_tokens":)") && in.integer(prompt_tokens_) &&
+      in.literal(R"(,"completion_tokens":)") && in.integer(completion_tokens_) &&
+      in.literal(R"(},"request_id":)") && in.string(request_id_) &&
+      in.literal(R"(,"captured_ms":)") && in.integer(captured_ms_) &&
+      answered_under_.read(in, [this](Scanner& part) { return scan_answered_under(part); }) &&
+      scan_cost(in) && payer_.read(in, [this](Scanner& part) { return scan_payer(part); });
+  if (!taken) return false;
   logprob_tokens_ = 0;
   if (!in.literal(R"(,"logprob_tokens":)")) return true;
   return in.integer(logprob_tokens_) && logprob_tokens_ >= 0;
+}
+
+bool SealedLine::scan_ending(Scanner& in) {
+  return in.literal(R"(,"model_answered":)") && in.string(model_answered_) &&
+         in.literal(R"(,"finish_reason":)") && in.string(finish_reason_);
+}
+
+bool SealedLine::scan_answered_under(Scanner& in) {
+  return in.literal(R"(,"preference":)") && in.integer(preference_) &&
+         in.literal(R"(,"preference_text":)") && in.string(preference_text_) &&
+         in.literal(R"(,"features":)") && in.integer(features_) && in.literal(R"(,"cost":)") &&
+         preference_ >= 0 && preference_ <= 2 && features_ >= 0 && features_ <= 0xffff;
+}
+
+bool SealedLine::scan_payer(Scanner& in) {
+  return in.literal(R"(,"currency":)") && in.string(currency_) && in.literal(R"(,"principal":)") &&
+         in.string(principal_);
 }
 
 bool SealedLine::scan_parents(Scanner& in) {
@@ -262,125 +284,13 @@ bool SealedLine::scan_parents(Scanner& in) {
                          in.literal("}");
       crypto::Digest leaf;
       if (!taken || !read_hex(parent.leaf, leaf)) return false;
+      std::copy_n(leaf.begin(), parent.first_of_leaf.size(), parent.first_of_leaf.begin());
       parents_.push_back(parent);
     } while (in.literal(","));
     if (!in.literal("]") || parents_.size() > kMaxParents) return false;
   }
   const bool made = kind_ == Kind::derived || kind_ == Kind::merged;
   return made != parents_.empty();
-}
-
-// record_key() of what was read. Strings are in the line as the canonical form has them.
-bool SealedLine::fits_key() {
-  std::string& out = canonical_;
-  out = "{";
-  if (kind_ != Kind::teacher) {
-    out += R"("answer":)";
-    append_quoted(out, turns_.back().content.inside);
-    out += ',';
-  }
-  out += R"("door":{"endpoint":)";
-  append_quoted(out, endpoint_.inside);
-  out += R"(,"plan":)";
-  append_quoted(out, plan_.inside);
-  out += R"(,"provider":)";
-  append_quoted(out, provider_.inside);
-  out += "},";
-  if (kind_ != Kind::teacher) {
-    out += R"("kind":)";
-    append_quoted(out, kind_name_);
-    out += ',';
-  }
-  out += R"("messages":)";
-  messages_at_ = out.size();
-  out += '[';
-  for (size_t i = 0; i + 1 < turns_.size(); ++i) {
-    out += i == 0 ? R"({"content":)" : R"(,{"content":)";
-    append_quoted(out, turns_[i].content.inside);
-    out += R"(,"role":)";
-    append_quoted(out, turns_[i].role_name);
-    out += '}';
-  }
-  out += ']';
-  messages_size_ = out.size() - messages_at_;
-  out += R"(,"model":)";
-  append_quoted(out, model_.inside);
-  if (kind_ != Kind::teacher) {
-    out += R"(,"parents":[)";
-    for (size_t i = 0; i < parents_.size(); ++i) {
-      out += i == 0 ? "[" : ",[";
-      append_quoted(out, parents_[i].shard);
-      out += ',';
-      append_number(out, parents_[i].row);
-      out += ']';
-    }
-    out += ']';
-  }
-  out += R"(,"sample":)";
-  append_number(out, sample_);
-  out += R"(,"sampling":)";
-  out += head_.canonical[0];
-  if (has_seed_) {
-    out += R"(,"seed":)";
-    append_number(out, seed_);
-  }
-  if (!stops_raw_.empty()) {
-    out += R"(,"stop":)";
-    out += stops_raw_;
-  }
-  out += head_.canonical[1];
-  if (top_logprobs_ > 0) {
-    out += R"(,"top_logprobs":)";
-    append_number(out, top_logprobs_);
-  }
-  out += head_.canonical[2];
-  out += '}';
-  return crypto::sha256(out) == key_;
-}
-
-Result<LeafCodes> SealedLine::codes(const FindCodes& find) {
-  if (has_codes_ && coded_door_ == door_raw_ && coded_terms_ == terms_raw_) return codes_;
-  Record gathered;
-  gathered.door = {provider_.text(), endpoint_.text(), plan_.text()};
-  gathered.model = model_.text();
-  gathered.terms = terms_;
-  RETORT_TRY(codes_, find(gathered));
-  coded_door_ = door_raw_;
-  coded_terms_ = terms_raw_;
-  has_codes_ = true;
-  return codes_;
-}
-
-bool SealedLine::is_of(const ColumnClass& facts, const LeafCodes& codes) const {
-  const auto same = [](const Text& text, const std::string& other) {
-    return text.has_escapes ? text.text() == other : text.inside == other;
-  };
-  return kind_ == facts.kind && codes == facts.codes && features() == facts.features &&
-         static_cast<terms::Preference>(preference_) == facts.preference &&
-         same(model_answered_, facts.model_answered) && same(split_, facts.split);
-}
-
-// leaf_bytes() says how the leaf is laid out.
-crypto::Digest SealedLine::leaf(const LeafCodes& codes) {
-  const crypto::HmacKey key({reinterpret_cast<const char*>(salt_.data()), salt_.size()});
-  const auto prompt = std::string_view(canonical_).substr(messages_at_, messages_size_);
-  const Text& said = turns_.back().content;
-  if (said.has_escapes) said.text_to(scratch_);
-  const auto answer = said.has_escapes ? std::string_view(scratch_) : said.inside;
-  std::string& out = leaf_bytes_;
-  out.clear();
-  put(out, 1, 1);
-  put(out, static_cast<uint64_t>(kind_), 1);
-  out += crypto::as_bytes(key.of(prompt));
-  out += crypto::as_bytes(key.of(answer));
-  put_leaf_facts(out, codes,
-                 {captured_ms_, static_cast<uint64_t>(preference_), features(), parents_.size()});
-  for (const auto& parent : parents_) {
-    std::array<uint8_t, 8> first{};
-    read_hex(parent.leaf.substr(0, 16), first);
-    out.append(reinterpret_cast<const char*>(first.data()), first.size());
-  }
-  return ledger::leaf_hash(out);
 }
 
 Record SealedLine::record() const {

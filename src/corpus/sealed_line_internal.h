@@ -22,6 +22,10 @@ namespace retort::corpus {
 // under which terms a record was gathered are looked at once as long as their bytes are the same.
 class SealedLine {
  public:
+  SealedLine() = default;
+  SealedLine(const SealedLine&) = delete;  // parts of it point into others
+  SealedLine& operator=(const SealedLine&) = delete;
+
   // Whether the line was taken; its key fits its content then. What the other calls give is of the
   // last line that was taken, whose bytes must still be there.
   bool read(std::string_view line);
@@ -50,22 +54,40 @@ class SealedLine {
   struct Parent {
     std::string_view shard, leaf;
     int64_t row;
+    std::array<uint8_t, 8> first_of_leaf;
+  };
+  // What mostly stands in a line as in the one before: read once as long as its bytes are the
+  // same, and what was read lies in its own copy. It ends with a quote, a bracket or a colon, so
+  // that no longer text can begin with it.
+  class Part {
+   public:
+    template <class Scan>
+    bool read(json::Scanner& in, const Scan& scan);
+
+   private:
+    std::string raw_;
   };
   bool scan(json::Scanner& in);
   bool scan_messages(json::Scanner& in);
-  bool scan_door(json::Scanner& in);
+  bool scan_origin(json::Scanner& in);
   bool scan_sampling(json::Scanner& in);
   bool scan_sampling_head(json::Scanner& in);
   bool scan_stops(json::Scanner& in);
   bool scan_terms(json::Scanner& in);
   bool scan_slots(json::Scanner& in);
   bool scan_answer(json::Scanner& in);
+  bool scan_ending(json::Scanner& in);
+  bool scan_answered_under(json::Scanner& in);
+  bool scan_payer(json::Scanner& in);
   bool scan_cost(json::Scanner& in);
   bool scan_parents(json::Scanner& in);
+  void note_key_parts();
+  void append_messages(std::string& out) const;
+  void append_sampling(std::string& out) const;
   bool fits_key();
 
   Kind kind_ = Kind::teacher;
-  std::string_view kind_name_, door_raw_, key_hex_, stops_raw_;
+  std::string_view key_hex_, stops_raw_;
   crypto::Digest key_{};
   std::vector<Turn> turns_;  // the last is the answer
   Text provider_, endpoint_, plan_, model_;
@@ -88,13 +110,16 @@ class SealedLine {
     std::array<std::string, 3> canonical;  // what stands before, between and behind those
   };
   SamplingHead head_;
-  std::string terms_raw_;
+  Part origin_, terms_part_, ending_, answered_under_, payer_;
+  struct KeyParts {
+    std::string before_messages, model;
+  };
+  KeyParts key_parts_;  // of the text that the key is the hash of
   std::vector<terms::Reference> terms_;
   std::string cost_raw_;
   int64_t cost_of_raw_ = 0;
-  std::string coded_door_, coded_terms_;
   LeafCodes codes_{};
-  bool has_codes_ = false;
+  bool has_codes_ = false;  // for origin_ and terms_part_
 
   std::string canonical_, scratch_, leaf_bytes_;
   size_t messages_at_ = 0, messages_size_ = 0;  // in canonical_

@@ -21,6 +21,8 @@ std::string ShardReading::where(size_t row) const {
 
 Result<void> ShardReading::run(std::string_view bytes) {
   ZstdLines lines(bytes, path_);
+  rows_.reserve(columns_.records());
+  leaves_.reserve(columns_.records());
   while (true) {
     auto block = lines.next();
     if (!block) {

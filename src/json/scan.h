@@ -6,6 +6,7 @@
 // is_utf8() does that for a whole text at once.
 #pragma once
 #include <cstdint>
+#include <cstring>
 #include <string>
 #include <string_view>
 
@@ -34,6 +35,15 @@ class Scanner {
   bool literal(std::string_view text) {
     if (!rest().starts_with(text)) return false;
     at_ += text.size();
+    return true;
+  }
+  // The same for words in the source, whose length the compiler knows.
+  template <size_t n>
+  bool literal(const char (&text)[n]) {
+    constexpr size_t kBytes = n - 1;
+    if (static_cast<size_t>(end_ - at_) < kBytes) return false;
+    if (std::memcmp(at_, text, kBytes) != 0) return false;
+    at_ += kBytes;
     return true;
   }
   bool string(ScannedString& out);
