@@ -72,8 +72,8 @@ void SealedLine::append_sampling(std::string& out) const {
   out += head_.canonical[2];
 }
 
-// record_key() of what was read. Strings are in the line as the canonical form has them.
-bool SealedLine::fits_key() {
+// The text that record_key() hashes. Strings are in the line as the canonical form has them.
+void SealedLine::write_canonical() {
   std::string& out = canonical_;
   out = "{";
   if (kind_ != Kind::teacher) {
@@ -102,7 +102,29 @@ bool SealedLine::fits_key() {
   out += R"(,"sampling":)";
   append_sampling(out);
   out += '}';
-  return crypto::sha256(out) == key_;
+}
+
+// All at once, since most of the time of one hash is waiting.
+void SealedLine::hash_content() {
+  const crypto::HmacKey salted({reinterpret_cast<const char*>(salt_.data()), salt_.size()});
+  const auto prompt = std::string_view(canonical_).substr(messages_at_, messages_size_);
+  const Text& said = turns_.back().content;
+  if (said.has_escapes) said.text_to(scratch_);
+  const auto answer = said.has_escapes ? std::string_view(scratch_) : said.inside;
+  std::array<crypto::HashJob, 3> texts = {crypto::HashJob{.text = canonical_}, salted.inner(answer),
+                                          salted.inner(prompt)};
+  crypto::hash_all(texts);
+  std::array<crypto::HashJob, 2> outer = {salted.outer(texts[1].digest),
+                                          salted.outer(texts[2].digest)};
+  crypto::hash_all(outer);
+  hashes_ = {.key = texts[0].digest, .prompt = outer[1].digest, .answer = outer[0].digest};
+}
+
+// Whether record_key() of what was read is the key that the line says.
+bool SealedLine::fits_key() {
+  write_canonical();
+  hash_content();
+  return hashes_.key == key_;
 }
 
 Result<LeafCodes> SealedLine::codes(const FindCodes& find) {
@@ -127,17 +149,12 @@ bool SealedLine::is_of(const ColumnClass& facts, const LeafCodes& codes) const {
 
 // leaf_bytes() says how the leaf is laid out.
 crypto::Digest SealedLine::leaf(const LeafCodes& codes) {
-  const crypto::HmacKey key({reinterpret_cast<const char*>(salt_.data()), salt_.size()});
-  const auto prompt = std::string_view(canonical_).substr(messages_at_, messages_size_);
-  const Text& said = turns_.back().content;
-  if (said.has_escapes) said.text_to(scratch_);
-  const auto answer = said.has_escapes ? std::string_view(scratch_) : said.inside;
   std::string& out = leaf_bytes_;
   out.clear();
   put(out, 1, 1);
   put(out, static_cast<uint64_t>(kind_), 1);
-  out += crypto::as_bytes(key.of(prompt));
-  out += crypto::as_bytes(key.of(answer));
+  out += crypto::as_bytes(hashes_.prompt);
+  out += crypto::as_bytes(hashes_.answer);
   put_leaf_facts(out, codes,
                  {captured_ms_, static_cast<uint64_t>(preference_), features(), parents_.size()});
   for (const auto& parent : parents_) {

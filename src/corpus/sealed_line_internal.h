@@ -84,6 +84,8 @@ class SealedLine {
   void note_key_parts();
   void append_messages(std::string& out) const;
   void append_sampling(std::string& out) const;
+  void write_canonical();
+  void hash_content();
   bool fits_key();
 
   Kind kind_ = Kind::teacher;
@@ -123,6 +125,10 @@ class SealedLine {
 
   std::string canonical_, scratch_, leaf_bytes_;
   size_t messages_at_ = 0, messages_size_ = 0;  // in canonical_
+  struct Hashes {
+    crypto::Digest key{}, prompt{}, answer{};  // the last two under the salt
+  };
+  Hashes hashes_;
 };
 
 }  // namespace retort::corpus

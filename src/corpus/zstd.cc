@@ -9,7 +9,7 @@
 namespace retort::corpus {
 namespace {
 
-constexpr size_t kBlockBytes = size_t{1} << 20;    // of lines handed out at once
+constexpr size_t kBlockBytes = size_t{128} << 10;  // of lines handed out at once
 constexpr size_t kLongestLine = size_t{64} << 20;  // longer ones are no records of ours
 
 Error not_zstd(const std::string& where, std::string_view why) {

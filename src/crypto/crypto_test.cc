@@ -56,6 +56,30 @@ TEST(HashTest, PlainFunctionsGiveWhatOpenSslsOwnInterfacesGive) {
   }
 }
 
+// Texts of every length beside every other, after nothing and after a key; and what is hashed side
+// by side is what each has alone.
+TEST(HashTest, ManyAtOnceAreEachOnItsOwn) {
+  base::Random random(4);
+  const HmacKey key("a key");
+  for (int round = 0; round < 400; ++round) {
+    std::vector<std::string> texts(random.below(7));
+    std::vector<HashJob> jobs;
+    for (auto& text : texts) {
+      text.resize(random.below(round % 2 == 0 ? 130 : 1'000));
+      for (char& byte : text) byte = static_cast<char>(random.below(256));
+      jobs.push_back(random.below(2) == 0 ? HashJob{.text = text} : key.inner(text));
+    }
+    auto by_libcrypto = jobs;
+    hash_all(jobs);
+    hash_all_reference(by_libcrypto);
+    for (size_t i = 0; i < jobs.size(); ++i) {
+      EXPECT_EQ(jobs[i].digest, by_libcrypto[i].digest) << texts[i].size();
+      if (jobs[i].after != &empty_hash_state()) continue;
+      EXPECT_EQ(jobs[i].digest, sha256(texts[i]));
+    }
+  }
+}
+
 TEST(EncodingTest, HexAndBase64AreStrict) {
   EXPECT_EQ(*from_hex("00fFa0"), std::string("\x00\xff\xa0", 3));
   EXPECT_FALSE(from_hex("0").ok());

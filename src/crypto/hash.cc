@@ -11,6 +11,7 @@
 #include "base/check.h"
 #include "base/files.h"
 #include "crypto/hmac_key.h"
+#include "crypto/sha256_lanes_internal.h"
 
 namespace retort::crypto {
 
@@ -28,25 +29,19 @@ Digest digest_of(SHA256_CTX& context) {
   return digest;
 }
 
-// The state after the one block that is the key, each byte changed by `pad`.
-std::array<uint32_t, 8> after_key(std::string_view key, uint8_t pad) {
-  std::array<char, kBlockBytes> block{};
+// The key's block, each byte changed by `pad`.
+std::array<uint8_t, kBlockBytes> padded(std::string_view key, uint8_t pad) {
+  std::array<uint8_t, kBlockBytes> block{};
   std::copy(key.begin(), key.end(), block.begin());
-  for (char& byte : block) byte = static_cast<char>(static_cast<uint8_t>(byte) ^ pad);
-  SHA256_CTX context;
-  RETORT_CHECK(SHA256_Init(&context) == 1);
-  add_to(context, {block.data(), block.size()});
-  std::array<uint32_t, 8> state{};
-  std::copy(std::begin(context.h), std::end(context.h), state.begin());
-  return state;
+  for (auto& byte : block) byte ^= pad;
+  return block;
 }
 
-SHA256_CTX going_on_from(const std::array<uint32_t, 8>& state) {
-  SHA256_CTX context;
-  RETORT_CHECK(SHA256_Init(&context) == 1);
-  std::copy(state.begin(), state.end(), std::begin(context.h));
-  context.Nl = kBlockBytes * 8;
-  return context;
+void compress_reference(const Lane& lane) {
+  SHA256_CTX context{};
+  std::copy_n(lane.state, 8, std::begin(context.h));
+  SHA256_Transform(&context, lane.data);
+  std::copy_n(std::begin(context.h), 8, lane.state);
 }
 
 }  // namespace
@@ -79,20 +74,29 @@ std::string sha256_hex(std::string_view bytes) {
   return to_hex(sha256(bytes));
 }
 
-HmacKey::HmacKey(std::string_view key) {
+HmacKey::HmacKey(std::string_view key) : inner_(empty_hash_state()), outer_(empty_hash_state()) {
   const Digest hashed = key.size() > kBlockBytes ? sha256(key) : Digest{};
   const std::string_view block = key.size() > kBlockBytes ? as_bytes(hashed) : key;
-  inner_ = after_key(block, 0x36);
-  outer_ = after_key(block, 0x5c);
+  const auto inner = padded(block, 0x36);
+  const auto outer = padded(block, 0x5c);
+  const Lane first{inner_.words.data(), inner.data()};
+  const Lane second{outer_.words.data(), outer.data()};
+  if (has_sha256_lanes()) {
+    compress_two(first, second, 1);
+  } else {
+    compress_reference(first);
+    compress_reference(second);
+  }
+  inner_.bytes = outer_.bytes = kBlockBytes;
 }
 
 Digest HmacKey::of(std::string_view bytes) const {
-  SHA256_CTX inner = going_on_from(inner_);
-  add_to(inner, bytes);
-  const Digest digest = digest_of(inner);
-  SHA256_CTX outer = going_on_from(outer_);
-  add_to(outer, as_bytes(digest));
-  return digest_of(outer);
+  std::array<HashJob, 1> job = {inner(bytes)};
+  hash_all(job);
+  const Digest of_inner = job[0].digest;
+  job[0] = outer(of_inner);
+  hash_all(job);
+  return job[0].digest;
 }
 
 Digest hmac_sha256(std::string_view key, std::string_view bytes) {

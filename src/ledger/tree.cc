@@ -6,6 +6,7 @@
 #include <bit>
 
 #include "base/check.h"
+#include "crypto/hash_many.h"
 
 namespace retort::ledger {
 namespace {
@@ -13,6 +14,20 @@ namespace {
 // The largest power of two below n; n > 1.
 size_t split_point(size_t n) {
   return std::bit_floor(n - 1);
+}
+
+using NodeBytes = std::array<char, 1 + 2 * sizeof(Digest)>;
+
+NodeBytes node_bytes(const Digest& left, const Digest& right) {
+  NodeBytes bytes;
+  bytes[0] = 1;
+  std::copy(left.begin(), left.end(), bytes.begin() + 1);
+  std::copy(right.begin(), right.end(), bytes.begin() + 1 + sizeof(Digest));
+  return bytes;
+}
+
+std::string_view view(const NodeBytes& bytes) {
+  return {bytes.data(), bytes.size()};
 }
 
 void subproof(std::span<const Digest> leaves, size_t old_size, bool whole,
@@ -39,7 +54,10 @@ Digest leaf_hash(std::string_view entry) {
   if (entry.size() < bytes.size()) {
     bytes[0] = 0;
     std::copy(entry.begin(), entry.end(), bytes.begin() + 1);
-    return crypto::sha256({bytes.data(), entry.size() + 1});
+    std::array<crypto::HashJob, 1> job = {
+        crypto::HashJob{.text = {bytes.data(), entry.size() + 1}}};
+    crypto::hash_all(job);
+    return job[0].digest;
   }
   crypto::Sha256 hash;
   hash.add(std::string_view("\0", 1));
@@ -48,18 +66,30 @@ Digest leaf_hash(std::string_view entry) {
 }
 
 Digest node_hash(const Digest& left, const Digest& right) {
-  std::array<char, 1 + 2 * sizeof(Digest)> bytes;
-  bytes[0] = 1;
-  std::copy(left.begin(), left.end(), bytes.begin() + 1);
-  std::copy(right.begin(), right.end(), bytes.begin() + 1 + sizeof(Digest));
-  return crypto::sha256({bytes.data(), bytes.size()});
+  return crypto::sha256(view(node_bytes(left, right)));
 }
 
+// Level by level: two neighbours become one, and who has none goes up alone. That is the tree of
+// RFC 6962, whose left side is always a full one.
 Digest tree_root(std::span<const Digest> leaves) {
   if (leaves.empty()) return crypto::sha256("");
-  if (leaves.size() == 1) return leaves[0];
-  const size_t k = split_point(leaves.size());
-  return node_hash(tree_root(leaves.first(k)), tree_root(leaves.subspan(k)));
+  std::vector<Digest> level(leaves.begin(), leaves.end());
+  while (level.size() > 1) {
+    const size_t pairs = level.size() / 2;
+    for (size_t i = 0; i < pairs; i += 2) {
+      const size_t last = std::min(i + 1, pairs - 1);  // the same once more where they are odd
+      const std::array<NodeBytes, 2> nodes = {node_bytes(level[2 * i], level[2 * i + 1]),
+                                              node_bytes(level[2 * last], level[2 * last + 1])};
+      std::array<crypto::HashJob, 2> jobs = {crypto::HashJob{.text = view(nodes[0])},
+                                             crypto::HashJob{.text = view(nodes[1])}};
+      crypto::hash_all(jobs);
+      level[i] = jobs[0].digest;
+      level[last] = jobs[1].digest;
+    }
+    if (level.size() % 2 == 1) level[pairs] = level.back();
+    level.resize((level.size() + 1) / 2);
+  }
+  return level.front();
 }
 
 std::vector<Digest> inclusion_proof(std::span<const Digest> leaves, int64_t index) {
