@@ -12,7 +12,7 @@
 namespace retort::crypto {
 namespace {
 
-constexpr size_t kBlockBytes = SHA256_CBLOCK;
+constexpr size_t kTextBlock = SHA256_CBLOCK;
 
 // One text on its way: first its whole blocks where they lie, then what is left of it with the
 // padding of FIPS 180-4, section 5.1.1. That is written at once, so that it has long reached the
@@ -26,7 +26,7 @@ class Stream {
     state_ = job.after->words;
     prepare_end();
     at_ = reinterpret_cast<const uint8_t*>(job.text.data());
-    blocks_ = job.text.size() / kBlockBytes;
+    blocks_ = job.text.size() / kTextBlock;
     at_end_ = false;
     if (blocks_ == 0) go_to_end();
   }
@@ -35,7 +35,7 @@ class Stream {
   Lane lane() { return {state_.data(), at_}; }
 
   void advance(size_t blocks) {
-    at_ += blocks * kBlockBytes;
+    at_ += blocks * kTextBlock;
     blocks_ -= blocks;
     if (blocks_ > 0) return;
     if (!at_end_) return go_to_end();
@@ -50,13 +50,13 @@ class Stream {
  private:
   void prepare_end() {
     const std::string_view text = job_->text;
-    const size_t left = text.size() % kBlockBytes;
-    end_blocks_ = left + 9 <= kBlockBytes ? 1 : 2;
+    const size_t left = text.size() % kTextBlock;
+    end_blocks_ = left + 9 <= kTextBlock ? 1 : 2;
     end_ = {};
     if (left > 0) std::memcpy(end_.data(), text.data() + text.size() - left, left);
     end_[left] = 0x80;
     const uint64_t bits = __builtin_bswap64(8 * (job_->after->bytes + text.size()));
-    std::memcpy(end_.data() + end_blocks_ * kBlockBytes - 8, &bits, sizeof(bits));
+    std::memcpy(end_.data() + end_blocks_ * kTextBlock - 8, &bits, sizeof(bits));
   }
 
   void go_to_end() {
@@ -70,7 +70,7 @@ class Stream {
   const uint8_t* at_ = nullptr;
   size_t blocks_ = 0, end_blocks_ = 0;
   bool at_end_ = false;
-  std::array<uint8_t, 2 * kBlockBytes> end_;
+  std::array<uint8_t, 2 * kTextBlock> end_;
 };
 
 }  // namespace
