@@ -3,7 +3,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <set>
+#include <map>
 
 #include "base/files.h"
 #include "base/log.h"
@@ -188,9 +188,13 @@ class Apart {
     if (resumed_step_ > 0) count(summary_, "resumed_step", resumed_step_);
     count(summary_, "epochs", context_.options.train.epochs);
     count(summary_, "tokens", tokens_);
-    count(summary_, "loss", loss_ / static_cast<double>(std::max<int64_t>(records_, 1)));
+    const auto records = static_cast<double>(std::max<int64_t>(records_, 1));
+    count(summary_, "first_loss", first_loss_ / records);
+    count(summary_, "loss", loss_ / records);
     count(summary_, "tokens_per_second",
           seconds_ > 0 ? static_cast<double>(tokens_) / seconds_ : 0);
+    count(summary_, "limit_tokens_per_second",
+          limit_known_ && limit_seconds_ > 0 ? static_cast<double>(tokens_) / limit_seconds_ : 0);
     count(summary_, "refused_steps", refused_steps_);
     count(summary_, "training_seconds", seconds_);
     count(summary_, "peak_memory_bytes", peak_memory_bytes());
@@ -205,8 +209,15 @@ class Apart {
     resumed_step_ += std::max<int64_t>(trained.resumed_step, 0);
     tokens_ += trained.state.tokens;
     seconds_ += trained.state.seconds;
+    // Of both losses each record has its adapter's.
+    first_loss_ += trained.state.first_loss * static_cast<double>(trained.records);
     loss_ += trained.state.last_loss * static_cast<double>(trained.records);
     refused_steps_ += trained.refused_steps;
+    // Not known of one that was done already; then it is of none of them together.
+    limit_known_ = limit_known_ && trained.limit_tokens_per_second > 0;
+    if (limit_known_) {
+      limit_seconds_ += static_cast<double>(trained.state.tokens) / trained.limit_tokens_per_second;
+    }
   }
 
   RunContext& context_;
@@ -215,7 +226,9 @@ class Apart {
   Summary& summary_;
   int64_t adapter_parameters_ = 0, records_ = 0, too_long_ = 0, steps_ = 0, resumed_step_ = 0;
   int64_t tokens_ = 0, refused_steps_ = 0;
-  double seconds_ = 0, loss_ = 0;
+  double seconds_ = 0, first_loss_ = 0, loss_ = 0;
+  double limit_seconds_ = 0;  // what the tokens take at their adapters' limits
+  bool limit_known_ = true;
 };
 
 // weights += share of the adapter's change.
@@ -230,6 +243,51 @@ void merge_share(model::Weights& weights, const model::Adapter& adapter, double 
     }
   }
   model::merge(weights, part);
+}
+
+// How many of its records were under each of the terms; none for those of weights and teachers.
+std::map<std::string, int64_t> records_by_terms(const lineage::RunManifest& run) {
+  std::map<std::string, int64_t> out;
+  for (const auto& share : run.by_terms) {
+    for (const auto& id : share.terms) out[id] += share.records;
+  }
+  if (run.base) {
+    for (const auto& id : run.base->terms) out.try_emplace(id, 0);
+  }
+  for (const auto& asked : run.asked) {
+    for (const auto& id : asked.terms) out.try_emplace(id, 0);
+  }
+  for (const auto& one : run.teachers) {
+    for (const auto& id : one.terms) out.try_emplace(id, 0);
+  }
+  return out;
+}
+
+// Own texts come through no door that has an address.
+Result<bool> learnt_of_a_teacher(ledger::Ledger& log, const lineage::RunManifest& run) {
+  if (!run.teachers.empty() || !run.asked.empty()) return true;
+  for (const auto& share : run.by_door) {
+    RETORT_TRY(const auto door, log.entry(share.door));
+    RETORT_TRY(const auto endpoint, door.body.string_at("endpoint", ""));
+    if (!endpoint.empty()) return true;
+  }
+  return false;
+}
+
+release::AdapterPart part_facts(const PartAdapter& one, const release::ModelFacts& facts) {
+  release::AdapterPart part;
+  const auto records = records_by_terms(one.run);
+  for (const auto& [id, count] : records) part.terms_ids.push_back(id);
+  for (auto fact : facts.terms) {
+    const auto found = records.find(fact.id);
+    if (found == records.end()) continue;
+    fact.records = found->second;
+    part.terms.push_back(std::move(fact));
+  }
+  if (one.has_teacher) part.teacher = facts.teacher;
+  part.counts = {{"records learnt from", one.run.records},
+                 {"parameters of the adapter", std::ssize(one.adapter.block())}};
+  return part;
 }
 
 Result<model::Weights> student_of(const train::FitInput& input, const std::vector<Learnt>& all) {
@@ -297,26 +355,18 @@ Result<std::vector<PartAdapter>> load_part_adapters(const RunContext& context, l
     RETORT_TRY_VOID(lineage::check_usable(log, folder, "export"));
     RETORT_TRY(auto adapter, model::load_adapter(folder, config));
     RETORT_TRY(auto entry, logged_model(context, log, base::join(kTraining, name) + "/final"));
-    RETORT_TRY(const auto run, lineage::find_run(log, entry.run));
-    std::set<std::string> terms;
-    for (const auto& share : run.by_terms) terms.insert(share.terms.begin(), share.terms.end());
-    if (run.base) terms.insert(run.base->terms.begin(), run.base->terms.end());
-    for (const auto& asked : run.asked) terms.insert(asked.terms.begin(), asked.terms.end());
-    for (const auto& one : run.teachers) terms.insert(one.terms.begin(), one.terms.end());
-    out.push_back({name, std::move(adapter), std::move(entry), {terms.begin(), terms.end()}});
+    RETORT_TRY(auto run, lineage::find_run(log, entry.run));
+    RETORT_TRY(const bool has_teacher, learnt_of_a_teacher(log, run));
+    out.push_back({name, std::move(adapter), std::move(entry), std::move(run), has_teacher});
   }
   return out;
 }
 
 std::vector<release::AdapterOut> exported_adapters(const std::vector<PartAdapter>& adapters,
-                                                   const std::vector<release::TermsFact>& terms) {
+                                                   const release::ModelFacts& facts) {
   std::vector<release::AdapterOut> out;
   for (const auto& one : adapters) {
-    release::AdapterOut adapter{base::join(kPublished, one.name), &one.adapter, {}};
-    for (const auto& fact : terms) {
-      if (std::ranges::binary_search(one.terms, fact.id)) adapter.terms.push_back(fact);
-    }
-    out.push_back(std::move(adapter));
+    out.push_back({base::join(kPublished, one.name), &one.adapter, part_facts(one, facts)});
   }
   return out;
 }

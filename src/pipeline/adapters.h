@@ -23,16 +23,17 @@ Result<void> run_train_apart(RunContext& context, Summary& summary);
 struct PartAdapter {
   std::string name;  // of its folder, in OUT/train/adapters and OUT/adapters
   model::Adapter adapter;
-  lineage::ModelEntry entry;       // as the log has it
-  std::vector<std::string> terms;  // ids of all that its run's records and weights were under
+  lineage::ModelEntry entry;  // both as the log has them
+  lineage::RunManifest run;
+  bool has_teacher = false;  // own texts alone have none
 };
 // In the order of their names; none where the run has no such adapters. Refused where the log does
 // not know one, and where one may not be used.
 Result<std::vector<PartAdapter>> load_part_adapters(const RunContext& context, ledger::Ledger& log,
                                                     const model::Config& config);
-// What the export writes of them; the adapters outlive it.
+// What the export writes of them; `facts` are of the whole run. The adapters outlive it.
 std::vector<release::AdapterOut> exported_adapters(const std::vector<PartAdapter>& adapters,
-                                                   const std::vector<release::TermsFact>& terms);
+                                                   const release::ModelFacts& facts);
 // Their exported folders, before they are published.
 Result<void> log_exported_adapters(const std::vector<PartAdapter>& adapters, ledger::Ledger& log,
                                    const std::string& folder);

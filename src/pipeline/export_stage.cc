@@ -84,8 +84,8 @@ Result<void> run_export(RunContext& context, Summary& summary) {
   RETORT_TRY(const auto apart, load_part_adapters(context, *permission.log, student.config()));
   release::ModelFacts facts = facts_of(context);
   RETORT_TRY_VOID(add_terms_facts(context, facts, permit.permit().records));
-  std::vector<release::AdapterOut> adapters = exported_adapters(apart, facts.terms);
-  if (adapter) adapters.push_back({"adapter", &*adapter, facts.terms});
+  std::vector<release::AdapterOut> adapters = exported_adapters(apart, facts);
+  if (adapter) adapters.push_back({.folder = "adapter", .adapter = &*adapter});
   release::ExportInput input{.weights = student,
                              .adapters = std::move(adapters),
                              .base_name = base_name(context),

@@ -65,12 +65,14 @@ std::string model_card(const ModelFacts& facts, const model::Config& config,
   std::string out = front_matter(facts) + "# " + quoted(facts.model_id) + "\n\n";
   // Displayed texts stand as the terms give them, so that they can be found word for word.
   for (const auto& line : duties.card_lines) out += line + "\n\n";
+  if (!facts.teacher.empty()) out += fmt::format("A student of {}: ", quoted(facts.teacher));
   out += fmt::format(
-      "A student of {}: a decoder-only transformer ({} layout) with {:.1f} "
+      "{} decoder-only transformer ({} layout) with {:.1f} "
       "million parameters, {} layers of width {}, a vocabulary of {} tokens and {} "
       "positions.\n\n",
-      quoted(facts.teacher), config.family(), static_cast<double>(config.parameters()) / 1e6,
-      config.layers, config.width, config.vocab, config.max_positions);
+      facts.teacher.empty() ? "A" : "a", config.family(),
+      static_cast<double>(config.parameters()) / 1e6, config.layers, config.width, config.vocab,
+      config.max_positions);
   if (!facts.adapter_of.empty()) {
     out += fmt::format(
         "This folder holds its adapter alone: PEFT loads it beside the weights that it was trained "

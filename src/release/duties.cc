@@ -97,8 +97,8 @@ const char* name(DutyKind kind) {
 std::vector<Duty> duties_of(const std::vector<terms::OwedDuty>& owed) {
   std::vector<Duty> duties;
   for (const auto& [terms_id, label, duty] : owed) {
-    const auto add = [&duties, &label](DutyKind kind, const std::string& value) {
-      if (!value.empty()) duties.push_back({kind, value, label});
+    const auto add = [&](DutyKind kind, const std::string& value) {
+      if (!value.empty()) duties.push_back({kind, value, label, terms_id});
     };
     add(DutyKind::name_prefix, duty.name_prefix);
     for (const auto& text : duty.display) add(DutyKind::display, text);

@@ -26,6 +26,7 @@ struct Duty {
   DutyKind kind = DutyKind::notice;
   std::string value;
   std::string terms;  // series and version of the terms that ask for it
+  std::string terms_id{};
 };
 
 const char* name(DutyKind kind);

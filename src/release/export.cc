@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <cstdio>
 
 #include "base/cancel.h"
@@ -71,23 +72,48 @@ class Workshop {
   std::string path_;
 };
 
-// They stand beside the folder, and not without it.
-std::vector<const AdapterOut*> adapters_of(const ExportInput& input, const Plan& plan) {
-  std::vector<const AdapterOut*> out;
+struct PlannedAdapter {
+  const AdapterOut* out;
+  DutyPlan duties;
+};
+
+// They stand beside the folder, and not without it. One that learnt from a part of the records owes
+// what the terms of these ask for.
+Result<std::vector<PlannedAdapter>> adapters_of(const ExportInput& input, const Plan& plan,
+                                                const std::vector<Duty>& owed) {
+  std::vector<PlannedAdapter> out;
+  if (!plan.folder) return out;
   for (const AdapterOut& one : input.adapters) {
-    if (plan.folder) out.push_back(&one);
+    std::vector<Duty> own = owed;
+    if (one.part) {
+      const auto& ids = one.part->terms_ids;
+      std::erase_if(own, [&ids](const Duty& duty) {
+        return !std::binary_search(ids.begin(), ids.end(), duty.terms_id);
+      });
+    }
+    RETORT_TRY(auto duties, plan_duties(own, input.facts.model_id, input.licence_texts));
+    out.push_back({&one, std::move(duties)});
   }
   return out;
 }
 
-Result<void> write_adapter(const ExportInput& input, const AdapterOut& one, const DutyPlan& duties,
-                           const std::string& folder) {
-  RETORT_TRY_VOID(model::save_adapter(*one.adapter, folder, input.base_name));
+ModelFacts facts_of(const ExportInput& input, const AdapterOut& one) {
   ModelFacts facts = input.facts;
   facts.adapter_of = input.base_name;
-  facts.terms = one.terms;
-  RETORT_TRY_VOID(base::write_file_atomic(base::join(folder, "README.md"),
-                                          model_card(facts, input.weights.config(), duties)));
+  if (!one.part) return facts;
+  facts.terms = one.part->terms;
+  facts.teacher = one.part->teacher;
+  facts.counts = one.part->counts;
+  facts.notes.clear();  // they are about the student, which has all adapters
+  return facts;
+}
+
+Result<void> write_adapter(const ExportInput& input, const PlannedAdapter& one,
+                           const std::string& folder) {
+  const DutyPlan& duties = one.duties;
+  RETORT_TRY_VOID(model::save_adapter(*one.out->adapter, folder, input.base_name));
+  const std::string card = model_card(facts_of(input, *one.out), input.weights.config(), duties);
+  RETORT_TRY_VOID(base::write_file_atomic(base::join(folder, "README.md"), card));
   for (const auto& [name, content] : duties.files) {
     RETORT_TRY_VOID(base::write_file_atomic(base::join(folder, name), content));
   }
@@ -109,11 +135,9 @@ Result<void> write_all(const ExportInput& input, const Plan& plan, const DutyPla
       RETORT_TRY_VOID(base::write_file_atomic(base::join(folder, name), content));
     }
   }
-  for (const AdapterOut* one : adapters_of(input, plan)) {
-    RETORT_TRY_VOID(write_adapter(input, *one, duties, workshop.file(one->folder)));
-  }
   if (plan.gguf) {
-    std::string description = "A student of " + input.facts.teacher;
+    std::string description =
+        input.facts.teacher.empty() ? "A student" : "A student of " + input.facts.teacher;
     for (const auto& line : duties.card_lines) description += "\n" + line;
     RETORT_TRY_VOID(write_gguf({.weights = input.weights,
                                 .tokenizer = *input.tokenizer,
@@ -164,10 +188,11 @@ Result<std::vector<GateCheck>> gate(const ExportInput& input, const Plan& plan,
     if (const GateCheck* failed = first_failure(*checks)) return refused(*failed);
     all.insert(all.end(), checks->begin(), checks->end());
   }
-  for (const AdapterOut* one : adapters_of(input, plan)) {
-    auto check = check_adapter(workshop.file(one->folder), *one->adapter);
-    if (!check) return unopened(check.error(), one->folder + "/");
-    check->file = one->folder + "/";
+  for (const AdapterOut& one : input.adapters) {
+    if (!plan.folder) break;
+    auto check = check_adapter(workshop.file(one.folder), *one.adapter);
+    if (!check) return unopened(check.error(), one.folder + "/");
+    check->file = one.folder + "/";
     if (!check->passed) return refused(*check);
     all.push_back(std::move(*check));
   }
@@ -189,10 +214,11 @@ Result<void> publish_folder(const ExportInput& input, const Workshop& workshop,
 Result<void> publish(const ExportInput& input, const Plan& plan, const Workshop& workshop,
                      ExportReport& report) {
   if (plan.folder) RETORT_TRY_VOID(publish_folder(input, workshop, kFolder, report));
-  for (const AdapterOut* one : adapters_of(input, plan)) {
-    const std::string above = base::parent(base::join(input.out_folder, one->folder));
+  for (const AdapterOut& one : input.adapters) {
+    if (!plan.folder) break;
+    const std::string above = base::parent(base::join(input.out_folder, one.folder));
     RETORT_TRY_VOID(base::make_directories(above));
-    RETORT_TRY_VOID(publish_folder(input, workshop, one->folder, report));
+    RETORT_TRY_VOID(publish_folder(input, workshop, one.folder, report));
   }
   if (plan.gguf) {
     // The writer has synced the file's bytes.
@@ -243,11 +269,15 @@ Result<ExportReport> write_and_check(const ExportInput& input, const std::vector
   RETORT_TRY(const auto chat, tokenizer::ChatFormat::detect(*input.tokenizer));
   RETORT_TRY_VOID(base::make_directories(input.out_folder));
   RETORT_TRY(const Workshop workshop, Workshop::create(input.out_folder));
+  RETORT_TRY(const auto adapters, adapters_of(input, plan, owed));
   RETORT_TRY_VOID(write_all(input, plan, duties, chat, workshop));
+  for (const auto& one : adapters) {
+    RETORT_TRY_VOID(write_adapter(input, one, workshop.file(one.out->folder)));
+  }
   if (input.on_written) input.on_written(workshop.path());
   if (plan.folder) RETORT_TRY_VOID(check_duties(duties, workshop.file(kFolder)));
-  for (const AdapterOut* one : adapters_of(input, plan)) {
-    RETORT_TRY_VOID(check_duties(duties, workshop.file(one->folder)));
+  for (const auto& one : adapters) {
+    RETORT_TRY_VOID(check_duties(one.duties, workshop.file(one.out->folder)));
   }
   RETORT_TRY(auto checks, gate(input, plan, chat, workshop));
   if (base::cancelled()) return base::cancelled_error("export");

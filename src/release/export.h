@@ -9,6 +9,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -31,11 +32,20 @@ struct ExportOptions {
 };
 void describe(base::Options& table, ExportOptions& options);
 
+// Of an adapter that learnt from a part of the run's records, where its card and its duties are
+// its own.
+struct AdapterPart {
+  std::vector<std::string> terms_ids;  // sorted: it owes what these ask for, and nothing else
+  std::vector<TermsFact> terms;
+  std::string teacher;  // "" where it learnt none of its answers
+  std::vector<std::pair<std::string, int64_t>> counts;
+};
+
 // An adapter (PEFT) beside the folder of the student.
 struct AdapterOut {
   std::string folder = "adapter";  // in OUT
   const model::Adapter* adapter = nullptr;
-  std::vector<TermsFact> terms = {};  // those that it learnt under
+  std::optional<AdapterPart> part = std::nullopt;  // without: of the whole run
 };
 
 struct ExportInput {

@@ -110,6 +110,59 @@ TEST_F(ExportTest, WhatIsPublishedIsTheTrainersModel) {
   EXPECT_NE(card.find("**apache 2**, 12 records"), std::string::npos) << card;
 }
 
+// Two parts of one run: each adapter says and carries what its own terms ask for, the student both.
+TEST_F(ExportTest, AdaptersOfPartsOweWhatTheirOwnTermsAskFor) {
+  const model::Adapter one = model::Adapter::random(weights_.config(), {.rank = 2, .alpha = 4}, 1);
+  const model::Adapter other =
+      model::Adapter::random(weights_.config(), {.rank = 2, .alpha = 4}, 2);
+  ExportInput in = input();
+  in.base_name = "a base";
+  in.facts.notes = {"measured with both"};
+  in.facts.teacher = "a teacher";
+  const auto part_of = [](const std::string& id, const std::string& teacher, int64_t records) {
+    AdapterPart part;
+    part.terms_ids = {id};
+    part.terms.emplace_back();
+    part.terms[0].series = "series-" + id;
+    part.terms[0].id = id;
+    part.terms[0].records = records;
+    part.teacher = teacher;
+    part.counts = {{"records learnt from", records}};
+    return part;
+  };
+  in.adapters = {{"adapters/a", &one, part_of("a", "", 31)},
+                 {"adapters/b", &other, part_of("b", "a teacher", 47)}};
+  in.licence_texts = {{"L-a", "the words of L-a"}, {"L-b", "the words of L-b"}};
+  const std::vector<Duty> owed = {{DutyKind::licence_copy, "L-a", "series-a 1", "a"},
+                                  {DutyKind::display, "Shown for a", "series-a 1", "a"},
+                                  {DutyKind::licence_copy, "L-b", "series-b 1", "b"},
+                                  {DutyKind::notice, "Noticed for b", "series-b 1", "b"}};
+  ASSERT_TRUE(write_and_check(in, owed).ok());
+  const auto whole = [&](const std::string& folder) {
+    std::string text;
+    const auto names = base::list_directory(base::join(out_, folder));
+    for (const auto& name : *names) {
+      if (!name.ends_with(".safetensors")) text += name + "\n" + read(folder + "/" + name);
+    }
+    return text;
+  };
+  const std::vector<std::string> of_a = {"the words of L-a", "Shown for a", "series-a", "31"};
+  const std::vector<std::string> of_b = {"the words of L-b", "Noticed for b", "series-b", "47",
+                                         "A student of a teacher"};
+  for (const auto& words : of_a) {
+    EXPECT_NE(whole("adapters/a").find(words), std::string::npos) << words;
+    EXPECT_EQ(whole("adapters/b").find(words), std::string::npos) << words;
+  }
+  for (const auto& words : of_b) {
+    EXPECT_NE(whole("adapters/b").find(words), std::string::npos) << words;
+    EXPECT_EQ(whole("adapters/a").find(words), std::string::npos) << words;
+  }
+  for (const char* words : {"the words of L-a", "the words of L-b", "measured with both"}) {
+    EXPECT_NE(whole("student").find(words), std::string::npos) << words;
+  }
+  EXPECT_EQ(whole("adapters/a").find("measured with both"), std::string::npos);
+}
+
 TEST_F(ExportTest, AnAdapterIsPublishedBesideTheStudent) {
   model::Adapter adapter = model::Adapter::random(weights_.config(), {.rank = 2, .alpha = 4}, 1);
   for (float& value : adapter.block()) value += 0.01f;

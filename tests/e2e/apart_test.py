@@ -16,6 +16,12 @@ SERIES = "huggingface.smollm2"
 RANK, ALPHA = 4, 8
 Q = "model.layers.0.self_attn.q_proj"
 REFUSED_BY_GATE = 8
+NOTICE = "name the tester as the author"
+DUTY = f"""
+[duty]
+object = "texts"
+notice = "{NOTICE}"
+"""
 
 
 def digest(path):
@@ -45,14 +51,21 @@ class ApartTest(harness.Run):
         (self.folder / "weights.toml").write_text(
             weights.replace("apache-2.0-weights", "house-licence")
             .replace("retort maintainers", "the tester"))
+        (self.folder / "LICENSES").mkdir()
+        shutil.copy(harness.ROOT / "terms/LICENSES/Apache-2.0.txt", self.folder / "LICENSES")
+        texts = (harness.ROOT / "terms/own-work.toml").read_text()
+        (self.folder / "texts.toml").write_text(
+            texts.replace('"own-work"', '"house-texts"')
+            .replace("retort maintainers", "the tester") + DUTY)
         self.teacher = fake_teacher.FakeTeacher()
         self.teacher.__enter__()
         self.addCleanup(self.teacher.__exit__, None, None, None)
         self.run_file(self.teacher.url,
-                      collect=f'import = "own.jsonl"\nimport_terms = '
-                              f'["{harness.ROOT}/terms/own-work.toml"]')
+                      collect='import = "own.jsonl"\nimport_terms = ["texts.toml"]')
         path = self.folder / "run.toml"
-        path.write_text(path.read_text().replace('"fake"', f'"{MODEL}"'))
+        path.write_text(path.read_text().replace('"fake"', f'"{MODEL}"')
+                        .replace("distributed = false", "distributed = true")
+                        .replace('"evaluate"]', '"evaluate", "publish_model"]'))
         # The weights come of own data, in a log of their own.
         self.retort("run", self.without_teacher("first"))
         (self.folder / "first/student").rename(self.folder / "base")
@@ -106,21 +119,65 @@ class ApartTest(harness.Run):
         for one, other in zip(wanted, after):
             self.assertAlmostEqual(one, other, places=6)
 
+    def records_of(self, name):
+        """How many records the log says that the adapter of this name learnt from."""
+        weights = digest(self.folder / "out/train/adapters" / name /
+                         "final/adapter_model.safetensors")
+        runs = {run["index"]: run["body"] for run in self.entries("run")}
+        found = [runs[model["body"]["run"]]["records"] for model in self.entries("model")
+                 if weights in [file["sha256"] for file in model["body"]["files"]]]
+        return found[0]
+
+    def assert_adds_up(self, said):
+        """What train --json tells of the adapters together, beside what each one's steps say."""
+        ends, records, rates = [], [], []
+        for path in (self.folder / "out/train/adapters").glob("*/metrics.jsonl"):
+            steps = [json.loads(line) for line in path.read_text().splitlines()]
+            steps = [step for step in steps if "lr" in step]
+            ends.append((steps[0]["loss"], steps[-1]["loss"]))
+            records.append(self.records_of(path.parent.name))
+        self.assertEqual(len(ends), 2)
+        for i, name in enumerate(("loss_first", "loss_last")):
+            wanted = sum(end[i] * n for end, n in zip(ends, records)) / sum(records)
+            self.assertAlmostEqual(said[name], wanted)
+        self.assertLess(said["loss_last"], said["loss_first"])
+        # Null where the machine was too busy for its limit to be measured.
+        self.assertTrue(said["share_of_limit"] is None or 0 < said["share_of_limit"] <= 1)
+        self.assertGreater(self.counts()["limit_tokens_per_second"], 0)
+
+    def assert_says_its_own(self, own, asked):
+        """Of the card and the duties; both owe what the weights ask for."""
+        def said(name, file):
+            return (self.folder / "out" / name / file).read_text()
+        for name, words, others in (
+                (own, ["house-texts", NOTICE], [SERIES, "A student of"]),
+                (asked, [SERIES, f"A student of {MODEL}"], ["house-texts", NOTICE])):
+            text = said(f"adapters/{name}", "README.md") + said(f"adapters/{name}", "NOTICE")
+            for word in [*words, "house-licence", "state that the weights were changed"]:
+                self.assertIn(word, text)
+            for word in others:
+                self.assertNotIn(word, text)
+            self.assertIn("Apache License", said(f"adapters/{name}", "LICENSE.Apache-2.0.txt"))
+        self.assertIn(NOTICE, said("student", "NOTICE"))
+
     def test_a_set_of_terms_goes_with_its_adapter_alone(self):
         plan = self.retort("run", "run.toml", "--plan").stdout
         self.assertIn("each set of terms has an adapter of its own", plan)
         self.assertEqual(plan.count("its adapter goes"), 2)
-        said = self.retort("run", "run.toml").stderr
-        self.assertEqual(said.count("its adapter goes"), 2)
+        for stage in ("collect", "curate"):
+            self.retort(stage, "run.toml")
+        trained = self.retort("train", "run.toml", "--json")
+        self.assertEqual(trained.stderr.count("its adapter goes"), 2)
+        self.assert_adds_up(json.loads(trained.stdout))
+        self.retort("run", "run.toml")
         before = self.adapters()
-        own, = [name for name in before if name.startswith("own-work-1-")]
+        own, = [name for name in before if name.startswith("house-texts-1-")]
         asked, = [name for name in before if SERIES in name]
         config = json.loads((self.folder / "out/adapters" / own / "adapter_config.json")
                             .read_text())
         self.assertEqual((config["peft_type"], config["r"]), ("LORA", RANK))
         self.assertTrue((self.folder / "out/report.html").exists())
-        self.assertNotIn(SERIES, (self.folder / "out/adapters" / own / "README.md").read_text())
-        self.assertIn(SERIES, (self.folder / "out/adapters" / asked / "README.md").read_text())
+        self.assert_says_its_own(own, asked)
 
         # Each is a run of the log with its own records alone; the student is one with all.
         runs = {run["index"]: run["body"] for run in self.entries("run")}
@@ -168,6 +225,9 @@ class ApartTest(harness.Run):
         said = self.retort("sign", f"out/adapters/{asked}", "--key", key, code=REFUSED_BY_GATE)
         self.assertIn("the grant is over", said.stderr)
         (self.folder / "out/adapters" / own / "model.sig").unlink()
+        said = self.retort("serve", "--model", "base", "--adapter", f"a=out/adapters/{asked}",
+                           "--port", "0", code=REFUSED_BY_GATE)
+        self.assertIn("the grant is over", said.stderr)
 
         # What is left: nothing is learnt again, and no byte of the other adapter changes.
         steps = self.counts()["steps"]
