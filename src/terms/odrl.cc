@@ -122,7 +122,8 @@ Result<Exported> to_odrl(const Terms& terms) {
   context.push("http://www.w3.org/ns/odrl.jsonld");
   context.push(Value::object({{"retort", kOdrlProfile},
                               {"vcard", "http://www.w3.org/2006/vcard/ns#"},
-                              {"dct", "http://purl.org/dc/terms/"}}));
+                              {"dct", "http://purl.org/dc/terms/"},
+                              {"xsd", "http://www.w3.org/2001/XMLSchema#"}}));
   Value assigner = Value::object({{"@type", "vcard:Organization"}, {"vcard:fn", terms.assigner}});
   Value policy = Value::object({{"@context", std::move(context)},
                                 {"@type", "Offer"},
