@@ -12,54 +12,20 @@
 #include "corpus/record_index.h"
 #include "corpus/shard.h"
 #include "crypto/hash.h"
+#include "ledger/made_up_records.h"
 
 namespace retort::bench {
 namespace {
 
 constexpr int64_t kPerShard = 65'536;
 
-Result<terms::Terms> open_terms() {
-  std::string text =
-      "schema = \"retort.terms/1\"\nassigner = \"A\"\nseries = \"bench\"\nversion = \"1\"\n"
-      "[time]\neffective = 2020-01-01\n[source]\nbasis = \"express\"\n";
-  for (const auto action : terms::all_actions()) {
-    text += fmt::format(
-        "[[rule]]\neffect = \"permit\"\naction = \"{}\"\nclause = \"1\"\ntext = \"w\"\n",
-        terms::name(action));
-  }
-  return terms::parse_terms(text + "[review]\nreader = \"R\"\n", "bench.toml");
-}
-
-corpus::Record request(int64_t i, const std::string& terms_id) {
-  corpus::Record out;
-  out.door = {"local", "https://bench.example.com/v1", ""};
-  out.model = "m";
-  out.messages = {{dialog::Role::user, fmt::format("Write a two-sentence story about a lamp {} "
-                                                   "and the river behind house {}.",
-                                                   i, i * 7)}};
-  out.terms = {{terms_id, terms::Object::outputs}};
-  return out;
-}
-
-std::string story(int64_t i) {
-  return fmt::format(
-      "The lamp numbered {} had stood by the window for {} winters, and nobody in the house "
-      "remembered who had lit it first. When the river rose that spring, its light was what "
-      "the {} boats steered by, until the water went down and the town was dry again.",
-      i, i % 97, i % 13 + 2);
-}
-
 Result<void> gather(corpus::Gathering& gathering, const std::string& terms_id, int64_t records) {
   std::vector<corpus::Record> requests;
-  for (int64_t i = 0; i < records; ++i) requests.push_back(request(i, terms_id));
+  for (int64_t i = 0; i < records; ++i) requests.push_back(made_up_request(i, terms_id));
   RETORT_TRY_VOID(gathering.plan(requests));
   RETORT_TRY(const auto jobs, gathering.claim(records));
   for (const auto& job : jobs) {
-    corpus::Answer answer;
-    answer.text = story(job.id);
-    answer.finish_reason = "stop";
-    answer.model_answered = "m";
-    gathering.submit(job, answer, nullptr);
+    gathering.submit(job, made_up_answer(job.id), nullptr);
   }
   return gathering.flush();
 }

@@ -19,6 +19,7 @@
 #include "ledger/brute_force.h"
 #include "ledger/contents.h"
 #include "ledger/made_up.h"
+#include "ledger/overhead.h"
 #include "ledger/real_shards.h"
 #include "lineage/evidence.h"
 #include "lineage/trace.h"
@@ -270,6 +271,7 @@ Result<void> run(const std::string& what, const std::string& folder, int64_t sha
     RETORT_TRY_VOID(ask(again, folder));
   }
   if (what == "contents") return bench::measure_contents(folder + "/real");
+  if (all || what == "overhead") RETORT_TRY_VOID(bench::measure_overhead(folder + "/overhead"));
   if (all || what == "real") {
     RETORT_TRY_VOID(base::remove_all(folder + "/real"));
     RETORT_TRY_VOID(bench::measure_real_shards(folder + "/real", 2 * 65'536));
