@@ -35,6 +35,8 @@ ClassCalibration class_of(const std::vector<Wealth>& lives, double bet) {
   for (const float one : scores) sum += std::exp(bet * one - most);
   out.log_total = most + std::log(sum);
   out.total = levels_of(scores);
+  for (size_t i = 0; i < lives.size(); ++i) scores[i] = lives[i].rest;
+  out.rest = levels_of(scores);
   for (size_t family = 0; family < kFamilies; ++family) {
     for (size_t i = 0; i < lives.size(); ++i) scores[i] = lives[i].families[family];
     out.families[family] = levels_of(scores);
@@ -70,6 +72,7 @@ Result<ClassCalibration> class_from(const json::Value& value, std::string_view w
   if (!(out.bet > 0)) return bad("the size of bets must be above zero", where);
   if (out.periods < 1 || !std::isfinite(out.log_total)) return bad("a class has no periods", where);
   RETORT_TRY(out.total, levels_from(value.find("total"), where));
+  RETORT_TRY(out.rest, levels_from(value.find("rest"), where));
   const json::Value* families = value.find("families");
   for (size_t i = 0; i < kFamilies; ++i) {
     const auto family = name(static_cast<Family>(i));
@@ -83,12 +86,26 @@ Result<ClassCalibration> class_from(const json::Value& value, std::string_view w
 
 void Wealth::raise(const Wealth& other) {
   total = std::max(total, other.total);
+  rest = std::max(rest, other.rest);
   for (size_t i = 0; i < kFamilies; ++i) families[i] = std::max(families[i], other.families[i]);
+}
+
+void Wealth::lower(float by) {
+  total -= by;
+  rest -= by;
+}
+
+float early_handicap(uint32_t requests) {
+  constexpr float kFirst = 6, kOver = 48, kMost = 1.2f;
+  const float n = std::max(static_cast<float>(requests), kFirst);
+  return n >= kOver ? 0 : kMost * (1 - std::log(n / kFirst) / std::log(kOver / kFirst));
 }
 
 Wealth wealth_of(const Judge& judge, const Features& values) {
   Wealth out;
-  out.total = total_score(judge, values);
+  const Score score = score_of(judge, values);
+  out.total = score.total;
+  out.rest = score.rest;
   for (size_t i = 0; i < kFamilies; ++i) {
     out.families[i] = family_score(judge, static_cast<Family>(i), values);
   }
@@ -143,15 +160,16 @@ json::Value to_json(const Calibration& calibration) {
                                               {"periods", one.periods},
                                               {"log_total", one.log_total},
                                               {"total", short_decimals(one.total)},
+                                              {"rest", short_decimals(one.rest)},
                                               {"families", std::move(families)}}));
   }
   return json::Value::object(
-      {{"schema", "retort.detect.calibration/1"}, {"classes", std::move(classes)}});
+      {{"schema", "retort.detect.calibration/2"}, {"classes", std::move(classes)}});
 }
 
 Result<Calibration> calibration_from_json(const json::Value& value) {
   RETORT_TRY(const std::string schema, value.string_at("schema"));
-  if (schema != "retort.detect.calibration/1") return bad("this is no calibration", schema);
+  if (schema != "retort.detect.calibration/2") return bad("this is no calibration", schema);
   Calibration out;
   const json::Value* classes = value.find("classes");
   if (classes == nullptr || !classes->is_object()) return bad("there are no classes", "classes");

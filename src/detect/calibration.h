@@ -36,10 +36,16 @@ namespace retort::detect {
 
 // Natural logarithms of what the bets came to at their best moment in a period.
 struct Wealth {
-  float total = -20;
+  float total = -20, rest = -20;
   std::array<float, kFamilies> families{-20, -20, -20, -20, -20, -20, -20, -20};
   void raise(const Wealth& other);
+  void lower(float by);  // the scores over all families
 };
+// By how much an account's scores of so few requests are lowered before they count: honest streams
+// come highest while chance weighs most, and a threshold above that would be too high for the rest.
+// Chosen by how honest streams' highest scores fall with their length. Any function of what was
+// seen may be calibrated, so the bound does not rest on it.
+float early_handicap(uint32_t requests);
 Wealth wealth_of(const Judge& judge, const Features& values);
 
 // Scores beyond which the p-value is at most a given tail.
@@ -51,7 +57,7 @@ struct ClassCalibration {
   double bet = 1;        // b
   int64_t periods = 0;   // n
   double log_total = 0;  // log(exp(b W_1) + ... + exp(b W_n))
-  Levels total{};
+  Levels total{}, rest{};
   std::array<Levels, kFamilies> families{};
 };
 

@@ -42,6 +42,7 @@ Wealth most_of(const Path& path) {
     Wealth now;
     now.total = one;
     now.families.fill(one);
+    now.rest = one - 1;
     out.raise(now);
   }
   return out;
@@ -125,6 +126,19 @@ TEST(Calibration, WhatIsFarBeyondAllHonestAccountsIsSeen) {
   EXPECT_EQ(calibration.find("weather"), calibration.find(""));
 }
 
+TEST(Calibration, ScoresOfFewRequestsCountForLess) {
+  EXPECT_FLOAT_EQ(early_handicap(6), 1.2f);
+  EXPECT_FLOAT_EQ(early_handicap(1), 1.2f);
+  EXPECT_EQ(early_handicap(48), 0);
+  EXPECT_EQ(early_handicap(5000), 0);
+  for (uint32_t n = 6; n < 48; ++n) EXPECT_GT(early_handicap(n), early_handicap(n + 1)) << n;
+  Wealth wealth;
+  wealth.raise({.total = 3, .rest = 2});
+  wealth.lower(0.5f);
+  EXPECT_FLOAT_EQ(wealth.total, 2.5f);
+  EXPECT_FLOAT_EQ(wealth.rest, 1.5f);
+}
+
 TEST(Calibration, PeriodsWeighOneTogether) {
   double sum = 0;
   for (uint32_t period = 0; period < 100'000; ++period) sum += period_weight(period);
@@ -145,12 +159,14 @@ TEST(Calibration, GoesThroughJson) {
   EXPECT_EQ(json::dump(to_json(*back)), text);
   EXPECT_EQ(back->classes.size(), 3U);
   EXPECT_EQ(back->find("chat")->periods, 150);
+  EXPECT_EQ(back->find("chat")->rest, calibration.find("chat")->rest);
+  EXPECT_FLOAT_EQ(back->find("chat")->rest[3], back->find("chat")->total[3] - 1);
   const auto refused = [](const std::string& bad) {
     const auto parsed = json::parse(bad);
     return parsed.ok() && !calibration_from_json(*parsed).ok();
   };
   EXPECT_TRUE(refused("{}"));
-  EXPECT_TRUE(refused(R"({"schema":"retort.detect.calibration/1"})"));
+  EXPECT_TRUE(refused(R"({"schema":"retort.detect.calibration/2"})"));
   std::string free = text;
   free.replace(free.find("\"bet\":0.5"), 9, "\"bet\":0.0");
   EXPECT_TRUE(refused(free));

@@ -89,8 +89,7 @@ std::string_view name(Bond bond) {
 }
 
 std::string_view class_of(Bond bond) {
-  return bond == Bond::beginning || bond == Bond::ending ? "cluster:template"
-                                                         : "cluster:infrastructure";
+  return of_content(bond) ? "cluster:template" : "cluster:infrastructure";
 }
 
 std::string_view words(Bond bond) {

@@ -22,7 +22,11 @@ namespace retort::detect {
 enum class Bond : uint8_t { beginning, ending, network, payer };
 constexpr size_t kBonds = 4;
 std::string_view name(Bond bond);
-std::string_view words(Bond bond);     // for the customer
+std::string_view words(Bond bond);  // for the customer
+// By what is asked, not by where it comes from.
+constexpr bool of_content(Bond bond) {
+  return bond == Bond::beginning || bond == Bond::ending;
+}
 std::string_view class_of(Bond bond);  // of the calibration that honest clusters are in
 
 struct Pool {

@@ -24,7 +24,7 @@ std::array<double, kFamilies> family_p_values(const ClassCalibration& of, const 
 struct Detector::Verdict {
   const ClassCalibration* honest = nullptr;
   std::string_view compared_with;
-  double e_value = 0, p_value = 1;
+  double e_value = 0, p_value = 1, rest_p = 1;
   std::array<double, kFamilies> family_p{};
   const Judge* judge = nullptr;
   const Features* best = nullptr;
@@ -61,6 +61,7 @@ std::optional<Finding> Detector::observe(const Observation& seen) {
         &seen, &counted,
         static_cast<float>(share(stream.one_shots, stream.one_shots + stream.followed, 0.6)),
         static_cast<float>(share(state.streams[kDialogs].count, requests, 0.2))};
+    ++state.questions;
     last_pools_ = clusters_.add(pooled, options_.model.cluster, options_.calibration);
   }
   return decide(state, seen, last_pools_);
@@ -72,7 +73,9 @@ void Detector::judge_streams(AccountState& state, const Observation& seen, size_
   stream.check_at = stream.count + 1 + stream.count / 8;
   const Features values = stream.features();
   const Judge& judge = options_.model.account;
-  const Wealth now = wealth_of(judge, values);
+  Wealth now = wealth_of(judge, values);
+  stream.score = now.total;
+  now.lower(early_handicap(stream.count));
   if (now.total > state.wealth.total) {
     state.best = values;
     if (state.best_stream != index) state.examples = {};
@@ -95,47 +98,83 @@ Detector::Verdict Detector::own_verdict(const AccountState& state, const Observa
   out.e_value =
       state.evidence_past + period_weight(state.period) * e_value(*out.honest, state.wealth.total);
   out.p_value = p_value(out.honest->total, out.honest->periods, state.wealth.total);
+  out.rest_p = p_value(out.honest->rest, out.honest->periods, state.wealth.rest);
   out.family_p = family_p_values(*out.honest, state.wealth);
   out.judge = &options_.model.account;
   out.best = &state.best;
   out.stream = &state.streams[state.best_stream];
   out.step = step_of(out, options_.policy.suspend_alpha);
+  // Of a purpose that nobody calibrated with, no honest account is known: all others are no bound.
+  const bool known = found != options_.calibration.classes.end();
+  if (!known) out.step = std::min(out.step, Step::throttle);
   return out;
 }
 
-Detector::Verdict Detector::cluster_verdict(const AccountState& state, const Observation& seen,
-                                            const Pool& pool) const {
+// Of the pool alone: an account is in many, so its evidence warns of nothing, it suffices or not.
+Detector::Verdict Detector::pool_verdict(const Pool& pool) const {
   Verdict out;
   const auto found = options_.calibration.classes.find(class_of(pool.bond));
   if (found == options_.calibration.classes.end()) return out;
-  // A member asks what the cluster asks, more than once or twice, and is itself unusual: who only
-  // shares a network or a popular template with harvesters is not.
-  const Stream& own = state.streams[last_stream_];
-  if (own.count < options_.policy.member_requests) return out;
-  const auto* honest = options_.calibration.find(seen.subject.purpose);
-  if (honest == nullptr) return out;
-  const double own_p = p_value(honest->total, honest->periods, state.wealth.total);
-  if (own_p > options_.policy.member_p) return out;
   out.honest = &found->second;
   out.compared_with = found->first;
   out.e_value = pool.evidence(options_.calibration);
   out.p_value = p_value(found->second.total, found->second.periods, pool.wealth.total);
+  out.rest_p = p_value(found->second.rest, found->second.periods, pool.wealth.rest);
   out.family_p = family_p_values(found->second, pool.wealth);
   out.judge = &options_.model.cluster;
   out.best = &pool.best;
   out.stream = &pool.stream;
   out.pool = &pool;
-  // An account is in many pools, so a pool's evidence warns of nothing: it suffices or it does not.
   out.step = step_of(out, options_.policy.cluster_alpha);
   if (out.step != Step::suspend) out.step = Step::watch;
   return out;
 }
 
+// Who only shares a network or a popular template with harvesters is no member. A member asks what
+// the cluster asks, more than once or twice, and is itself unusual; or nearly all that it asks is
+// what a cluster asks, and comes from where a cluster's requests come from as well.
+bool Detector::is_member(const AccountState& state, const Observation& seen) const {
+  const Policy& policy = options_.policy;
+  if (state.shared >= policy.shared_requests &&
+      state.shared >= policy.shared_part * state.questions) {
+    return true;
+  }
+  if (state.streams[last_stream_].count < policy.member_requests) return false;
+  const auto honest = options_.calibration.classes.find(seen.subject.purpose);
+  if (honest == options_.calibration.classes.end()) return false;
+  const ClassCalibration& of = honest->second;
+  return p_value(of.total, of.periods, state.wealth.total) <= policy.member_p;
+}
+
+// The gravest of the account's own evidence and that of the clusters that the request went into.
+Detector::Verdict Detector::verdict(AccountState& state, const Observation& seen,
+                                    const std::vector<const Pool*>& pools) const {
+  Verdict worst = own_verdict(state, seen);
+  Verdict cluster;
+  bool asks = false, comes = false;
+  for (const Pool* pool : pools) {
+    const Verdict one = pool_verdict(*pool);
+    if (one.step != Step::suspend) continue;
+    (of_content(pool->bond) ? asks : comes) = true;
+    if (cluster.step != Step::suspend) cluster = one;
+  }
+  state.shared += asks && comes ? 1 : 0;
+  if (cluster.step > worst.step && is_member(state, seen)) worst = cluster;
+  return worst;
+}
+
+// Either so many families are unusual by themselves, or, where two are asked for, all the others
+// together are without the one that weighs most: no one kind of evidence is the whole of it.
+bool Detector::of_several_kinds(const Verdict& verdict) const {
+  const Policy& policy = options_.policy;
+  const auto counts = std::count_if(verdict.family_p.begin(), verdict.family_p.end(),
+                                    [&](double p) { return p <= policy.family_p; });
+  return counts >= policy.families || (policy.families <= 2 && verdict.rest_p <= policy.family_p);
+}
+
 Step Detector::step_of(const Verdict& verdict, double suspend_alpha) const {
   const auto reaches = [&](double alpha) { return verdict.e_value * alpha >= 1; };
-  const auto counts = std::count_if(verdict.family_p.begin(), verdict.family_p.end(),
-                                    [&](double p) { return p <= options_.policy.family_p; });
-  if (reaches(suspend_alpha) && counts >= options_.policy.families) return Step::suspend;
+  if (reaches(suspend_alpha) && of_several_kinds(verdict)) return Step::suspend;
   if (reaches(options_.policy.throttle_alpha)) return Step::throttle;
   if (reaches(options_.policy.warn_alpha)) return Step::warn;
   return Step::watch;
@@ -143,11 +182,7 @@ Step Detector::step_of(const Verdict& verdict, double suspend_alpha) const {
 
 std::optional<Finding> Detector::decide(AccountState& state, const Observation& seen,
                                         const std::vector<const Pool*>& pools) {
-  Verdict worst = own_verdict(state, seen);
-  for (const Pool* pool : pools) {
-    Verdict one = cluster_verdict(state, seen, *pool);
-    if (one.step > worst.step) worst = one;
-  }
+  Verdict worst = verdict(state, seen, pools);
   if (worst.step <= state.step) return {};
   state.step = worst.step;
   state.best_pool = worst.pool != nullptr ? worst.pool->key : 0;
@@ -174,6 +209,7 @@ Evidence Detector::evidence(const AccountState& state, const Observation& seen,
   out.e_value = verdict.e_value;
   out.threshold = verdict.threshold;
   out.p_value = verdict.p_value;
+  out.rest_p_value = verdict.rest_p;
   for (size_t i = 0; i < kFamilies; ++i) {
     const double p = verdict.family_p[i];
     out.families.push_back({static_cast<Family>(i), p, p <= options_.policy.family_p});

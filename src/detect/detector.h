@@ -56,8 +56,11 @@ class Detector {
   std::optional<Finding> decide(AccountState& state, const Observation& seen,
                                 const std::vector<const Pool*>& pools);
   Verdict own_verdict(const AccountState& state, const Observation& seen) const;
-  Verdict cluster_verdict(const AccountState& state, const Observation& seen,
-                          const Pool& pool) const;
+  Verdict pool_verdict(const Pool& pool) const;
+  bool is_member(const AccountState& state, const Observation& seen) const;
+  Verdict verdict(AccountState& state, const Observation& seen,
+                  const std::vector<const Pool*>& pools) const;
+  bool of_several_kinds(const Verdict& verdict) const;
   Step step_of(const Verdict& verdict, double suspend_alpha) const;
   Evidence evidence(const AccountState& state, const Observation& seen,
                     const Verdict& verdict) const;

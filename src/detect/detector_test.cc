@@ -2,7 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include <cmath>
 #include <set>
 
 #include "base/random.h"
@@ -48,6 +47,18 @@ Model simple_model() {
   return out;
 }
 
+// Two kinds of evidence in the score, none of which is unusual by the family's own measure: what is
+// asked and how long answers are, and of clusters how many accounts there are.
+Model joint_model() {
+  Model out;
+  for (Judge* judge : {&out.account, &out.cluster}) judge->bias = 0;
+  out.account.trees = {ask(Feature::filled_template, 0.25f, -6, 6),
+                       ask(Feature::answer_length, 0.6f, -5, 5)};
+  out.cluster.trees = {ask(Feature::answer_length, 0.6f, -6, 6),
+                       ask(Feature::accounts, 0.2f, -5, 5)};
+  return out;
+}
+
 // Of honest accounts a few in a thousand may score as high as a harvest.
 Calibration honest_like(float account_score, int few_in_1000 = 0) {
   CalibrationBuilder builder(1);
@@ -57,6 +68,7 @@ Calibration honest_like(float account_score, int few_in_1000 = 0) {
     const bool few = i % 1000 < few_in_1000;
     wealth.total = (few ? 9 : account_score) + static_cast<float>(random.uniform());
     for (auto& one : wealth.families) one = static_cast<float>(random.uniform());
+    wealth.rest = static_cast<float>(random.uniform());
     builder.add("chat", wealth);
     wealth.total = -6;
     builder.add_cluster("cluster:template", wealth);
@@ -83,10 +95,10 @@ std::string chatter(uint64_t seed) {
 
 class Traffic {
  public:
-  explicit Traffic(Calibration calibration, Policy policy = {})
+  explicit Traffic(Calibration calibration, Policy policy = {}, Model model = simple_model())
       : detector_({.salt = 5,
                    .policy = std::move(policy),
-                   .model = simple_model(),
+                   .model = std::move(model),
                    .calibration = std::move(calibration)}) {}
 
   std::optional<Finding> ask(const std::string& account, const std::string& prompt,
@@ -94,12 +106,13 @@ class Traffic {
     const std::string id = "req_" + std::to_string(++asked_);
     const std::vector<Turn> turns = {{Speaker::user, prompt}};
     Observation seen;
-    seen.subject = {account, "key_1", "chat", licence};
+    seen.subject = {account, "key_1", purpose, licence};
     seen.request = id;
     seen.time_ms = time_ms_ += step_ms;
     seen.turns = turns;
     seen.input_tokens = 15;
     seen.output_tokens = answer_tokens;
+    seen.address_cell = address;
     return detector_.observe(seen);
   }
   // Item `i` of the list that is harvested.
@@ -111,6 +124,8 @@ class Traffic {
   void wait_days(int64_t days) { time_ms_ += days * 24 * 3'600'000; }
 
   int64_t answer_tokens = 500, step_ms = 20'000;
+  uint64_t address = 0;
+  std::string purpose = "chat";
 
  private:
   Detector detector_;
@@ -151,6 +166,19 @@ TEST(Detector, ATemplateHarvestIsChargedWithItsEvidence) {
   EXPECT_NE(words.find("appeal"), std::string::npos);
 }
 
+TEST(Detector, WhatFewRequestsShowIsLoweredForChance) {
+  Traffic traffic(honest_like(20));
+  traffic.answer_tokens = 20;
+  float early = 0;
+  for (uint64_t i = 0; i < 60; ++i) {
+    traffic.take("acct_1", i);
+    if (i == 8) early = traffic.detector().state("acct_1")->wealth.total;
+  }
+  // The one tree gives -6 or 6, whatever the number of requests.
+  EXPECT_FLOAT_EQ(early, -6 - early_handicap(8));
+  EXPECT_FLOAT_EQ(traffic.detector().state("acct_1")->wealth.total, 6);
+}
+
 TEST(Detector, OneFamilyOfEvidenceDoesNotSuspend) {
   Traffic traffic(honest_like(-7));
   traffic.answer_tokens = 20;  // answers are as short as usual: what is asked speaks alone
@@ -159,6 +187,34 @@ TEST(Detector, OneFamilyOfEvidenceDoesNotSuspend) {
     if (auto finding = traffic.take("acct_1", i)) highest = std::get<Charge>(*finding).step;
   }
   EXPECT_EQ(highest, Step::throttle);
+}
+
+Step joint_harvest(int64_t answer_tokens, int families) {
+  Policy policy;
+  policy.families = families;
+  Traffic traffic(honest_like(-7), policy, joint_model());
+  traffic.answer_tokens = answer_tokens;
+  Step highest = Step::watch;
+  for (uint64_t i = 0; i < 300; ++i) {
+    if (auto finding = traffic.take("acct_1", i)) highest = std::get<Charge>(*finding).step;
+  }
+  return highest;
+}
+
+TEST(Detector, WhatIsLeftWithoutTheWeightiestKindIsTheSecondKind) {
+  EXPECT_EQ(joint_harvest(500, 2), Step::suspend);
+  EXPECT_EQ(joint_harvest(20, 2), Step::throttle);   // nothing is left without what is asked
+  EXPECT_EQ(joint_harvest(500, 3), Step::throttle);  // three have to count by themselves
+}
+
+TEST(Detector, APurposeNobodyCalibratedWithIsThrottledAtMost) {
+  for (const auto& [purpose, expected] :
+       {std::pair{"chat", Step::suspend}, {"", Step::suspend}, {"weather", Step::throttle}}) {
+    Traffic traffic(honest_like(-7));
+    traffic.purpose = purpose;
+    for (uint64_t i = 0; i < 300; ++i) traffic.take("acct_1", i);
+    EXPECT_EQ(traffic.detector().state("acct_1")->step, expected) << purpose;
+  }
 }
 
 TEST(Detector, TooFewHonestAccountsSuspendNobody) {
@@ -262,87 +318,6 @@ TEST(Detector, EvidenceOutlivesAPeriodAndNewOneWeighsLess) {
   EXPECT_GE(traffic.detector().state("acct_1")->evidence_past, first / 2);
 }
 
-// A collector with some dozens of workers, as `retort collect` is one: pairs of words of a short
-// list in one template, answers of 64 tokens or so, and the whole list in minutes.
-Step fast_harvest(double per_second, const std::string& purpose) {
-  Detector detector({.salt = 9});
-  base::Random random(4);
-  Step gravest = Step::watch;
-  double time_ms = 1'760'000'000'000;
-  for (uint64_t i = 0; i < 3000 && gravest != Step::suspend; ++i) {
-    const std::string prompt = "Write a two-sentence story about a " + word(random.below(300)) +
-                               " and a " + word(random.below(300)) + ".";
-    const std::vector<Turn> turns = {{Speaker::user, prompt}};
-    Observation seen;
-    seen.subject = {"acct_1", "key_1", purpose, Licence::none};
-    seen.request = "req_1";
-    seen.time_ms = static_cast<int64_t>(time_ms);
-    seen.turns = turns;
-    seen.sampling.temperature = 0.7;
-    seen.sampling.max_tokens = 96;
-    seen.input_tokens = 40;
-    seen.output_tokens = 40 + static_cast<int64_t>(random.below(57));
-    time_ms += -1000 / per_second * std::log(1 - random.uniform());
-    if (const auto finding = detector.observe(seen)) {
-      gravest = std::max(gravest, std::get<Charge>(*finding).step);
-    }
-  }
-  return gravest;
-}
-
-TEST(BuiltIn, AHarvestIsSeenAtAnyPace) {
-  for (const char* purpose : {"chat", "education", "writing"}) {
-    for (const double per_second : {0.05, 1.0, 8.0, 36.0}) {
-      EXPECT_EQ(fast_harvest(per_second, purpose), Step::suspend)
-          << per_second << " requests a second as \"" << purpose << "\"";
-    }
-  }
-}
-
-// What comes with the program, on a machine that works through a list and on a person who chats.
-TEST(BuiltIn, SuspendsAHarvestAndLeavesAChatAlone) {
-  const auto* chat = built_in_calibration().find("chat");
-  ASSERT_NE(chat, nullptr);
-  EXPECT_GT(chat->periods, 2000);  // so that alpha = 0.001 can be reached
-  EXPECT_FALSE(built_in_model().account.trees.empty());
-  Detector detector({.salt = 9});
-  Step machine = Step::watch, person = Step::watch;
-  const auto ask = [&](const char* account, std::vector<Turn> turns, int64_t time_ms,
-                       int64_t tokens, const std::string& answer) {
-    Observation seen;
-    seen.subject = {account, "key_1", "chat", Licence::none};
-    seen.request = "req_1";
-    seen.time_ms = time_ms;
-    seen.turns = turns;
-    seen.sampling.temperature = 0.7;
-    seen.sampling.max_tokens = 1024;
-    seen.answer = answer;
-    seen.input_tokens = 15;
-    seen.output_tokens = tokens;
-    const auto finding = detector.observe(seen);
-    return finding ? std::get<Charge>(*finding).step : Step::watch;
-  };
-  constexpr int64_t kBegin = 1'760'000'000'000, kHour = 3'600'000;
-  for (uint64_t i = 0; i < 600; ++i) {
-    const std::string item = "Write a detailed encyclopedia article about " + word(i) + ".";
-    const auto now = kBegin + static_cast<int64_t>(i) * 20'000;
-    machine = std::max(machine, ask("acct_m", {{Speaker::user, item}}, now,
-                                    400 + static_cast<int64_t>(i * 37 % 200), ""));
-    // A sitting every seven hours: a question, and one that goes on from the answer.
-    const std::string question = chatter(i), answer = chatter(i + 9000);
-    const auto later = kBegin + static_cast<int64_t>(i) * 7 * kHour / 6;
-    const auto tokens = 60 + static_cast<int64_t>(i * 53 % 400);
-    person = std::max(person, ask("acct_p", {{Speaker::user, question}}, later, tokens, answer));
-    person = std::max(person, ask("acct_p",
-                                  {{Speaker::user, question},
-                                   {Speaker::assistant, answer},
-                                   {Speaker::user, "and why is that so"}},
-                                  later + 50'000, tokens, ""));
-  }
-  EXPECT_EQ(machine, Step::suspend);
-  EXPECT_EQ(person, Step::watch);
-}
-
 // --- several accounts
 
 struct Split {
@@ -406,8 +381,48 @@ TEST(Clusters, AnAccountThatIsUsualByItselfIsNoMember) {
   EXPECT_TRUE(split_harvest(traffic, 50, 14).charged.empty());
 }
 
+TEST(Clusters, WhoAsksTheSameFromTheSameNetworkIsAMemberAtTheThirdRequest) {
+  // By themselves they are as honest accounts are.
+  Traffic traffic(honest_like(20), {}, joint_model());
+  traffic.address = 77;
+  for (uint64_t i = 0; i < 200; ++i) traffic.take("acct_" + std::to_string(i % 10), i);
+  ASSERT_EQ(traffic.detector().state("acct_1")->step, Step::suspend);
+  const auto third = [&](const std::string& account, uint64_t address, bool other_questions) {
+    Step step = Step::watch;
+    for (uint64_t i = 0; i < 3; ++i) {
+      traffic.address = address;
+      if (other_questions) traffic.ask(account, chatter(9000 + i));
+      if (const auto finding = traffic.take(account, 1000 + i)) {
+        EXPECT_TRUE(evidence_of(*finding).cluster);
+        step = std::get<Charge>(*finding).step;
+        EXPECT_EQ(i, 2U);
+      }
+    }
+    return step;
+  };
+  EXPECT_EQ(third("acct_new", 77, false), Step::suspend);
+  EXPECT_EQ(third("acct_elsewhere", 99, false), Step::watch);
+  EXPECT_EQ(third("acct_with_questions", 77, true), Step::watch);
+}
+
 TEST(Clusters, MemoryIsBounded) {
   EXPECT_LE(Clusters::bytes(), size_t{5} << 20);
+}
+
+TEST(Model, TheRestOfAScoreIsWithoutTheFamilyThatWeighsMost) {
+  Judge judge;
+  judge.bias = -1;
+  judge.trees = {ask(Feature::filled_template, 0.5f, -4, 4), ask(Feature::templated, 0.5f, -1, 1),
+                 ask(Feature::pace, 0.5f, -3, 3), ask(Feature::one_shot, 0.5f, -2, 2)};
+  Features values{};
+  EXPECT_FLOAT_EQ(score_of(judge, values).total, -11);
+  EXPECT_FLOAT_EQ(score_of(judge, values).rest, -11);  // no family speaks for a harvest
+  at(values, Feature::pace) = 1;
+  EXPECT_FLOAT_EQ(score_of(judge, values).rest, -1 - 5 - 2);
+  at(values, Feature::filled_template) = at(values, Feature::templated) = 1;
+  EXPECT_FLOAT_EQ(score_of(judge, values).total, 5);
+  EXPECT_FLOAT_EQ(score_of(judge, values).rest, -1 + 3 - 2);
+  EXPECT_FLOAT_EQ(score_of(judge, values).total, total_score(judge, values));
 }
 
 TEST(Model, GoesThroughJsonAndBadOnesAreRefused) {

@@ -77,6 +77,7 @@ json::Value to_json(const Finding& finding) {
   out.set("compared_with", evidence.compared_with).set("honest_periods", evidence.honest_periods);
   out.set("e_value", rounded(evidence.e_value)).set("threshold", rounded(evidence.threshold));
   out.set("p_value", rounded(evidence.p_value));
+  out.set("rest_p_value", rounded(evidence.rest_p_value));
   out.set("families", families_json(evidence)).set("measures", measures_json(evidence));
   out.set("requests", evidence.requests).set("answer_tokens", evidence.answer_tokens);
   json::Value examples = json::Value::array();

@@ -24,7 +24,9 @@ struct Policy {
   double family_p = 0.05;              // what counts as evidence from one family
   int families = 2;                    // so many are needed for a suspension
   uint32_t member_requests = 6;        // a member of a cluster has made so many of its kind
-  double member_p = 0.01;              // and is so unusual among honest accounts of its purpose
+  double member_p = 0.01;              // and is so unusual among honest accounts of its purpose,
+  uint32_t shared_requests = 3;  // or so many, of a cluster by what is asked and of one by where
+  double shared_part = 0.8;      // from, which are so much of all its questions
 };
 
 struct FamilyEvidence {
@@ -44,9 +46,10 @@ struct Evidence {
   std::string compared_with;  // the class of the calibration
   int64_t honest_periods = 0;
   int64_t time_ms = 0;
-  double e_value = 0;    // evidence so far, all periods
-  double threshold = 0;  // that the step needed
-  double p_value = 1;    // of this period's score
+  double e_value = 0;       // evidence so far, all periods
+  double threshold = 0;     // that the step needed
+  double p_value = 1;       // of this period's score
+  double rest_p_value = 1;  // of what is left of it without the kind of evidence that weighs most
   std::vector<FamilyEvidence> families;
   std::vector<Weighed> measures;
   int64_t requests = 0, answer_tokens = 0;  // of the stream that it rests on

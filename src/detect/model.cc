@@ -114,6 +114,21 @@ float mean_below(const Tree& tree, size_t node) {
   return (mean_below(tree, 2 * node + 1) + mean_below(tree, 2 * node + 2)) / 2;
 }
 
+// Goes down a tree and gives each answer's share to `share(measure, by)`; the leaf it comes to.
+template <class Share>
+float walk(const Tree& tree, const Features& values, Share share) {
+  size_t node = 0;
+  float mean = mean_below(tree, node);
+  while (node < 7) {
+    const size_t feature = tree.feature[node];
+    node = 2 * node + (values[feature] > tree.threshold[node] ? 2 : 1);
+    const float below = mean_below(tree, node);
+    share(feature, below - mean);
+    mean = below;
+  }
+  return tree.leaf[node - 7];
+}
+
 }  // namespace
 
 float deviation(const Judge& judge, const Features& values, Feature feature) {
@@ -133,6 +148,18 @@ float total_score(const Judge& judge, const Features& values) {
   return sum;
 }
 
+Score score_of(const Judge& judge, const Features& values) {
+  std::array<float, kFamilies> shares{};
+  Score out{.total = judge.bias};
+  for (const Tree& tree : judge.trees) {
+    out.total += walk(tree, values, [&](size_t feature, float by) {
+      shares[static_cast<size_t>(text_of(static_cast<Feature>(feature)).family)] += by;
+    });
+  }
+  out.rest = out.total - std::max(0.0f, *std::max_element(shares.begin(), shares.end()));
+  return out;
+}
+
 float family_score(const Judge& judge, Family family, const Features& values) {
   const Scorer& scorer = judge.families[static_cast<size_t>(family)];
   float sum = scorer.bias;
@@ -147,13 +174,7 @@ float family_score(const Judge& judge, Family family, const Features& values) {
 std::vector<Weighed> heaviest(const Judge& judge, const Features& values, size_t most) {
   Features parts{};
   for (const Tree& tree : judge.trees) {
-    size_t node = 0;
-    while (node < 7) {
-      const size_t feature = tree.feature[node];
-      const size_t next = 2 * node + (values[feature] > tree.threshold[node] ? 2 : 1);
-      parts[feature] += mean_below(tree, next) - mean_below(tree, node);
-      node = next;
-    }
+    walk(tree, values, [&parts](size_t feature, float by) { parts[feature] += by; });
   }
   std::vector<Weighed> all;
   for (size_t i = 0; i < kFeatures; ++i) {

@@ -40,10 +40,15 @@ struct Model {
 float deviation(const Judge& judge, const Features& values, Feature feature);
 // Natural logarithm of the odds that the stream is a harvest, for the mix that was learnt from.
 float total_score(const Judge& judge, const Features& values);
+// The same, and what is left of it without the share of the family that weighs most for a harvest.
+// A family's share is what the answers of its measures changed of the mean of the leaves in reach.
+struct Score {
+  float total = -20, rest = -20;
+};
+Score score_of(const Judge& judge, const Features& values);
 float family_score(const Judge& judge, Family family, const Features& values);
 
-// The measures that weigh most in the total score, the heaviest first: what each answer in a tree
-// changed of the mean of the leaves still in reach.
+// The measures that weigh most in the total score, the heaviest first, by such shares of their own.
 struct Weighed {
   Feature feature;
   float value = 0, usual = 0, contribution = 0;

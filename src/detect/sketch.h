@@ -9,21 +9,26 @@
 namespace retort::detect {
 
 // How many different values were seen: HyperLogLog (Flajolet, Fusy, Gandouet, Meunier 2007) with 64
-// registers, linear counting while few are filled. Standard error 13 %.
+// registers of four bits, linear counting while few are filled. Standard error 13 % up to a
+// million.
 class Distinct {
  public:
   void add(uint64_t hash) {
-    auto& held = registers_[hash >> 58];
-    const auto rank = static_cast<uint8_t>(std::countl_zero(hash << 6 | 1ULL << 5) + 1);
-    held = std::max(held, rank);
+    auto& pair = registers_[hash >> 59];
+    const int shift = (hash >> 58 & 1) != 0 ? 4 : 0;
+    const int rank = std::min(15, std::countl_zero(hash << 6 | 1ULL << 5) + 1);
+    const int other = pair & (0xF0 >> shift);
+    pair = static_cast<uint8_t>(other | std::max(pair >> shift & 15, rank) << shift);
   }
   double estimate() const {
     double sum = 0;
     int empty = 0;
-    for (const uint8_t rank : registers_) {
-      // 2 to the power of -rank, from its bits.
-      sum += std::bit_cast<double>(uint64_t{1023U - rank} << 52);
-      empty += rank == 0 ? 1 : 0;
+    for (const uint8_t pair : registers_) {
+      for (const unsigned rank : {pair & 15U, unsigned{pair} >> 4}) {
+        // 2 to the power of -rank, from its bits.
+        sum += std::bit_cast<double>(uint64_t{1023U - rank} << 52);
+        empty += rank == 0 ? 1 : 0;
+      }
     }
     constexpr double kSize = 64, kAlpha = 0.709;
     const double raw = kAlpha * kSize * kSize / sum;
@@ -32,7 +37,7 @@ class Distinct {
   }
 
  private:
-  std::array<uint8_t, 64> registers_{};
+  std::array<uint8_t, 32> registers_{};  // two a byte
 };
 
 // The words of a text as 128 bits, to tell how much two texts have in common.

@@ -11,7 +11,7 @@ namespace retort::detect {
 namespace {
 
 static_assert(std::is_trivially_copyable_v<AccountState>);
-constexpr std::string_view kMagic = "rtdetec1";
+constexpr std::string_view kMagic = "rtdetec2";
 
 const Turn* last_of(const Observation& seen, Speaker speaker) {
   for (auto turn = seen.turns.rbegin(); turn != seen.turns.rend(); ++turn) {
@@ -62,42 +62,89 @@ void each_passage(std::string_view text, uint64_t salt, Use use) {
   }
 }
 
-// What makes room for another template: one that hardly began, or that is no longer asked.
-constexpr uint32_t kFewRequests = 8, kLongAgo = 512;
-Stream* least_of(AccountState& state) {
-  const auto rank = [&state](const Stream& stream) {
-    const auto away = static_cast<uint32_t>(state.requests) - stream.met_at;
-    return away >= kLongAgo ? 0 : stream.count;
-  };
-  return std::min_element(state.streams.data(), state.streams.data() + kTemplates,
-                          [&](const Stream& a, const Stream& b) { return rank(a) < rank(b); });
+// Streams are few and an account's habits many. One makes room for another that is met where it is
+// no longer asked, or asked often enough to see that it is dull: so each kind of request gets its
+// trial, and one that looks like a harvest stays.
+constexpr uint32_t kLongAgo = 512, kAwhile = 96, kTrial = 10;
+constexpr float kDull = -2;  // log-odds (model.h)
+
+bool makes_room(const Stream& stream, uint64_t requests) {
+  const uint32_t away = static_cast<uint32_t>(requests) - stream.met_at;
+  if (stream.count == 0 || away >= kLongAgo) return true;
+  if (stream.count < kTrial) return away >= kAwhile;
+  return stream.score < kDull;
 }
 
-// A stream that this prompt's template has, made on the second meeting; kOpeners for none.
-size_t template_of(AccountState& state, const Prompt& prompt) {
-  if (prompt.prefix == 0) return kOpeners;
-  const auto requests = static_cast<uint32_t>(state.requests);
+// Of the streams [begin, end) the one that makes room, the dullest first; `end` for none.
+size_t room_in(const AccountState& state, size_t begin, size_t end) {
+  size_t place = end;
+  for (size_t i = begin; i < end; ++i) {
+    const Stream& stream = state.streams[i];
+    if (!makes_room(stream, state.requests)) continue;
+    if (stream.count == 0) return i;
+    if (place == end || stream.score < state.streams[place].score) place = i;
+  }
+  return place;
+}
+
+// Of first questions, which client asks: one set of options, and whether reasoning or material is
+// wanted. What a program gathers is seldom asked with the options of the person it hides behind.
+uint32_t kind_of(const Prompt& prompt, uint16_t setting) {
+  const bool elicits = prompt.asks_reasoning || prompt.asks_data;
+  return static_cast<uint32_t>(setting) << 2 | (elicits ? 3 : 1);
+}
+
+// Of requests that the stream held before nothing more is to be learnt.
+Stream& begin_stream(AccountState& state, size_t place) {
+  for (size_t i = 0; i < state.open.size(); ++i) {
+    if (state.open_stream[i] == place) state.open[i] = 0;
+  }
+  return state.streams[place] = Stream{};
+}
+
+size_t opener_of(AccountState& state, const Prompt& prompt, uint16_t setting) {
+  const uint32_t kind = kind_of(prompt, setting);
+  for (size_t i = 0; i < kKinds; ++i) {
+    if (state.kinds[i] == kind) return kOpeners + i;
+  }
+  const size_t place = room_in(state, kOpeners, kOthers);
+  if (place == kOthers) return place;
+  begin_stream(state, place);
+  state.kinds[place - kOpeners] = kind;
+  return place;
+}
+
+// One client's template is not another's: requests of other options are another stream.
+uint32_t with_setting(uint32_t edge, uint16_t setting) {
+  return static_cast<uint32_t>(base::mix64(uint64_t{edge} << 16 | setting)) | 1U;
+}
+
+// A stream that this prompt's template has, made on the second meeting; kStreams for none.
+size_t template_of(AccountState& state, const Prompt& prompt, uint16_t setting) {
+  if (prompt.prefix == 0) return kStreams;
+  const uint32_t prefix = with_setting(prompt.prefix, setting);
+  const uint32_t suffix = with_setting(prompt.suffix, setting);
   for (size_t i = 0; i < kTemplates; ++i) {
     const Stream& stream = state.streams[i];
-    if (stream.is_template() && ((stream.prefix != 0 && stream.prefix == prompt.prefix) ||
-                                 (stream.suffix != 0 && stream.suffix == prompt.suffix))) {
+    if (stream.is_template() && ((stream.prefix != 0 && stream.prefix == prefix) ||
+                                 (stream.suffix != 0 && stream.suffix == suffix))) {
       return i;
     }
   }
   for (auto& candidate : state.candidates) {
-    const bool front = candidate[0] == prompt.prefix, back = candidate[1] == prompt.suffix;
+    const bool front = candidate[0] == prefix, back = candidate[1] == suffix;
     if (!front && !back) continue;
-    const auto least = least_of(state);
-    if (least->count > kFewRequests && requests - least->met_at < kLongAgo) return kOpeners;
-    *least = Stream{};
-    least->prefix = front ? prompt.prefix : 0;
-    least->suffix = back ? prompt.suffix : 0;
+    const size_t place = room_in(state, 0, kTemplates);
+    if (place == kTemplates) return kStreams;
+    Stream& stream = begin_stream(state, place);
+    stream.prefix = front ? prefix : 0;
+    stream.suffix = back ? suffix : 0;
     candidate = {};
-    return static_cast<size_t>(least - state.streams.data());
+    return place;
   }
   auto& place = state.candidates[state.requests % state.candidates.size()];
-  place = {prompt.prefix, prompt.suffix};
-  return kOpeners;
+  place = {prefix, suffix};
+  return kStreams;
 }
 
 // The dialog that an earlier request began goes on: that request was no single question.
@@ -160,7 +207,8 @@ Counted count(AccountState& state, const Observation& seen, uint64_t salt) {
   note_history(state, seen, salt, prompt, entry);
   // A history that was never given here is no dialog: its prompt is judged like a first one.
   const bool dialog = entry.multi_turn && entry.reused;
-  out.stream = dialog ? kDialogs : template_of(state, out.prompt);
+  out.stream = dialog ? kDialogs : template_of(state, out.prompt, entry.setting);
+  if (out.stream == kStreams) out.stream = opener_of(state, out.prompt, entry.setting);
   Stream& stream = state.streams[out.stream];
   Entry counted = entry;
   counted.prompt = &out.prompt;

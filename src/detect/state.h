@@ -13,10 +13,12 @@
 
 namespace retort::detect {
 
-constexpr size_t kTemplates = 4;             // streams of a template
-constexpr size_t kOpeners = kTemplates;      // the stream of other requests that begin a dialog
-constexpr size_t kDialogs = kTemplates + 1;  // and of those that go on with one
-constexpr size_t kStreams = kTemplates + 2;
+constexpr size_t kTemplates = 3;         // streams of a template
+constexpr size_t kOpeners = kTemplates;  // the first of those of other first questions:
+constexpr size_t kKinds = 3;             // three of one kind each (kind_of), one of all others
+constexpr size_t kOthers = kOpeners + kKinds;
+constexpr size_t kDialogs = kOthers + 1;  // and of what goes on with a dialog
+constexpr size_t kStreams = kDialogs + 1;
 constexpr int64_t kPeriodMs = int64_t{30} * 24 * 3'600'000;
 
 enum class Step : uint8_t { watch, warn, throttle, suspend };
@@ -29,12 +31,15 @@ struct AccountState {
   uint64_t best_pool = 0;   // the cluster of the last finding, 0 for none
   int64_t first_ms = 0;
   uint64_t requests = 0;     // in all periods
+  uint32_t questions = 0;    // in this one, but for what goes on with a dialog,
+  uint32_t shared = 0;       // and of those, what clusters ask from where clusters ask it
   double evidence_past = 0;  // of closed periods, weighted
   Wealth wealth;
   Features best{};  // measures of the best stream when it was best
-  uint32_t even_too = 0;
   std::array<Stream, kStreams> streams{};
 
+  std::array<uint32_t, kKinds> kinds{};  // of the streams of first questions
+  uint32_t even_three = 0;
   // Beginnings of templates met lately, of which the second occurrence makes a stream.
   std::array<std::array<uint32_t, 2>, 32> candidates{};
   // Requests that began a dialog and may still be followed: the prompt's hash, the stream's index.

@@ -47,9 +47,9 @@ struct Stream {
   uint32_t last_letters = 0;
   uint32_t last_number = 0;
   std::array<uint32_t, 8> recent{};  // prompts
-  uint32_t even_too = 0;
-  std::array<Bag, 3> bags{};        // the last one, and two drawn from all before
-  std::array<uint8_t, 24> hours{};  // halved when one is full
+  float score = -20;                 // when it was judged last (model.h)
+  std::array<Bag, 3> bags{};         // the last one, and two drawn from all before
+  std::array<uint8_t, 24> hours{};   // halved when one is full
   Distinct prompts, topics;
 
   bool is_template() const { return (prefix | suffix) != 0; }

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -148,6 +150,80 @@ TEST(Stream, NeighboursOnOneSubjectAreNearerThanAnyTwo) {
   };
   EXPECT_GT(nearness(sessions), nearness(list) + 0.3);
   EXPECT_NEAR(nearness(list), 0, 0.15);
+}
+
+std::string sentence(base::Random& random) {
+  std::string out;
+  for (int k = 0; k < 7; ++k) out += nouns()[random.below(3000)] + " ";
+  return out;
+}
+
+// A person chats with a client's options; a program that hides behind them has its own.
+TEST(State, FirstQuestionsOfOtherOptionsAreAStreamOfTheirOwn) {
+  Asking asking;
+  base::Random random(6);
+  std::set<size_t> persons, programs, demands;
+  for (int i = 0; i < 200; ++i) {
+    persons.insert(asking.ask(sentence(random)).stream);
+    if (i % 10 == 5) {
+      programs.insert(asking.ask(sentence(random), "", {}, {.max_tokens = 1024}).stream);
+    }
+    if (i % 20 == 9) {
+      demands.insert(asking.ask(sentence(random) + "step by step " + sentence(random)).stream);
+    }
+  }
+  ASSERT_TRUE(persons.size() == 1 && programs.size() == 1 && demands.size() == 1);
+  EXPECT_EQ(asking.state.streams[*persons.begin()].count, 200U);
+  EXPECT_EQ(asking.state.streams[*programs.begin()].count, 20U);
+  EXPECT_EQ(asking.state.streams[*demands.begin()].count, 10U);
+}
+
+TEST(State, OneTemplateWithOtherOptionsIsAnotherStream) {
+  Asking asking;
+  base::Random random(7);
+  std::set<size_t> chat, program;
+  for (int i = 0; i < 40; ++i) {
+    const std::string prompt = "Write a short story about a " + nouns()[random.below(3000)] + ".";
+    chat.insert(asking.ask(prompt).stream);
+    if (i % 4 == 0) program.insert(asking.ask(prompt, "", {}, {.max_tokens = 96}).stream);
+  }
+  // The first one of each is not known to be a template yet.
+  ASSERT_EQ(chat.size(), 2U);
+  ASSERT_EQ(program.size(), 2U);
+  EXPECT_EQ(asking.state.streams[*chat.begin()].count, 39U);
+  EXPECT_EQ(asking.state.streams[*program.begin()].count, 9U);
+}
+
+// So many questions of a kind (its options), and what the stream is then thought of.
+size_t ask_kind(Asking& asking, base::Random& random, int64_t kind, int times, float score) {
+  size_t stream = kStreams;
+  for (int i = 0; i < times; ++i) {
+    stream = asking.ask(sentence(random), "", {}, {.max_tokens = kind}).stream;
+  }
+  asking.state.streams[stream].score = score;
+  return stream;
+}
+
+TEST(State, OfManyKindsTheDullestMakesRoomAndAHarvestStays) {
+  constexpr float kLikely = 3, kDull = -5, kDuller = -8;
+  Asking asking;
+  base::Random random(8);
+  const size_t harvest = ask_kind(asking, random, 1, 12, kLikely);
+  const size_t dull = ask_kind(asking, random, 2, 12, kDull);
+  const size_t duller = ask_kind(asking, random, 3, 12, kDuller);
+  EXPECT_EQ((std::set{harvest, dull, duller}), (std::set{kOpeners, kOpeners + 1, kOpeners + 2}));
+  EXPECT_EQ(ask_kind(asking, random, 4, 1, 0), duller);
+  EXPECT_EQ(asking.state.streams[duller].count, 1U);
+  EXPECT_EQ(ask_kind(asking, random, 5, 1, 0), dull);
+  // Two are on trial now, and one is a harvest: nothing makes room for a sixth kind.
+  EXPECT_EQ(ask_kind(asking, random, 6, 1, 0), kOthers);
+  EXPECT_EQ(asking.state.streams[harvest].count, 12U);
+  // A trial of which nothing comes ends, and a harvest of long ago makes room in the end.
+  EXPECT_EQ(ask_kind(asking, random, 1, 100, kLikely), harvest);
+  EXPECT_NE(ask_kind(asking, random, 6, 1, 0), kOthers);
+  ask_kind(asking, random, 2, 600, kLikely);
+  ask_kind(asking, random, 3, 12, kLikely);
+  EXPECT_EQ(ask_kind(asking, random, 7, 1, 0), harvest);
 }
 
 TEST(State, ADialogIsKnownByTheAnswersGivenHere) {

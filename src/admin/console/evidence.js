@@ -91,6 +91,12 @@ function templates(shown) {
     })));
 }
 
+// Where two kinds are needed, one and all others together without it are two.
+function rest(evidence, needed) {
+  if (needed > 2 || evidence.rest_p_value === undefined) return "";
+  return `, or that what is left without the weightiest is as unusual (p ${brief(evidence.rest_p_value)})`;
+}
+
 function families(shown) {
   const e = shown.evidence;
   if (!e?.families) return null;
@@ -102,7 +108,8 @@ function families(shown) {
   }));
   return figure("Kinds of evidence",
     `${e.families.filter(one => one.counts).length} count by themselves; a suspension needs ` +
-    `${needed}. p is the share of ${number(e.honest_periods)} honest periods that came as high.`,
+    `${needed}${rest(e, needed)}. p is the share of ${number(e.honest_periods)} honest periods ` +
+    `that came as high.`,
     width => bars(width, rows, {
       most: Math.max(4, ...rows.map(one => one.value)), mark: strength_of(family_p),
       mark_name: `counts from p ${brief(family_p)}`
