@@ -274,17 +274,24 @@ Campaign draw_campaign(const Texts& texts, const std::string& variant, uint64_t 
   return out;
 }
 
+namespace {
+uint64_t cell_of(const Campaign& campaign, int shared, uint64_t what, int index) {
+  return base::mix64(campaign.seed * 31 + what + static_cast<uint64_t>(index % shared) * 1009);
+}
+}  // namespace
+
+uint64_t network_of(const Campaign& campaign, int index) {
+  return cell_of(campaign, campaign.networks, 1, index);
+}
+
 Member harvester(const Texts& texts, const Campaign& campaign, int index, int campaign_id,
                  int64_t from_item, int64_t from_ms) {
   Member out;
   out.kind = campaign.variant;
   out.purpose = campaign.purpose;
   out.campaign = campaign_id;
-  const auto cell = [&](int shared, uint64_t what) {
-    return base::mix64(campaign.seed * 31 + what + static_cast<uint64_t>(index % shared) * 1009);
-  };
-  out.address = cell(campaign.networks, 1);
-  out.payment = cell(campaign.payers, 2);
+  out.address = network_of(campaign, index);
+  out.payment = cell_of(campaign, campaign.payers, 2, index);
   // Who begins anew under another name takes another network and another card.
   if (campaign.rotates) out.address = base::mix64(out.address + static_cast<uint64_t>(index));
   if (campaign.rotates) out.payment = base::mix64(out.payment + static_cast<uint64_t>(index));

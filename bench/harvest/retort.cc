@@ -29,6 +29,8 @@ struct Plan {
   bool built_in = false;              // test what is in the program instead of learning anew
   bool left_out = true;               // also learn without some kinds, and test on them
   bool trace = false;                 // a line for each campaign
+  double neighbours = 0;              // share of the test's honest accounts on harvesters' networks
+  bool peers = true;                  // and the baselines and the speed
   std::vector<std::string> variants;  // that campaigns are of; none: all
   std::string write;                  // a folder for the model and the calibration, as sources
 };
@@ -86,7 +88,8 @@ auto each_world(int worlds, Make make) {
 std::vector<Sample> gather(const Texts& texts, const Plan& plan) {
   const auto worlds = each_world(plan.learn_worlds, [&](int world) {
     const Spec spec = spec_of(plan, 1, world, plan.campaigns);
-    detect::Detector detector(detector_of(spec.seed, {}, {}));
+    // Which streams are kept is decided by the tables that there are.
+    detect::Detector detector(detector_of(spec.seed, detect::built_in_model(), {}));
     Collector collector(detector);
     run_world(texts, spec, detector, [&](const Seen& seen) { collector.note(seen); });
     return collector.finish();
@@ -103,6 +106,18 @@ struct LeftOut {
 constexpr std::array kLeftOut = {LeftOut{"declared study", "research", "reasoning"},
                                  LeftOut{"writing studio", "writing", "diluted to 10 %"}};
 
+// With no worlds to learn from, what is in the program is calibrated anew.
+std::vector<detect::Model> learn_all(const Texts& texts, const Plan& plan) {
+  if (plan.learn_worlds == 0) return {detect::built_in_model()};
+  const auto samples = gather(texts, plan);
+  fmt::print("learning from {} streams' measures\n", samples.size());
+  std::vector<detect::Model> out = {learn(samples, {})};
+  for (const LeftOut& left : kLeftOut) {
+    if (plan.left_out) out.push_back(learn(samples, {left.kind, left.variant}));
+  }
+  return out;
+}
+
 // What a world's honest accounts and clusters came to by each of some models.
 struct Lives {
   std::vector<std::string> kinds, purposes;
@@ -111,45 +126,54 @@ struct Lives {
   std::vector<std::vector<detect::Wealth>> clusters;
 };
 
+// The first model is the detector's own; of others, which share its streams, scores are made
+// beside.
 Lives live(const Texts& texts, const Plan& plan, const std::vector<detect::Model>& models,
            int world) {
   Spec spec = spec_of(plan, 2, world, 0);
   spec.licensed = 0;
-  detect::Detector detector(detector_of(spec.seed, {}, {}));
+  detect::Detector detector(detector_of(spec.seed, models.front(), {}));
   Collector collector(detector);
-  std::vector<std::vector<detect::Wealth>> accounts;
+  std::unordered_map<size_t, std::vector<detect::Wealth>> accounts;
   std::unordered_map<uint64_t, std::vector<detect::Wealth>> pools;
   collector.on_stream = [&](const Seen& seen, const detect::Features& values, double) {
-    accounts.resize(std::max(accounts.size(), seen.member + 1));
     auto& mine = accounts[seen.member];
     mine.resize(models.size());
-    for (size_t i = 0; i < models.size(); ++i) {
-      mine[i].raise(detect::wealth_of(models[i].account, values));
+    const auto* state = detector.state(seen.observation->subject.account);
+    const uint32_t count = state->streams[detector.last_stream()].count;
+    for (size_t i = 1; i < models.size(); ++i) {
+      auto wealth = detect::wealth_of(models[i].account, values);
+      wealth.lower(detect::early_handicap(count));
+      mine[i].raise(wealth);
     }
   };
   collector.on_pool = [&](const detect::Pool& pool, const detect::Features& values, double) {
     auto& its = pools[pool.key];
     its.resize(models.size());
-    for (size_t i = 0; i < models.size(); ++i) {
+    for (size_t i = 1; i < models.size(); ++i) {
       its[i].raise(detect::wealth_of(models[i].cluster, values));
     }
   };
+  const Listener listener = [&](const Seen& seen) { collector.note(seen); };
   const Outcome outcome =
-      run_world(texts, spec, detector, [&](const Seen& seen) { collector.note(seen); });
+      run_world(texts, spec, detector, models.size() > 1 ? listener : Listener{});
   Lives out;
-  accounts.resize(outcome.fates.size());
-  for (size_t i = 0; i < accounts.size(); ++i) {
-    accounts[i].resize(models.size());
+  for (size_t i = 0; i < outcome.fates.size(); ++i) {
     out.kinds.push_back(outcome.fates[i].kind);
     out.purposes.push_back(outcome.fates[i].purpose);
-    out.accounts.push_back(std::move(accounts[i]));
+    auto& mine = accounts[i];
+    mine.resize(models.size());
+    mine.front() = outcome.fates[i].wealth;
+    out.accounts.push_back(std::move(mine));
   }
-  for (auto& [key, wealth] : pools) {
-    const detect::Pool* pool = detector.clusters().find(key);
-    if (pool == nullptr) continue;
-    out.bonds.push_back(detect::class_of(pool->bond));
-    out.clusters.push_back(std::move(wealth));
-  }
+  detector.clusters().each([&](const detect::Pool& pool) {
+    if (pool.wealth.total <= detect::Wealth{}.total) return;  // never judged
+    auto& its = pools[pool.key];
+    its.resize(models.size());
+    its.front() = pool.wealth;
+    out.bonds.push_back(detect::class_of(pool.bond));
+    out.clusters.push_back(std::move(its));
+  });
   return out;
 }
 
@@ -178,7 +202,8 @@ std::vector<detect::Calibration> calibrate(const Texts& texts, const Plan& plan,
 std::vector<Outcome> test(const Texts& texts, const Plan& plan, const detect::Model& model,
                           const detect::Calibration& calibration) {
   return each_world(plan.test_worlds, [&](int world) {
-    const Spec spec = spec_of(plan, 3, world, plan.campaigns);
+    Spec spec = spec_of(plan, 3, world, plan.campaigns);
+    spec.neighbours = plan.neighbours;
     detect::Detector detector(detector_of(spec.seed, model, calibration));
     return run_world(texts, spec, detector);
   });
@@ -247,6 +272,8 @@ int run(int argc, char** argv) {
     if (flag == "--left-out") plan.left_out = number(argv[i + 1]) != 0;
     if (flag == "--variant") plan.variants.emplace_back(argv[i + 1]);
     if (flag == "--trace") plan.trace = number(argv[i + 1]) != 0;
+    if (flag == "--neighbours") plan.neighbours = static_cast<double>(number(argv[i + 1])) / 100;
+    if (flag == "--peers") plan.peers = number(argv[i + 1]) != 0;
     if (flag == "--write") plan.write = argv[i + 1];
     if (flag == "--built-in") plan.built_in = number(argv[i + 1]) != 0;
   }
@@ -262,16 +289,13 @@ int run(int argc, char** argv) {
     return took;
   };
   std::setvbuf(stdout, nullptr, _IOLBF, 1 << 16);
-  std::vector<detect::Model> models = {detect::built_in_model()};
-  std::vector<detect::Calibration> calibrations = {detect::built_in_calibration()};
-  if (!plan.built_in) {
-    const auto samples = gather(*texts, plan);
-    fmt::print("learning from {} streams' measures ({:.0f} s)\n", samples.size(), lap());
-    models = {learn(samples, {})};
-    for (const LeftOut& left : kLeftOut) {
-      if (!plan.left_out) break;
-      models.push_back(learn(samples, {left.kind, left.variant}));
-    }
+  std::vector<detect::Model> models;
+  std::vector<detect::Calibration> calibrations;
+  if (plan.built_in) {
+    models = {detect::built_in_model()};
+    calibrations = {detect::built_in_calibration()};
+  } else {
+    models = learn_all(*texts, plan);
     fmt::print("learnt ({:.0f} s)\n", lap());
     calibrations = calibrate(*texts, plan, models);
     fmt::print("calibrated ({:.0f} s)\n", lap());
@@ -298,6 +322,7 @@ int run(int argc, char** argv) {
   for (size_t i = 0; i + 1 < models.size(); ++i) {
     test_left_out(*texts, plan, kLeftOut[i], models[i + 1], calibrations[i + 1]);
   }
+  if (!plan.peers) return 0;
   compare(*texts, spec_of(plan, 5, 0, plan.campaigns), detector_of(5, model, calibration));
   Spec few = spec_of(plan, 6, 0, 1);
   few.honest_of_a_kind = 10;

@@ -37,7 +37,8 @@ Summary summary_of(const Outcome& outcome, int campaign, const detect::ClassCali
       const double p = detect::p_value(honest.families[i], honest.periods, wealth.families[i]);
       counts += p <= kFamilyP ? 1 : 0;
     }
-    out.families += counts >= 2 ? 1 : 0;
+    const double rest = detect::p_value(honest.rest, honest.periods, wealth.rest);
+    out.families += counts >= 2 || rest <= kFamilyP ? 1 : 0;
     out.strong += wealth.total >= need ? 1 : 0;
     out.best = std::max(out.best, wealth.total);
     if (fate.steps[kSuspend].requests < 0) continue;

@@ -47,7 +47,9 @@ class World {
       for (int i = 0; i < spec_.honest_of_a_kind; ++i) {
         // Thirty pupils make a class.
         const uint64_t group = spec_.seed * 977 + static_cast<uint64_t>(i / 30);
-        add(honest(texts_, kind, random.next(), group));
+        Member member = honest(texts_, kind, random.next(), group);
+        move_in(member, random);
+        add(std::move(member));
       }
     }
     for (int i = 0; i < spec_.licensed; ++i) {
@@ -58,6 +60,16 @@ class World {
       member.licence = detect::Licence::allowed;
       add(std::move(member));
     }
+  }
+
+  // Behind a network that accounts of some campaign use as well.
+  void move_in(Member& member, base::Random& random) const {
+    if (spec_.neighbours == 0 || spec_.campaigns.empty()) return;
+    if (random.uniform() >= spec_.neighbours) return;
+    const size_t which = random.below(spec_.campaigns.size());
+    const auto plan = draw_campaign(texts_, spec_.campaigns[which], spec_.seed * 1000 + which);
+    const auto index = random.below(static_cast<uint64_t>(plan.accounts));
+    member.address = network_of(plan, static_cast<int>(index));
   }
 
   void add_campaign(const std::string& variant, uint64_t seed) {

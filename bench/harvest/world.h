@@ -46,6 +46,7 @@ struct Spec {
   int licensed = 5;
   std::vector<std::string> campaigns;  // variants, one campaign each
   std::vector<int> left_out_kinds;     // of honest ones
+  double neighbours = 0;               // share of honest accounts on a campaign's networks
   bool acts = true;                    // what is suspended is stopped
 };
 
