@@ -97,6 +97,7 @@ std::string digest(std::span<const Example> examples) {
       for (int shift = 0; shift < 32; shift += 8) bytes += static_cast<char>(id >> shift & 0xff);
       bytes += row.trained[i] ? '+' : '-';
     }
+    bytes += row.recorded;
     rows += crypto::sha256_hex(bytes);
   }
   return crypto::sha256_hex(rows);

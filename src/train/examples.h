@@ -21,6 +21,7 @@ struct Example {
   uint32_t source = 0;        // the teacher's view of it, where there is one
   // What the teacher recorded: a row for each trained id from ids[1] on; or no rows.
   tensor::SparseTargets teacher = {};
+  std::string recorded = {};  // SHA-256 of it, where it was recorded; else ""
   // Of what is predicted at each input, where it is trained: its log-probability under another
   // model, and under the distribution that it was drawn from. Or none.
   std::vector<float> reference = {}, drawn = {};

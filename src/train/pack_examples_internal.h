@@ -7,10 +7,10 @@ namespace retort::train {
 
 template <class Stream, class Row>
 void exchange_row(Stream& stream, Row& row) {
-  auto& [key, ids, trained, source, teacher, reference, drawn, baseline] = row;
+  auto& [key, ids, trained, source, teacher, recorded, reference, drawn, baseline] = row;
   auto& [starts, teacher_ids, logprobs, tails] = teacher;
-  stream.fields(key, ids, trained, source, starts, teacher_ids, logprobs, tails, reference, drawn,
-                baseline);
+  stream.fields(key, ids, trained, source, starts, teacher_ids, logprobs, tails, recorded,
+                reference, drawn, baseline);
 }
 
 inline void exchange_examples(Packer& packer, const Examples& examples) {

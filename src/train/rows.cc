@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/progress.h"
+#include "crypto/hash.h"
 #include "train/logprob_rows.h"
 #include "train/objective.h"
 #include "train/pairs_internal.h"
@@ -81,6 +82,20 @@ void order_by_parts(const corpus::Cleared<terms::TrainGenerative>& cleared,
   }
 }
 
+// The same numbers are the same text.
+std::string digest_of(const tensor::SparseTargets& targets) {
+  crypto::Sha256 hash;
+  const auto add = [&hash](const auto& values) {
+    hash.add({reinterpret_cast<const char*>(values.data()), values.size() * sizeof(values[0])});
+    hash.add("|");
+  };
+  add(targets.ids);
+  add(targets.logprobs);
+  add(targets.tails);
+  add(targets.starts);
+  return crypto::to_hex(hash.finish());
+}
+
 // The teacher's recorded distributions, for each example of these records.
 template <class ActionTag>
 Result<void> attach_recorded(const corpus::Cleared<ActionTag>& cleared, const Reading& reading,
@@ -88,6 +103,7 @@ Result<void> attach_recorded(const corpus::Cleared<ActionTag>& cleared, const Re
   RETORT_TRY(auto recorded, logprob_rows(cleared, examples, reading.tokenizer, reading.format));
   for (size_t i = 0; i < examples.rows.size(); ++i) {
     examples.rows[i].teacher = std::move(recorded.of_example[i]);
+    examples.rows[i].recorded = digest_of(examples.rows[i].teacher);
   }
   const LogprobCounts& counts = recorded.counts;
   base::log_info("the teacher's log-probabilities stand at {} of {} tokens ({:.1f} %)",
