@@ -22,7 +22,7 @@ namespace retort::accounts {
 namespace {
 
 constexpr int kThreads = 64;
-constexpr int64_t kMost = 500'000;
+constexpr int64_t kMostTokens = 500'000;
 constexpr int kMostRounds = 300;
 constexpr int64_t kParallel = 24;
 
@@ -34,7 +34,7 @@ struct Seen {
   std::atomic<int64_t> most_under_way{0};
 };
 
-const Limit kTokens = {"account:a", Resource::output_tokens, Window::month, kMost};
+const Limit kTokens = {"account:a", Resource::output_tokens, Window::month, kMostTokens};
 const Limit kAtOnce = {"all", Resource::parallel, Window::now, kParallel};
 
 void produce(Quotas& quotas, Seen& seen, size_t self, base::Random& random) {
@@ -133,7 +133,7 @@ TEST_P(QuotaKillTest, TwoProcessesKilledAgainAndAgainNeverPassTheLimit) {
   std::array<pid_t, 2> pids = {start(0, random.next()), start(1, random.next())};
   int64_t used = 0;
   int both = 0, rounds = 0;
-  for (; used <= kMost - 30 && rounds < kMostRounds; ++rounds) {
+  for (; used <= kMostTokens - 30 && rounds < kMostRounds; ++rounds) {
     ::usleep(static_cast<useconds_t>(10'000 + random.below(120'000)));
     if (is_server() && rounds % 8 == 5) store::TestCluster::get()->crash();
     const uint64_t choice = random.below(3);
@@ -144,7 +144,7 @@ TEST_P(QuotaKillTest, TwoProcessesKilledAgainAndAgainNeverPassTheLimit) {
     for (size_t i = 0; i < 2; ++i) {
       if (dies[i]) used = settle(i);
     }
-    ASSERT_LE(used, kMost);
+    ASSERT_LE(used, kMostTokens);
     if (choice == 2) {
       ++both;
       EXPECT_LE(seen_->produced.load(), used) << "round " << rounds;
@@ -156,11 +156,11 @@ TEST_P(QuotaKillTest, TwoProcessesKilledAgainAndAgainNeverPassTheLimit) {
   }
   for (size_t i = 0; i < 2; ++i) kill(pids[i]);
   for (size_t i = 0; i < 2; ++i) used = settle(i);
-  EXPECT_LE(used, kMost);
+  EXPECT_LE(used, kMostTokens);
   EXPECT_LE(seen_->produced.load(), used);
   EXPECT_GE(seen_->about_to.load(), used);
   EXPECT_LE(seen_->most_under_way.load(), kParallel);
-  EXPECT_GT(used, kMost - 30) << "what is left at the end fits nobody";
+  EXPECT_GT(used, kMostTokens - 30) << "what is left at the end fits nobody";
   EXPECT_GT(both, 2) << "too few kills to say anything";
 }
 

@@ -18,8 +18,8 @@ using store::Cut;
 using store::TestCluster;
 
 constexpr int64_t kLease_ms = 600;
-const Limit kTokens = {"account:a", Resource::output_tokens, Window::month, 1000};
-const Limit kAtOnce = {"all", Resource::parallel, Window::now, 3};
+const Limit kMonthlyTokens = {"account:a", Resource::output_tokens, Window::month, 1000};
+const Limit kThreeAtOnce = {"all", Resource::parallel, Window::now, 3};
 
 class QuotaServerTest : public ::testing::Test {
  protected:
@@ -63,8 +63,8 @@ class QuotaServerTest : public ::testing::Test {
 
 TEST_F(QuotaServerTest, WhatALostMachineHeldCountsAsUsedWhenItsLeaseIsOver) {
   auto b = machine("b", &clock_b_);
-  ASSERT_TRUE(b->set_limit(kTokens).ok());
-  ASSERT_TRUE(b->set_limit(kAtOnce).ok());
+  ASSERT_TRUE(b->set_limit(kMonthlyTokens).ok());
+  ASSERT_TRUE(b->set_limit(kThreeAtOnce).ok());
   const pid_t pid = ::fork();
   if (pid == 0) {
     auto a = machine("a", &clock_a_);
@@ -76,14 +76,14 @@ TEST_F(QuotaServerTest, WhatALostMachineHeldCountsAsUsedWhenItsLeaseIsOver) {
   ASSERT_EQ(::waitpid(pid, &status, 0), pid);
   ASSERT_EQ(status, 0);
   ASSERT_TRUE(b->tick().ok());
-  EXPECT_EQ(*b->used(kTokens, clock_b_.wall_ms()), 0);
+  EXPECT_EQ(*b->used(kMonthlyTokens, clock_b_.wall_ms()), 0);
   const int64_t held = number("SELECT held FROM counters WHERE resource = 2");
   EXPECT_GE(held, 100);
   EXPECT_FALSE(admits(*b, 1000 - held + 1)) << "what it holds is nobody else's";
   lease_passes();
   clock_b_.sleep_ms(kLease_ms / 4);
   ASSERT_TRUE(b->tick().ok());
-  EXPECT_EQ(*b->used(kTokens, clock_b_.wall_ms()), held);
+  EXPECT_EQ(*b->used(kMonthlyTokens, clock_b_.wall_ms()), held);
   EXPECT_EQ(number("SELECT count(*) FROM holdings"), 0);
   std::vector<Admission> at_once;
   for (int i = 0; i < 3; ++i) {
@@ -93,14 +93,14 @@ TEST_F(QuotaServerTest, WhatALostMachineHeldCountsAsUsedWhenItsLeaseIsOver) {
   at_once.clear();
   // The machine comes back: its file tells less, but that was given up.
   auto again = machine("a", &clock_a_);
-  EXPECT_EQ(*again->used(kTokens, clock_b_.wall_ms()), held);
+  EXPECT_EQ(*again->used(kMonthlyTokens, clock_b_.wall_ms()), held);
 }
 
 TEST_F(QuotaServerTest, WhoWakesAfterItsLeaseIsNeverOver) {
   auto a = machine("a", &clock_a_);
   auto b = machine("b", &clock_b_);
-  ASSERT_TRUE(a->set_limit(kTokens).ok());
-  ASSERT_TRUE(a->set_limit(kAtOnce).ok());
+  ASSERT_TRUE(a->set_limit(kMonthlyTokens).ok());
+  ASSERT_TRUE(a->set_limit(kThreeAtOnce).ok());
   ASSERT_TRUE(b->tick().ok());
   auto under_way = std::move(*ask(*a, 10));
   ASSERT_TRUE(under_way.admitted());
@@ -140,7 +140,7 @@ TEST_F(QuotaServerTest, WhoWakesAfterItsLeaseIsNeverOver) {
 
 TEST_F(QuotaServerTest, WithoutTheServerWhatIsHeldIsHandedOutForHalfALease) {
   auto a = machine("a", &clock_a_);
-  ASSERT_TRUE(a->set_limit(kTokens).ok());
+  ASSERT_TRUE(a->set_limit(kMonthlyTokens).ok());
   ASSERT_TRUE(admits(*a, 1));
   cluster_->stop();
   EXPECT_TRUE(admits(*a, 1));
@@ -151,7 +151,7 @@ TEST_F(QuotaServerTest, WithoutTheServerWhatIsHeldIsHandedOutForHalfALease) {
   base::system_clock().sleep_ms(300);
   EXPECT_TRUE(admits(*a, 1));
   ASSERT_TRUE(a->tick().ok());
-  EXPECT_EQ(*a->used(kTokens, clock_a_.wall_ms()), 3);
+  EXPECT_EQ(*a->used(kMonthlyTokens, clock_a_.wall_ms()), 3);
 }
 
 TEST_F(QuotaServerTest, LostAnswersChangeNothing) {

@@ -12,7 +12,7 @@ namespace {
 using testing::HasSubstr;
 
 // Parsed from a copy of exactly this size on the heap, so that a sanitizer sees any read past it.
-Result<SafetensorsFile> parse_copy(const std::string& text) {
+Result<SafetensorsFile> parse_safetensors_copy(const std::string& text) {
   static std::vector<uint8_t> copy;
   copy = std::vector<uint8_t>(text.begin(), text.end());
   copy.shrink_to_fit();
@@ -25,7 +25,7 @@ std::string file_of(const std::string& header, size_t data_bytes) {
   return out + header + std::string(data_bytes, '\1');
 }
 std::string error_of(const std::string& header, size_t data_bytes) {
-  const auto file = parse_copy(file_of(header, data_bytes));
+  const auto file = parse_safetensors_copy(file_of(header, data_bytes));
   return file.ok() ? "parsed" : file.error().text();
 }
 
@@ -86,15 +86,15 @@ TEST(SafetensorsTest, WritesWhatItReads) {
 TEST(SafetensorsTest, EveryTruncationIsAnError) {
   const std::string whole = file_of(
       R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"__metadata__":{"k":"v"}})", 8);
-  ASSERT_TRUE(parse_copy(whole).ok());
+  ASSERT_TRUE(parse_safetensors_copy(whole).ok());
   for (size_t size = 0; size < whole.size(); ++size) {
-    EXPECT_FALSE(parse_copy(whole.substr(0, size)).ok()) << size;
+    EXPECT_FALSE(parse_safetensors_copy(whole.substr(0, size)).ok()) << size;
   }
   for (size_t i = 0; i < whole.size(); ++i) {
     for (const int byte : {0x00, 0x22, 0x30, 0x39, 0x7f, 0xff}) {
       std::string changed = whole;
       changed[i] = static_cast<char>(byte);
-      const auto file = parse_copy(changed);
+      const auto file = parse_safetensors_copy(changed);
       if (!file) continue;
       for (const SafeTensor& one : file->tensors()) {
         std::vector<float> values(static_cast<size_t>(one.elements));
@@ -135,7 +135,7 @@ TEST(SafetensorsTest, HostileHeadersAreRefused) {
 TEST(SafetensorsTest, ALengthThatCannotBeAllocatesNothing) {
   for (const uint64_t size : {uint64_t{100'000'001}, UINT64_MAX, uint64_t{1} << 40}) {
     std::string text(reinterpret_cast<const char*>(&size), sizeof size);
-    EXPECT_FALSE(parse_copy(text + "{}").ok());
+    EXPECT_FALSE(parse_safetensors_copy(text + "{}").ok());
   }
 }
 

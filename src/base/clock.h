@@ -33,6 +33,8 @@ class ManualClock : public Clock {
 // Seconds since an arbitrary start, for measuring how long something took.
 double monotonic_seconds();
 
+constexpr int64_t kDay_ms = int64_t{24} * 60 * 60 * 1000;
+
 // "2026-08-14T09:30:00Z" and "2026-08-14", both UTC.
 std::string iso_time(int64_t wall_ms);
 std::string iso_date(int64_t wall_ms);

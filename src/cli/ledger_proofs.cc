@@ -51,10 +51,10 @@ Result<void> prove_growth(ledger::Ledger& log, const LedgerArguments& arguments)
   return give(ledger::write_consistency_proof(proof), arguments.out);
 }
 
-using Key = std::pair<std::string, crypto::PublicKey>;
+using NamedKey = std::pair<std::string, crypto::PublicKey>;
 
 // A file with the line of LEDGER/verifier.key, or the line itself.
-Result<Key> read_key(const std::string& given) {
+Result<NamedKey> read_key(const std::string& given) {
   if (given.empty()) {
     return base::usage_error("with which key?", "--key",
                              "LEDGER/verifier.key, as the log's owner gives it out");
@@ -94,7 +94,7 @@ Result<void> say_record(const corpus::ProvenRecord& proven) {
 }
 
 Result<void> check_growth(const std::string& text, const LedgerArguments& arguments,
-                          const Key& key) {
+                          const NamedKey& key) {
   RETORT_TRY(const auto proof, ledger::read_consistency_proof(text, arguments.what));
   if (arguments.against.empty()) {
     return base::usage_error("since which checkpoint did the log only grow?", "--against",

@@ -1,4 +1,5 @@
 #include "collect/prompt_template.h"
+#include "base/ascii.h"
 
 #include <fmt/core.h>
 
@@ -43,21 +44,6 @@ bool starts_with_any(std::string_view word, std::initializer_list<std::string_vi
                      [&](std::string_view start) { return word.starts_with(start); });
 }
 
-std::string lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  return out;
-}
-
-std::string_view trimmed(std::string_view text) {
-  const auto space = [](char c) { return c == ' ' || c == '\t' || c == '\r'; };
-  while (!text.empty() && space(text.front())) text.remove_prefix(1);
-  while (!text.empty() && space(text.back())) text.remove_suffix(1);
-  return text;
-}
-
 // The list of a slot: its own name, or its name without the number at the end.
 std::string list_of(const std::string& slot, const WordLists& words) {
   if (words.contains(slot)) return slot;
@@ -68,10 +54,10 @@ std::string list_of(const std::string& slot, const WordLists& words) {
 
 Result<void> add_slot(Template& out, std::string_view inside, const WordLists& words) {
   Piece piece;
-  std::string name(trimmed(inside));
+  std::string name(base::trimmed(inside));
   if (name.starts_with("a ") || name.starts_with("an ")) {
     piece.article = true;
-    name = std::string(trimmed(std::string_view(name).substr(name.find(' '))));
+    name = std::string(base::trimmed(std::string_view(name).substr(name.find(' '))));
   }
   const std::string list = list_of(name, words);
   const auto found = words.find(list);
@@ -202,7 +188,7 @@ Result<std::vector<std::string>> parse_word_list(std::string_view text, const st
   std::set<std::string> seen;
   while (!text.empty()) {
     const size_t end = text.find('\n');
-    const std::string word(trimmed(text.substr(0, end)));
+    const std::string word(base::trimmed(text.substr(0, end)));
     text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
     if (word.empty() || word.front() == '#') continue;
     if (seen.insert(word).second) out.push_back(word);
@@ -217,7 +203,7 @@ Result<std::vector<std::string>> read_word_list(const std::string& path) {
 }
 
 std::string with_article(const std::string& word) {
-  const std::string low = lower(word);
+  const std::string low = base::lower(word);
   if (starts_with_any(low, {"a ", "an ", "the "})) return word;
   // Sound decides, not spelling: a unicorn, a one-way street, an hour.
   const bool like_consonant = starts_with_any(

@@ -1,4 +1,5 @@
 #include "collect/rate_headers.h"
+#include "base/ascii.h"
 
 #include <algorithm>
 #include <array>
@@ -8,12 +9,6 @@
 
 namespace retort::collect {
 namespace {
-
-std::string_view trimmed(std::string_view text) {
-  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
-  return text;
-}
 
 // A plain decimal at the start of `text`, which loses it; no sign, no exponent, no "inf".
 std::optional<double> take_number(std::string_view& text) {
@@ -57,7 +52,7 @@ std::optional<int> two_digits(std::string_view text) {
 
 std::optional<int64_t> reset_of(const HeaderLookup& header, std::string_view kind,
                                 bool exhausted_only) {
-  const std::string left(trimmed(header("x-ratelimit-remaining-" + std::string(kind))));
+  const std::string left(base::trimmed(header("x-ratelimit-remaining-" + std::string(kind))));
   if (exhausted_only && left != "0" && left != "-1") return std::nullopt;
   return parse_duration_ms(header("x-ratelimit-reset-" + std::string(kind)));
 }
@@ -65,7 +60,7 @@ std::optional<int64_t> reset_of(const HeaderLookup& header, std::string_view kin
 }  // namespace
 
 std::optional<int64_t> parse_duration_ms(std::string_view text) {
-  text = trimmed(text);
+  text = base::trimmed(text);
   if (text.empty()) return std::nullopt;
   const size_t whole = text.size();
   double total_ms = 0;
@@ -84,7 +79,7 @@ std::optional<int64_t> parse_duration_ms(std::string_view text) {
 }
 
 std::optional<int64_t> parse_http_date_ms(std::string_view text) {
-  text = trimmed(text);
+  text = base::trimmed(text);
   // "Wed, 21 Oct 2026 07:28:00 GMT", the one form that servers may send (RFC 9110).
   if (text.size() != 29 || text.substr(3, 2) != ", " || text.substr(25) != " GMT") {
     return std::nullopt;
@@ -112,11 +107,11 @@ std::optional<int64_t> parse_http_date_ms(std::string_view text) {
 
 std::optional<int64_t> retry_after_ms(const HeaderLookup& header, int64_t wall_now_ms) {
   std::string text = header("retry-after-ms");
-  std::string_view rest = trimmed(text);
+  std::string_view rest = base::trimmed(text);
   if (const auto ms = take_number(rest); ms && rest.empty()) return clamped_ms(*ms);
 
   text = header("retry-after");
-  rest = trimmed(text);
+  rest = base::trimmed(text);
   if (const auto seconds = take_number(rest); seconds && rest.empty()) {
     return clamped_ms(*seconds * 1e3);
   }

@@ -1,4 +1,5 @@
 #include "collect/reply.h"
+#include "base/ascii.h"
 
 #include <fmt/core.h>
 
@@ -11,16 +12,6 @@ namespace retort::collect {
 namespace {
 
 constexpr size_t kMostQuoted = 200;
-
-char lower(char c) {
-  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-}
-
-std::string lower(std::string_view text) {
-  std::string out(text);
-  std::transform(out.begin(), out.end(), out.begin(), [](char c) { return lower(c); });
-  return out;
-}
 
 bool contains_any(std::string_view text, std::initializer_list<std::string_view> needles) {
   return std::any_of(needles.begin(), needles.end(), [&](std::string_view needle) {
@@ -65,7 +56,7 @@ std::optional<ApiError> api_error(const json::Value& body) {
   if (error->is_string()) out.message = error->as_string();
   for (const char* key : {"code", "type"}) {
     const json::Value* value = error->find(key);
-    if (value != nullptr && value->is_string()) out.code += lower(value->as_string()) + " ";
+    if (value != nullptr && value->is_string()) out.code += base::lower(value->as_string()) + " ";
   }
   const json::Value* message = error->find("message");
   if (message != nullptr && message->is_string()) out.message = message->as_string();
@@ -179,7 +170,7 @@ Reply judge_answer(const Exchange& exchange, const json::Value& body) {
   if (!logprobs) answer.logprobs_fault = logprobs.error().message;
   answer.content_usage = exchange.header("content-usage");
   const std::string link = exchange.header("link");
-  if (lower(link).find("license") != std::string::npos) answer.licence_link = link;
+  if (base::lower(link).find("license") != std::string::npos) answer.licence_link = link;
   return reply;
 }
 
@@ -188,7 +179,7 @@ Reply judge_answer(const Exchange& exchange, const json::Value& body) {
 std::string Exchange::header(std::string_view lower_name) const {
   for (const auto& [name, value] : headers) {
     if (std::equal(name.begin(), name.end(), lower_name.begin(), lower_name.end(),
-                   [](char a, char b) { return lower(a) == b; })) {
+                   [](char a, char b) { return base::lower(a) == b; })) {
       return value;
     }
   }

@@ -65,12 +65,12 @@ Exchange http(int status, std::string body) {
   return exchange;
 }
 
-const char* const kGood =
+const char* const kGoodBody =
     R"({"id": "c-1", "model": "m", "choices": [{"message": {"role": "assistant", "content": "Hi."},
     "finish_reason": "stop"}], "usage": {"prompt_tokens": 7, "completion_tokens": 3}})";
 
 TEST(Judge, AGoodAnswer) {
-  Exchange exchange = http(200, kGood);
+  Exchange exchange = http(200, kGoodBody);
   exchange.headers = {{"Content-Usage", "train-ai=n"}, {"LINK", "</terms>; rel=\"license\""}};
   const Reply reply = judge(exchange, kNow_ms);
   ASSERT_EQ(reply.kind, ReplyKind::answer) << reply.why;
@@ -84,7 +84,7 @@ TEST(Judge, AGoodAnswer) {
 }
 
 TEST(Judge, WhatIsNotAnAnswerIsNeverStoredAsOne) {
-  const std::string good = kGood;
+  const std::string good = kGoodBody;
   for (const std::string& body :
        {std::string("{}"), std::string("[]"), std::string("<html>"),
         good.substr(0, good.size() / 2), std::string(R"({"choices": []})"),

@@ -14,7 +14,7 @@ using corpus::TokenLogprobs;
 
 // OpenAI's -9999 and vLLM's floor: not among the likeliest.
 constexpr double kNotKnown = -9000;
-constexpr double kRounding = 0.01;  // of what a server prints with few digits
+constexpr double kPrintedDigits = 0.01;  // of what a server prints with few digits
 
 bool is_known(double logprob) {
   return logprob > kNotKnown;
@@ -57,11 +57,11 @@ Result<TokenLogprobs> to_kept(const openai::TokenLogprob& token) {
   for (const auto& entry : out.entries) {
     if (!std::isnan(entry.logprob)) mass += std::exp(static_cast<double>(entry.logprob));
   }
-  const auto above = [](const auto& one) { return one.logprob > kRounding; };
+  const auto above = [](const auto& one) { return one.logprob > kPrintedDigits; };
   if (above(token) || std::any_of(token.top.begin(), token.top.end(), above)) {
     return base::bad_input("a log-probability is above 0");
   }
-  if (mass > 1 + kRounding) {
+  if (mass > 1 + kPrintedDigits) {
     return base::bad_input(
         fmt::format("the probabilities of one token's alternatives add up to {:.2f}", mass));
   }

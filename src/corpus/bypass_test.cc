@@ -9,24 +9,14 @@
 namespace retort::corpus {
 namespace {
 
+using testing::execute;
 using testing::has;
+using testing::replaced;
 using testing::TermsText;
 using testing::Workshop;
 
 const TermsText kForbids{.forbidden = "train.generative"};
 const TermsText kGenerous{.series = "generous"};
-
-void execute(const std::string& path, const std::string& sql) {
-  auto database = *store::Database::open(path);
-  const auto done = database->execute(sql);
-  ASSERT_TRUE(done.ok()) << done.error().text();
-}
-
-std::string replaced(std::string text, const std::string& from, const std::string& to) {
-  const size_t at = text.find(from);
-  EXPECT_NE(at, std::string::npos) << from;
-  return at == std::string::npos ? text : text.replace(at, from.size(), to);
-}
 
 // The shard's text through `change`, compressed anew. Kept under its name, or under that of its new
 // digest with columns to fit: as good a forgery as can be made without the log.

@@ -11,6 +11,7 @@
 namespace retort::corpus {
 namespace {
 
+using testing::execute;
 using testing::has;
 using testing::Workshop;
 
@@ -47,11 +48,6 @@ struct Ended : Workshop {
     EXPECT_TRUE(has(refusal(), "records "));
   }
 };
-
-void execute(const std::string& path, const std::string& sql) {
-  const auto done = (*store::Database::open(path))->execute(sql);
-  ASSERT_TRUE(done.ok()) << done.error().text();
-}
 
 TEST(WithdrawnBypassTest, TheTermsFileIsLeftOutOrAnotherIsAdded) {
   Ended shop("left_out");

@@ -12,6 +12,7 @@ namespace retort::corpus {
 namespace {
 
 using testing::has;
+using testing::replaced;
 using testing::TermsText;
 using testing::Workshop;
 
@@ -61,12 +62,6 @@ struct Office : Workshop {
                     .ok());
   }
 };
-
-std::string replaced(std::string text, const std::string& from, const std::string& to) {
-  const size_t at = text.find(from);
-  EXPECT_NE(at, std::string::npos) << from;
-  return at == std::string::npos ? text : text.replace(at, from.size(), to);
-}
 
 // Every refusal names the clause, the version and a record.
 void expect_refused(Office& office, const std::string& reason,

@@ -14,10 +14,6 @@ using namespace testing;
 const Teaching kTeaching{
     .base_url = "https://me:secret@api.example.com/v1", .route = "/completions", .model = "m-1"};
 
-bool has(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
-
 TEST(DoorTest, IsTheAddressWithoutWhoAsksAndWithoutALocalPort) {
   const auto door = door_at("https://me:secret@api.example.com:8443/v1/?key=1#x", "/completions");
   EXPECT_EQ(door.provider, "api.example.com");

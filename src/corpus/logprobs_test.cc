@@ -9,6 +9,7 @@
 namespace retort::corpus {
 namespace {
 
+using testing::execute;
 using testing::has;
 using testing::request;
 using testing::Workshop;
@@ -194,7 +195,7 @@ TEST(LogprobFileTest, CutOffOrChangedBytesAreNeverReadPastTheirEnd) {
 }
 
 // As answer(i), with log-probabilities that tell it from others; none for every third.
-Answer answer(int64_t i) {
+Answer with_told_logprobs(int64_t i) {
   Answer out = testing::answer(i);
   out.features = kLogprobs;
   if (i % 3 != 2) out.logprobs = some_tokens(5 + i / 2, 100 + static_cast<uint64_t>(i));
@@ -213,7 +214,8 @@ void gather(Gathering& gathering, int64_t first, int64_t count,
   const auto jobs = gathering.claim(count);
   ASSERT_TRUE(jobs.ok()) << jobs.error().text();
   for (size_t i = 0; i < jobs->size(); ++i) {
-    ASSERT_TRUE(gathering.commit((*jobs)[i], answer(first + static_cast<int64_t>(i))).ok());
+    ASSERT_TRUE(
+        gathering.commit((*jobs)[i], with_told_logprobs(first + static_cast<int64_t>(i))).ok());
   }
 }
 
@@ -223,7 +225,7 @@ std::string sealed(Workshop& shop, int64_t count = 5) {
   return shop.seal(*gathering).shards.at(0);
 }
 
-Selection with_logprobs(const std::string& folder) {
+Selection with_told_logprobs(const std::string& folder) {
   return {.folder = folder, .path_label = "test", .logprobs = true};
 }
 
@@ -239,11 +241,11 @@ TEST(LogprobsTest, GatheredSealedClearedCurated) {
   Workshop shop("logprobs");
   const std::string path = sealed(shop);
   EXPECT_TRUE(base::exists(logprobs_path(path)));
-  const auto cleared = shop.clearance().clear<TrainGenerative>(with_logprobs(shop.shards()));
+  const auto cleared = shop.clearance().clear<TrainGenerative>(with_told_logprobs(shop.shards()));
   ASSERT_TRUE(cleared.ok()) << cleared.error().text();
   ASSERT_EQ(cleared->size(), 5);
   for (int64_t row = 0; row < 5; ++row) {
-    const auto given = answer(row).logprobs;
+    const auto given = with_told_logprobs(row).logprobs;
     EXPECT_EQ((*cleared)[row].logprob_tokens, std::ssize(given));
     EXPECT_EQ((*cleared)[row].sampling.top_logprobs, 20);
     expect_same(cleared->logprobs(row), given);
@@ -260,10 +262,11 @@ TEST(LogprobsTest, GatheredSealedClearedCurated) {
   writer.add(view->parent(1), {.messages = {}, .answer = "Rewritten.", .split = "train"});
   const auto report = writer.finish();
   ASSERT_TRUE(report.ok()) << report.error().text();
-  const auto derived = shop.clearance().clear<TrainGenerative>(with_logprobs(shop.path("curated")));
+  const auto derived =
+      shop.clearance().clear<TrainGenerative>(with_told_logprobs(shop.path("curated")));
   ASSERT_TRUE(derived.ok()) << derived.error().text();
   ASSERT_EQ(derived->size(), 3);
-  expect_same(derived->logprobs(0), answer(3).logprobs);
+  expect_same(derived->logprobs(0), with_told_logprobs(3).logprobs);
   EXPECT_TRUE(derived->logprobs(1).empty());
   EXPECT_TRUE(derived->logprobs(2).empty()) << "a new text has none";
   EXPECT_EQ((*derived)[2].logprob_tokens, 0);
@@ -273,7 +276,7 @@ TEST(LogprobsTest, AShardWithoutAnyHasNoFile) {
   Workshop shop("logprobs_none");
   const std::string path = shop.sealed(3).shards.at(0);
   EXPECT_FALSE(base::exists(logprobs_path(path)));
-  const auto cleared = shop.clearance().clear<TrainGenerative>(with_logprobs(shop.shards()));
+  const auto cleared = shop.clearance().clear<TrainGenerative>(with_told_logprobs(shop.shards()));
   ASSERT_TRUE(cleared.ok()) << cleared.error().text();
   EXPECT_TRUE(cleared->logprobs(0).empty());
   ASSERT_TRUE(base::write_file_atomic(logprobs_path(path), "RTLOGPRB").ok());
@@ -327,12 +330,6 @@ TEST(LogprobsTest, RowsThatDoNotBelongAreRefused) {
   EXPECT_TRUE(has(refused("aa", 3), "of record 1 belong to another"));
   EXPECT_TRUE(has(refused("ab", 4), "of record 0 belong to another"));
   EXPECT_TRUE(has(refused("a", 3), "of 1 records, the shard has 2"));
-}
-
-void execute(const std::string& path, const std::string& sql) {
-  auto database = *store::Database::open(path);
-  const auto done = database->execute(sql);
-  ASSERT_TRUE(done.ok()) << done.error().text();
 }
 
 TEST(LogprobsTest, TheDatabaseIsCheckedBeforeItIsSealed) {

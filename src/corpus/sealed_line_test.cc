@@ -128,12 +128,6 @@ TEST(SealedLineTest, TakesNothingElse) {
   EXPECT_GT(taken, 1'000);
 }
 
-std::string replaced(std::string text, std::string_view from, std::string_view to) {
-  const size_t at = text.find(from);
-  EXPECT_NE(at, std::string::npos) << from;
-  return at == std::string::npos ? text : text.replace(at, from.size(), to);
-}
-
 // Other spellings of the same record, and lines that are no record, go the ordinary way.
 TEST(SealedLineTest, LeavesOtherSpellingsToTheOrdinaryWay) {
   Record record = testing::request(1, {{std::string(64, 'c')}});
@@ -171,7 +165,7 @@ TEST(SealedLineTest, LeavesOtherSpellingsToTheOrdinaryWay) {
            {"}}", "}} "},
            {"}}", "}"},
        }) {
-    EXPECT_FALSE(sealed.read(replaced(good, from, to))) << from << " to " << to;
+    EXPECT_FALSE(sealed.read(testing::replaced(good, from, to))) << from << " to " << to;
   }
   EXPECT_FALSE(sealed.read(""));
   EXPECT_TRUE(sealed.read(good)) << "and is as good as new";

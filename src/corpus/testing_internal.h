@@ -10,6 +10,7 @@
 #include "corpus/clearance.h"
 #include "corpus/gathering.h"
 #include "corpus/shard.h"
+#include "store/database.h"
 
 namespace retort::corpus::testing {
 
@@ -18,6 +19,19 @@ inline std::string scratch(const std::string& name) {
   EXPECT_TRUE(base::remove_all(folder).ok());
   EXPECT_TRUE(base::make_directories(folder).ok());
   return folder;
+}
+
+// Behind the program's back.
+inline void execute(const std::string& path, const std::string& sql) {
+  auto database = *store::Database::open(path);
+  const auto done = database->execute(sql);
+  ASSERT_TRUE(done.ok()) << done.error().text();
+}
+
+inline std::string replaced(std::string text, std::string_view from, std::string_view to) {
+  const size_t at = text.find(from);
+  EXPECT_NE(at, std::string::npos) << from;
+  return at == std::string::npos ? text : text.replace(at, from.size(), to);
 }
 
 struct TermsText {

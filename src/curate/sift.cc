@@ -1,4 +1,5 @@
 #include "curate/sift.h"
+#include "base/ascii.h"
 
 #include <algorithm>
 #include <cctype>
@@ -24,15 +25,9 @@ struct Facts {
   Drop drop = Drop::none;
 };
 
-std::string lower(const std::string& text) {
-  std::string out = text;
-  for (char& c : out) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return out;
-}
-
 std::vector<std::string> slot_values(const corpus::Record& record) {
   std::vector<std::string> out;
-  for (const auto& [slot, value] : record.slots) out.push_back(lower(value));
+  for (const auto& [slot, value] : record.slots) out.push_back(base::lower(value));
   return out;
 }
 
@@ -301,8 +296,8 @@ Sifted decide_apart(const std::vector<Candidate>& candidates, std::vector<Facts>
 }  // namespace
 
 bool same_model(const std::string& asked, const std::string& answered) {
-  const std::string a = lower(asked.substr(asked.rfind('/') + 1));
-  const std::string b = lower(answered.substr(answered.rfind('/') + 1));
+  const std::string a = base::lower(asked.substr(asked.rfind('/') + 1));
+  const std::string b = base::lower(answered.substr(answered.rfind('/') + 1));
   const auto extends = [](const std::string& longer, const std::string& shorter) {
     return !shorter.empty() && longer.starts_with(shorter) &&
            (longer.size() == shorter.size() ||

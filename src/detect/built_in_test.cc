@@ -5,25 +5,13 @@
 
 #include "base/random.h"
 #include "detect/detector.h"
+#include "detect/testing_internal.h"
 
 namespace retort::detect {
 namespace {
 
-std::string word(uint64_t seed) {
-  base::Random random(seed, 17);
-  std::string out;
-  for (int k = 0; k < 4; ++k) {
-    out += "bcdfghklmnprstvz"[random.below(16)];
-    out += "aeiou"[random.below(5)];
-  }
-  return out + "n";
-}
-
-std::string chatter(uint64_t seed) {
-  std::string out;
-  for (uint64_t k = 0; k < 8; ++k) out += word(seed * 8 + k) + " ";
-  return out;
-}
+using testing::chatter;
+using testing::word;
 
 // A collector with some dozens of workers, as `retort collect` is one: pairs of words of a short
 // list in one template, answers of 64 tokens or so, and the whole list in minutes.

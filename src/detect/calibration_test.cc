@@ -90,7 +90,7 @@ Rates simulate(const Draw& draw, double bet, double alpha, int trials) {
   return out;
 }
 
-class ErrorBound : public testing::TestWithParam<std::pair<const char*, Draw>> {};
+class ErrorBound : public ::testing::TestWithParam<std::pair<const char*, Draw>> {};
 
 TEST_P(ErrorBound, HonestAccountsEverReachOneOverAlphaAtMostAlpha) {
   constexpr int kTrials = 2000;
@@ -106,7 +106,7 @@ TEST_P(ErrorBound, HonestAccountsEverReachOneOverAlphaAtMostAlpha) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Traffic, ErrorBound,
-                         testing::Values(std::pair{"steady", Draw(steady)},
+                         ::testing::Values(std::pair{"steady", Draw(steady)},
                                          std::pair{"wild", Draw(wild)},
                                          std::pair{"tied", Draw(tied)}),
                          [](const auto& which) { return std::string(which.param.first); });

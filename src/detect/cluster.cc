@@ -10,7 +10,7 @@ namespace {
 
 constexpr size_t kPools = 4096, kWays = 8, kMet = 65'536;
 constexpr int64_t kTogetherMs = 5'000;
-constexpr uint32_t kFirstCheck = 12;
+constexpr uint32_t kFirstClusterCheck = 12;
 
 struct Key {
   uint64_t key = 0;
@@ -59,7 +59,7 @@ void add_to(Pool& pool, const Pooled& request, uint32_t account, uint64_t reques
 }
 
 void judge_pool(Pool& pool, const Judge& judge) {
-  if (pool.stream.count < std::max(kFirstCheck, pool.stream.check_at)) return;
+  if (pool.stream.count < std::max(kFirstClusterCheck, pool.stream.check_at)) return;
   if (pool.accounts.estimate() < Clusters::kClusterAccounts) return;
   pool.stream.check_at = pool.stream.count + 1 + pool.stream.count / 8;
   const Features values = pool.features();

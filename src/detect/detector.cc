@@ -8,7 +8,7 @@
 namespace retort::detect {
 namespace {
 
-constexpr uint32_t kFirstCheck = 6;
+constexpr uint32_t kFirstAccountCheck = 6;
 
 std::array<double, kFamilies> family_p_values(const ClassCalibration& of, const Wealth& wealth) {
   std::array<double, kFamilies> out{};
@@ -69,7 +69,7 @@ std::optional<Finding> Detector::observe(const Observation& seen) {
 
 void Detector::judge_streams(AccountState& state, const Observation& seen, size_t index) {
   Stream& stream = state.streams[index];
-  if (stream.count < std::max(kFirstCheck, stream.check_at)) return;
+  if (stream.count < std::max(kFirstAccountCheck, stream.check_at)) return;
   stream.check_at = stream.count + 1 + stream.count / 8;
   const Features values = stream.features();
   const Judge& judge = options_.model.account;

@@ -5,9 +5,13 @@
 #include <set>
 
 #include "base/random.h"
+#include "detect/testing_internal.h"
 
 namespace retort::detect {
 namespace {
+
+using testing::chatter;
+using testing::word;
 
 template <class T>
 concept HasStep = requires(T finding) {
@@ -75,22 +79,6 @@ Calibration honest_like(float account_score, int few_in_1000 = 0) {
     builder.add_cluster("cluster:infrastructure", wealth);
   }
   return builder.finish();
-}
-
-std::string word(uint64_t seed) {
-  base::Random random(seed, 17);
-  std::string out;
-  for (int k = 0; k < 4; ++k) {
-    out += "bcdfghklmnprstvz"[random.below(16)];
-    out += "aeiou"[random.below(5)];
-  }
-  return out + "n";
-}
-
-std::string chatter(uint64_t seed) {
-  std::string out;
-  for (uint64_t k = 0; k < 8; ++k) out += word(seed * 8 + k) + " ";
-  return out;
 }
 
 class Traffic {

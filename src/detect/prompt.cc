@@ -90,7 +90,7 @@ bool holds(const std::array<uint64_t, N>& list, uint64_t hash) {
 }
 
 // A class a byte: 0 between words, 1 a letter (or any byte of UTF-8 beyond ASCII), 2 a digit.
-constexpr std::array<uint8_t, 256> kKinds = [] {
+constexpr std::array<uint8_t, 256> kKindOfByte = [] {
   std::array<uint8_t, 256> kinds{};
   for (int c = 0; c < 256; ++c) {
     const bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c >= 128;
@@ -128,7 +128,7 @@ class Reader {
   }
 
  private:
-  static uint8_t kind(char c) { return kKinds[static_cast<unsigned char>(c)]; }
+  static uint8_t kind(char c) { return kKindOfByte[static_cast<unsigned char>(c)]; }
   uint32_t key(uint64_t hash) const {
     return static_cast<uint32_t>(base::mix64(hash ^ salt_)) | 1U;
   }

@@ -132,12 +132,12 @@ INSTANTIATE_TEST_SUITE_P(
                       Family{"qwen3", {.seed = 23, .head_dim = 32, .qk_norm = true}}),
     [](const auto& given) { return given.param.name; });
 
-constexpr TensorType kTypes[] = {TensorType::f32, TensorType::bf16, TensorType::q8_0,
-                                 TensorType::q4_1};
+constexpr TensorType kStoredTypes[] = {TensorType::f32, TensorType::bf16, TensorType::q8_0,
+                                       TensorType::q4_1};
 
 // Teacher forcing: tokens that decoding chose are scored by the other path, in fp32.
 TEST_P(Families, DecodingAgreesWithScoringInEveryType) {
-  for (const TensorType type : kTypes) {
+  for (const TensorType type : kStoredTypes) {
     SCOPED_TRACE(artifact::name(type));
     const auto held = write_gguf(small_weights(GetParam().model), type, path_);
     EXPECT_EQ(held.config(), small_weights(GetParam().model).config());
@@ -167,7 +167,7 @@ TEST_P(Families, DecodingAgreesWithScoringInEveryType) {
 }
 
 TEST_P(Families, NeighboursChangeNoBitOfAnAnswer) {
-  for (const TensorType type : kTypes) {
+  for (const TensorType type : kStoredTypes) {
     write_gguf(small_weights(GetParam().model), type, path_);
     const auto open = [&] { return std::move(*Engine::open(path_, {.max_batch = 5})); };
     std::vector<Request> requests;

@@ -21,19 +21,19 @@ void add(Part& sum, const Part& part) {
 }
 
 // Records summed up a cluster, in the order of the clusters' names.
-struct Pair {
+struct Drawn {
   Part a, b;
 };
-std::vector<Pair> by_cluster(const std::vector<Part>& a, const std::vector<Part>& b,
-                             const std::vector<std::string>& clusters) {
+std::vector<Drawn> by_cluster(const std::vector<Part>& a, const std::vector<Part>& b,
+                              const std::vector<std::string>& clusters) {
   RETORT_CHECK_EQ(a.size(), clusters.size());
   RETORT_CHECK_EQ(b.size(), clusters.size());
-  std::map<std::string, Pair> sums;
+  std::map<std::string, Drawn> sums;
   for (size_t i = 0; i < clusters.size(); ++i) {
     add(sums[clusters[i]].a, a[i]);
     add(sums[clusters[i]].b, b[i]);
   }
-  std::vector<Pair> out;
+  std::vector<Drawn> out;
   for (const auto& [name, pair] : sums) out.push_back(pair);
   return out;
 }
@@ -57,20 +57,20 @@ Interval bootstrap_difference(const std::vector<Part>& a, const std::vector<Part
                               const std::vector<std::string>& clusters,
                               const BootstrapOptions& options) {
   RETORT_CHECK(options.samples > 0);
-  const std::vector<Pair> pairs = by_cluster(a, b, clusters);
+  const std::vector<Drawn> pairs = by_cluster(a, b, clusters);
   if (pairs.empty()) return {};
-  const auto difference = [](const Pair& pair) { return ratio(pair.a) - ratio(pair.b); };
-  Pair all;
-  for (const Pair& pair : pairs) {
+  const auto difference = [](const Drawn& pair) { return ratio(pair.a) - ratio(pair.b); };
+  Drawn all;
+  for (const Drawn& pair : pairs) {
     add(all.a, pair.a);
     add(all.b, pair.b);
   }
   base::Random random(options.seed, kStream);
   std::vector<double> values(static_cast<size_t>(options.samples));
   for (double& value : values) {
-    Pair drawn;
+    Drawn drawn;
     for (size_t i = 0; i < pairs.size(); ++i) {
-      const Pair& pair = pairs[random.below(pairs.size())];
+      const Drawn& pair = pairs[random.below(pairs.size())];
       add(drawn.a, pair.a);
       add(drawn.b, pair.b);
     }

@@ -1,4 +1,5 @@
 #include "evaluate/wording.h"
+#include "base/ascii.h"
 
 #include <algorithm>
 #include <set>
@@ -17,9 +18,6 @@ bool is_unicode_punctuation(std::string_view text) {
   return text.size() >= 3 && (text.starts_with("\xe2\x80") || text.starts_with("\xe2\x81"));
 }
 
-char lower(char c) {
-  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-}
 bool is_space(char c) {
   return c == ' ' || c == '\n' || c == '\t' || c == '\r';
 }
@@ -66,7 +64,7 @@ std::vector<std::string> words_of(std::string_view text) {
     }
     if (!inside) words.emplace_back();
     inside = true;
-    words.back() += lower(text[i]);
+    words.back() += base::lower(text[i]);
   }
   return words;
 }

@@ -1,13 +1,13 @@
 #include <algorithm>
 #include <charconv>
 
+#include "base/ascii.h"
 #include "http/answer_internal.h"
 #include "http/head_internal.h"
 
 namespace retort::http {
 namespace {
 
-constexpr size_t kHeadBytesMax = 256 << 10;
 constexpr size_t kSizeBytesMax = 256;  // of a chunk's size with its extensions and line end
 constexpr size_t kSizeDigitsMax = 12;
 
@@ -20,7 +20,7 @@ bool is_digits(std::string_view text) {
 bool names(std::string_view list, std::string_view word) {
   while (!list.empty()) {
     const size_t comma = list.find(',');
-    if (is_same_word(trimmed(list.substr(0, comma)), word)) return true;
+    if (is_same_word(base::trimmed(list.substr(0, comma), kBlanks), word)) return true;
     list.remove_prefix(comma == std::string_view::npos ? list.size() : comma + 1);
   }
   return false;
@@ -100,7 +100,7 @@ bool AnswerReader::take_line(std::string_view& bytes, size_t most, std::string_v
 
 bool AnswerReader::read_head(std::string_view& bytes) {
   std::string_view line;
-  if (!take_line(bytes, kHeadBytesMax - head_bytes_, line)) return false;
+  if (!take_line(bytes, kAnswerHeadBytesMax - head_bytes_, line)) return false;
   head_bytes_ += line.size() + 2;
   return take_head_line(line);
 }
@@ -132,7 +132,7 @@ bool AnswerReader::read_header(std::string_view line) {
   if (colon == std::string_view::npos || !is_token(line.substr(0, colon))) {
     return break_off("has a header whose name is no token directly before a colon");
   }
-  const auto value = trimmed(line.substr(colon + 1));
+  const auto value = base::trimmed(line.substr(colon + 1), kBlanks);
   if (!is_field_value(value)) return break_off("has a header with a control character");
   response_.headers.emplace_back(line.substr(0, colon), value);
   return true;
@@ -211,7 +211,7 @@ bool AnswerReader::read_chunk_end(std::string_view& bytes) {
 // Nobody here asked for one; the last line is empty.
 bool AnswerReader::read_trailer(std::string_view& bytes) {
   std::string_view line;
-  if (!take_line(bytes, kHeadBytesMax - head_bytes_, line)) return false;
+  if (!take_line(bytes, kAnswerHeadBytesMax - head_bytes_, line)) return false;
   head_bytes_ += line.size() + 2;
   if (line.empty()) {
     state_ = State::done;

@@ -4,9 +4,8 @@
 //     without control characters; 256 KiB of head, interim answers (1xx but 101) included, which
 //     are passed over
 //   - no body, where the request was HEAD or the status is 204 or 304
-//   - "Transfer-Encoding: chunked" alone, of HTTP/1.1; extensions of chunks and trailers, within
-//   the
-//     head's limit altogether, are passed over
+//   - "Transfer-Encoding: chunked" alone, of HTTP/1.1; extensions of chunks and trailers,
+//     within the head's limit altogether, are passed over
 //   - one Content-Length of at most 15 digits, not beside a Transfer-Encoding
 //   - neither: the end of the connection is the end of the body
 //

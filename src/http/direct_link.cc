@@ -12,21 +12,12 @@
 #include <cstring>
 
 #include "base/log.h"
+#include "http/guarded_internal.h"
 
 namespace retort::http {
 namespace {
 
 constexpr int64_t kIdleMs = 90'000;  // until a connection that nobody needs is closed
-
-// A callback that throws ends nothing but itself.
-template <class Call>
-void guarded(const Call& call) {
-  try {
-    call();
-  } catch (const std::exception& error) {
-    base::log_error("a callback of the HTTP client threw: {}", error.what());
-  }
-}
 
 std::string request_bytes(const Direct::Work& work) {
   const Request& request = work.request;

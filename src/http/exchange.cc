@@ -6,13 +6,13 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "http/exchange_internal.h"
+#include "http/guarded_internal.h"
 #include "http/head_internal.h"
 #include "http/server.h"
 
 namespace retort::http {
 namespace {
 
-constexpr int64_t kHeadBytesMax = 256 << 10;
 constexpr int64_t kNever = std::numeric_limits<int64_t>::max();
 
 // Part of a parsed URL; "" when there is none.
@@ -22,16 +22,6 @@ std::string url_part(CURLU* url, CURLUPart part) {
   std::string copy = text;
   curl_free(text);
   return copy;
-}
-
-// A callback that throws would unwind through C; what it broke is the caller's to find.
-template <class Call>
-void guarded(const Call& call) {
-  try {
-    call();
-  } catch (const std::exception& error) {
-    base::log_error("a callback of the HTTP client threw: {}", error.what());
-  }
 }
 
 }  // namespace
@@ -179,7 +169,7 @@ int Exchange::on_before_request(void* self, char*, char*, int, int) {
 bool Exchange::take_header(std::string_view line) {
   touch();
   head_bytes_ += static_cast<int64_t>(line.size());
-  if (head_bytes_ > kHeadBytesMax) {
+  if (head_bytes_ > static_cast<int64_t>(kAnswerHeadBytesMax)) {
     too_large_ = true;
     return false;
   }

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "base/ascii.h"
 #include "http/head_internal.h"
 #include "http/server.h"
 
@@ -92,7 +93,7 @@ Refusal parse_header(std::string_view line, Head& head) {
   if (colon == std::string_view::npos || !is_token(line.substr(0, colon))) {
     return bad("a header's name is no token directly before a colon");
   }
-  const auto value = trimmed(line.substr(colon + 1));
+  const auto value = base::trimmed(line.substr(colon + 1), kBlanks);
   if (!is_field_value(value)) return bad("a header holds a control character");
   if (head.headers.size() == kHeaderCountLimit) return {431, "too many headers"};
   head.headers.emplace_back(line.substr(0, colon), value);

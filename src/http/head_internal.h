@@ -12,6 +12,10 @@ namespace retort::http {
 
 constexpr size_t kHeadBytesLimit = 16 << 10;
 constexpr size_t kHeaderCountLimit = 64;
+constexpr size_t kAnswerHeadBytesMax = 256 << 10;
+
+// What may stand around a value.
+constexpr std::string_view kBlanks = " \t";
 
 // A token of RFC 9110: what methods and header names are made of.
 bool is_token(std::string_view text);

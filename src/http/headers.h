@@ -13,8 +13,6 @@ using Headers = std::vector<std::pair<std::string, std::string>>;
 // Whether two words are one, ASCII letters in any case.
 bool is_same_word(std::string_view a, std::string_view b);
 
-// Without the blanks (spaces, tabs) at its ends.
-std::string_view trimmed(std::string_view text);
 // Whether this may stand behind a header's name: no control characters but tabs.
 bool is_field_value(std::string_view text);
 

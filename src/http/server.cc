@@ -174,7 +174,7 @@ int threads_of(const ServerOptions& options) {
 struct Server::Impl {
   Core core;
   std::vector<std::shared_ptr<Loop>> loops;
-  std::shared_ptr<Listener> listener;
+  std::shared_ptr<Watched> listener;
   std::vector<std::thread> threads;
   int port = 0;
 

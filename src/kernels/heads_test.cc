@@ -13,7 +13,7 @@ namespace {
 constexpr int64_t kRows = 70, kHeads = 3, kHeadDim = 10, kStride = 50;
 
 // Heads 1 to 3 of rows that hold five.
-struct Case {
+struct HeadsCase {
   std::vector<float> x = random_floats(kRows * kStride, 1), weight = random_floats(kHeadDim, 2),
                      dy = random_floats(kRows * kStride, 3), y = x, rstd = random_floats(210, 4),
                      dweight = std::vector<float>(kHeadDim), scratch = std::vector<float>(320);
@@ -30,7 +30,7 @@ struct Case {
 };
 
 TEST(HeadNormTest, IsTheNormOfEachHeadAndLeavesTheOthers) {
-  Case s;
+  HeadsCase s;
   head_norm(s.forward());
   for (int64_t r = 0; r < kRows; ++r) {
     std::vector<float> y(kStride), rstd(kHeads);
@@ -47,7 +47,7 @@ TEST(HeadNormTest, IsTheNormOfEachHeadAndLeavesTheOthers) {
 }
 
 TEST(HeadNormTest, GradientByDifferences) {
-  Case s;
+  HeadsCase s;
   head_norm(s.forward());
   auto dx = s.dy;
   head_norm_backward(s.backward(dx.data()));
@@ -75,7 +75,7 @@ TEST(HeadNormTest, GradientByDifferences) {
 }
 
 TEST(HeadNormTest, WithoutTheWeightsGradientDxIsTheSame) {
-  Case s;
+  HeadsCase s;
   head_norm(s.forward());
   auto whole = s.dy, frozen = s.dy;
   head_norm_backward(s.backward(whole.data()));
@@ -86,7 +86,7 @@ TEST(HeadNormTest, WithoutTheWeightsGradientDxIsTheSame) {
 }
 
 TEST(HeadNormTest, Bf16ResultsAreTheRoundedOnes) {
-  Case exact, rounded;
+  HeadsCase exact, rounded;
   std::vector<Bf16> x(exact.x.size()), y(exact.x.size()), small(exact.dy.size());
   to_bf16(exact.x.data(), x.data(), kRows * kStride);
   to_bf16(exact.dy.data(), small.data(), kRows * kStride);

@@ -22,7 +22,7 @@ constexpr int kAppends = 2;
 constexpr int kNotReached = 20;
 constexpr int kNoStorageError = 21;
 
-std::string scratch(const std::string& name) {
+std::string fault_scratch(const std::string& name) {
   const std::string folder = ::testing::TempDir() + "retort_fault_" + name;
   EXPECT_TRUE(base::remove_all(folder).ok());
   return folder;
@@ -117,7 +117,7 @@ constexpr int kNoLog = -1;
 // `entries`: in the log before, so that the appends also fill a tile. kNoLog: nothing is there, and
 // the log itself is made on the way: folder, key, database, verifier's key.
 void at_every_step(const std::string& name, Fault fault, int entries) {
-  const std::string before = scratch(name + "_before");
+  const std::string before = fault_scratch(name + "_before");
   if (entries == kNoLog) {
     ASSERT_TRUE(base::make_directories(before).ok());
   } else {
@@ -131,7 +131,7 @@ void at_every_step(const std::string& name, Fault fault, int entries) {
   }
   int64_t steps = 0;
   for (bool reached = true; reached; ++steps) {
-    const std::string folder = scratch(name);
+    const std::string folder = fault_scratch(name);
     fs::copy(before, folder, fs::copy_options::recursive);
     const Outcome outcome = run_child(folder, fault, steps);
     const bool killed = WIFSIGNALED(outcome.status);

@@ -7,7 +7,7 @@
 namespace retort::ledger {
 namespace {
 
-std::unique_ptr<Ledger> filled(const std::string& name, int entries) {
+std::unique_ptr<Ledger> proof_log(const std::string& name, int entries) {
   const std::string folder = ::testing::TempDir() + "retort_proof_" + name;
   EXPECT_TRUE(base::remove_all(folder).ok());
   auto ledger = *Ledger::open(folder);
@@ -18,7 +18,7 @@ std::unique_ptr<Ledger> filled(const std::string& name, int entries) {
 }
 
 TEST(ProofFileTest, AnEntryIsProvenByAFileAlone) {
-  auto log = filled("entry", 21);
+  auto log = proof_log("entry", 21);
   for (int64_t i = 0; i < 21; ++i) {
     const std::string text = write_proof(*log->prove(i));
     EXPECT_TRUE(text.starts_with("c2sp.org/tlog-proof@v1\nextra "));
@@ -33,7 +33,7 @@ TEST(ProofFileTest, AnEntryIsProvenByAFileAlone) {
 
 // No byte of the file can be another.
 TEST(ProofFileTest, EveryChangedByteIsNoticed) {
-  auto log = filled("bytes", 6);
+  auto log = proof_log("bytes", 6);
   const std::string good = write_proof(*log->prove(4));
   for (size_t at = 0; at < good.size(); ++at) {
     std::string text = good;
@@ -49,7 +49,7 @@ TEST(ProofFileTest, EveryChangedByteIsNoticed) {
 }
 
 TEST(ProofFileTest, TheLogOnlyGrew) {
-  auto log = filled("grew", 5);
+  auto log = proof_log("grew", 5);
   const std::string old_checkpoint = *log->checkpoint();
   for (int i = 0; i < 8; ++i) ASSERT_TRUE(log->append("more", "", json::Value(i)).ok());
   const ConsistencyProof made{5, *log->prove_consistency(5), *log->checkpoint()};
@@ -66,7 +66,8 @@ TEST(ProofFileTest, TheLogOnlyGrew) {
   proof->path[1][7] ^= 1;
   EXPECT_NE(holds(*proof, old_checkpoint).error().text().find("only grew"), std::string::npos);
   // Another log of the same key's name, or another history.
-  EXPECT_FALSE(holds(*read_consistency_proof(text, "f"), *filled("other", 5)->checkpoint()).ok());
+  EXPECT_FALSE(
+      holds(*read_consistency_proof(text, "f"), *proof_log("other", 5)->checkpoint()).ok());
 }
 
 TEST(ProofFileTest, RefusesWhatIsNoProof) {

@@ -15,7 +15,7 @@
 namespace retort::ledger {
 namespace {
 
-std::string scratch(const std::string& name) {
+std::string tiles_scratch(const std::string& name) {
   const std::string folder = ::testing::TempDir() + "retort_tiles_" + name;
   EXPECT_TRUE(base::remove_all(folder).ok());
   return folder;
@@ -68,7 +68,7 @@ TEST(TilesTest, IndexesArePathsOfThreeDigits) {
 }
 
 TEST(TilesTest, FilesHoldTheLogThatTheCheckpointSigns) {
-  const std::string folder = scratch("holds");
+  const std::string folder = tiles_scratch("holds");
   auto ledger = *Ledger::open(folder);
   for (const int more : {1, 2, 252, 1, 1, 30}) {
     grow(*ledger, more);
@@ -94,7 +94,7 @@ TEST(TilesTest, FilesHoldTheLogThatTheCheckpointSigns) {
 }
 
 TEST(TilesTest, MissingAndTornTilesAreDerivedAgain) {
-  const std::string folder = scratch("torn");
+  const std::string folder = tiles_scratch("torn");
   grow(**Ledger::open(folder), 300);
   const std::string whole = tile(folder, "0/000");
   const std::string newest = tile(folder, "entries/001.p/44");
@@ -120,7 +120,7 @@ TEST(TilesTest, MissingAndTornTilesAreDerivedAgain) {
 }
 
 TEST(TilesTest, EditedCutAndReorderedTilesAreNamed) {
-  const std::string folder = scratch("edited");
+  const std::string folder = tiles_scratch("edited");
   grow(**Ledger::open(folder), 300);
   const auto refused = [&](const std::string& name, const std::string& bytes) {
     const std::string before = tile(folder, name);
@@ -154,7 +154,7 @@ TEST(TilesTest, EditedCutAndReorderedTilesAreNamed) {
 
 // Writers that are killed anywhere leave a log without gaps, and tiles that the next opening mends.
 TEST(TilesTest, ParallelWritersAreKilled) {
-  const std::string folder = scratch("killed");
+  const std::string folder = tiles_scratch("killed");
   ASSERT_TRUE(Ledger::open(folder).ok());
   for (int round = 0; round < 6; ++round) {
     std::vector<pid_t> children;
@@ -189,8 +189,8 @@ TEST(TilesTest, ParallelWritersAreKilled) {
 
 // A copy of the log that somebody set back, against what it published or somebody kept.
 TEST(TilesTest, ARolledBackOrRewrittenLogIsFound) {
-  const std::string folder = scratch("rolled");
-  const std::string kept = scratch("kept");
+  const std::string folder = tiles_scratch("rolled");
+  const std::string kept = tiles_scratch("kept");
   {
     auto ledger = *Ledger::open(folder);
     grow(*ledger, 5);

@@ -18,12 +18,12 @@ using testing::House;
 
 // One shard of ten records, curated twice; the record at row 4 is held out in the first curation
 // and learnt from in none but the second.
-struct Story {
+struct RecordStory {
   House house;
   std::string shard, key;
   std::string of_first, of_second;
 
-  explicit Story(const std::string& name) : house(name) {
+  explicit RecordStory(const std::string& name) : house(name) {
     house.gather("alpha", 10);
     house.curate("shards", "curated-1");
     curate_all("curated-2");
@@ -87,7 +87,7 @@ struct Story {
 };
 
 TEST(ExactRecordTest, OnlyWhatLearntFromItIsFrozen) {
-  Story story("exact");
+  RecordStory story("exact");
   const auto student = story.house.weights(story.file("m-second"), "gamma");
   const auto run =
       log_run(*story.house.log,
@@ -115,7 +115,7 @@ TEST(ExactRecordTest, OnlyWhatLearntFromItIsFrozen) {
 
 // A model of a run that was under way is told from the same entry.
 TEST(ExactRecordTest, WhatComesLaterIsToldFromTheEntry) {
-  Story story("later");
+  RecordStory story("later");
   auto& house = story.house;
   const auto first = log_run(*house.log, {.data = house.training("curated-1"), .options = "a"});
   const auto second = log_run(*house.log, {.data = house.training("curated-2"), .options = "b"});
@@ -134,7 +134,7 @@ TEST(ExactRecordTest, WhatComesLaterIsToldFromTheEntry) {
 // Shards that are not at hand may hold anything that was made from the record.
 TEST(ExactRecordTest, WhatWasNotReadCountsAsConcerned) {
   for (const std::string missing : {"curated-1", "curated-2"}) {
-    Story story("missing_" + missing);
+    RecordStory story("missing_" + missing);
     const std::string there = missing == "curated-1" ? "curated-2" : "curated-1";
     story.withdraw_record({"shards", there});
     EXPECT_EQ(story.state(story.of_first), missing == "curated-1" ? State::frozen : State::clear);
@@ -144,12 +144,12 @@ TEST(ExactRecordTest, WhatWasNotReadCountsAsConcerned) {
 
 // What was made from a shard that is not at hand is as unsure, read or not.
 TEST(ExactRecordTest, WhatCameOfAMissingShardCountsAsConcerned) {
-  Story story("grandchild");
+  RecordStory story("grandchild");
   story.house.curate("curated-1", "curated-3");
   const auto model = story.train("m-third", "curated-3");
   story.withdraw_record({"shards", "curated-2", "curated-3"});
   EXPECT_EQ(story.state(model), State::frozen);
-  Story all("grandchild_all");
+  RecordStory all("grandchild_all");
   all.house.curate("curated-1", "curated-3");
   const auto third = all.train("m-third", "curated-3");
   all.withdraw_record({"shards", "curated-1", "curated-2", "curated-3"});
@@ -159,7 +159,7 @@ TEST(ExactRecordTest, WhatCameOfAMissingShardCountsAsConcerned) {
 
 // Of an erased record nobody can tell any more what it was made from.
 TEST(ExactRecordTest, AShardThatLostRecordsCountsAsConcerned) {
-  Story story("erased");
+  RecordStory story("erased");
   auto& house = story.house;
   const auto other = corpus::find_record(*house.log, {house.path("curated-1")}, story.key);
   ASSERT_TRUE(other.ok() || other.error().code == ErrorCode::not_found);
@@ -183,7 +183,7 @@ TEST(ExactRecordTest, AShardThatLostRecordsCountsAsConcerned) {
 
 // The index is not asked, so whoever edits or removes it frees nothing.
 TEST(ExactRecordTest, AnEditedIndexFreesNothing) {
-  Story story("index");
+  RecordStory story("index");
   const std::string folder = base::join(story.house.log->folder(), "index");
   ASSERT_TRUE(base::exists(folder));
   for (const auto& item : std::filesystem::directory_iterator(folder)) {
@@ -195,7 +195,7 @@ TEST(ExactRecordTest, AnEditedIndexFreesNothing) {
 
 // Without shards at hand the whole shard counts, as in logs of before.
 TEST(ExactRecordTest, WithoutItsPlacesTheWholeShardCounts) {
-  Story story("whole");
+  RecordStory story("whole");
   const Withdrawal what{.why = WithdrawalCase::record,
                         .kind = SubjectKind::record,
                         .id = story.place(),

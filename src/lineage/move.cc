@@ -10,8 +10,6 @@
 namespace retort::lineage {
 namespace {
 
-constexpr size_t kShortestPrefix = 8;
-
 Error not_legal(const Standing& standing, State to) {
   std::string ways;
   for (const State state : {State::clear, State::frozen, State::traced, State::quarantined,

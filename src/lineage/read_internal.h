@@ -11,6 +11,9 @@
 
 namespace retort::lineage {
 
+// Of what names a model or a run, at least this much is typed.
+constexpr size_t kShortestPrefix = 8;
+
 inline Result<void> check_schema(const json::Value& body, std::string_view wanted) {
   RETORT_TRY(const auto schema, body.string_at("schema"));
   if (schema == wanted) return {};

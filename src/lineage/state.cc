@@ -15,7 +15,6 @@ namespace retort::lineage {
 namespace {
 
 constexpr const char* kSchema = "retort.state/1";
-constexpr size_t kShortestPrefix = 8;
 constexpr size_t kDigitsShown = 16;
 
 constexpr std::array kNames = {"clear",       "frozen",     "traced",

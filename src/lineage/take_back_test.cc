@@ -27,13 +27,13 @@ json::Value sign(const std::string& statement, const crypto::EcSigningKey& key) 
 }
 
 // Two doors, a model of each, and one that learnt from both.
-struct Story {
+struct TakenBackStory {
   House house;
   crypto::EcSigningKey key = new_key();
   std::string alpha, beta;
   std::string of_alpha, of_beta, of_both;
 
-  explicit Story(const std::string& name) : house(name) {
+  explicit TakenBackStory(const std::string& name) : house(name) {
     alpha = house.gather("alpha", 10, "shards-a");
     house.curate("shards-a", "curated-a");
     beta = house.gather("beta", 10, "shards-b");
@@ -85,7 +85,7 @@ struct Story {
 };
 
 TEST(TakeBackTest, ItsHolderTakesItBackWithWhatFollowedFromItAlone) {
-  Story story("holder");
+  TakenBackStory story("holder");
   auto& house = story.house;
   const auto first = story.withdrawn(story.alpha);
   story.expect_withdrawn("before");
@@ -114,7 +114,7 @@ TEST(TakeBackTest, ItsHolderTakesItBackWithWhatFollowedFromItAlone) {
 
 // It is another entry: the old statement says nothing of it.
 TEST(TakeBackTest, WithdrawnOnceMoreItStandsAndTheOldStatementDoesNotTakeItBack) {
-  Story story("again");
+  TakenBackStory story("again");
   auto& house = story.house;
   const auto first = story.withdrawn(story.alpha);
   const auto old = sign(story.statement(first), story.key);
@@ -138,7 +138,7 @@ TEST(TakeBackTest, WithdrawnOnceMoreItStandsAndTheOldStatementDoesNotTakeItBack)
 }
 
 TEST(TakeBackTest, NobodyElseTakesItBack) {
-  Story story("others");
+  TakenBackStory story("others");
   auto& house = story.house;
   const auto withdrawal = story.withdrawn(story.alpha);
   const auto other = story.withdrawn(story.beta);
@@ -196,7 +196,7 @@ TEST(TakeBackTest, NobodyElseTakesItBack) {
 }
 
 TEST(TakeBackTest, WithoutAHolderThereIsNoWayBack) {
-  Story story("no_holder");
+  TakenBackStory story("no_holder");
   auto& house = story.house;
   Withdrawal nobody = story.ended(story.alpha);
   nobody.holder = "";
@@ -216,7 +216,7 @@ TEST(TakeBackTest, WithoutAHolderThereIsNoWayBack) {
 
 // A model that somebody froze by hand, gave up, or cleared again by other means.
 TEST(TakeBackTest, WhatDidNotFollowFromItStays) {
-  Story story("stays");
+  TakenBackStory story("stays");
   auto& house = story.house;
   const auto to = [&](const std::string& model, State state) {
     const auto moved = move(*house.log, {.model = model, .to = state, .by = "P"});
@@ -234,7 +234,7 @@ TEST(TakeBackTest, WhatDidNotFollowFromItStays) {
 }
 
 TEST(TakeBackTest, WhatWasTracedOrQuarantinedGoesBackToo) {
-  Story story("traced");
+  TakenBackStory story("traced");
   auto& house = story.house;
   const auto withdrawal = story.withdrawn(story.alpha);
   for (const State state : {State::traced, State::quarantined}) {
@@ -248,7 +248,7 @@ TEST(TakeBackTest, WhatWasTracedOrQuarantinedGoesBackToo) {
 
 // Doors behind which a concerned model answered open again with it.
 TEST(TakeBackTest, WhatFollowedIsTakenBackWithIt) {
-  Story story("follows");
+  TakenBackStory story("follows");
   auto& house = story.house;
   ASSERT_TRUE(log_served(*house.log, {{"example", "https://gamma.example.com/v1", ""}, "gamma"},
                          story.file("m-alpha"))
@@ -284,13 +284,13 @@ void edit(House& house, const std::string& sql) {
 
 // An edited database frees nothing: whoever asks hears that the log was changed.
 TEST(TakeBackTest, AnEditedDatabaseFreesNothing) {
-  const auto refused = [](Story& story) {
+  const auto refused = [](TakenBackStory& story) {
     EXPECT_FALSE(check_usable(*story.house.log, story.file("m-alpha"), "serve").ok());
     EXPECT_FALSE(Standings::read(*story.house.log).ok());
     EXPECT_FALSE(story.may_train("curated-a"));
   };
   {
-    Story story("edited_holder");
+    TakenBackStory story("edited_holder");
     const auto withdrawal = story.withdrawn(story.alpha);
     // A holder of one's own, and a retraction that this one signed.
     const auto thief = new_key();
@@ -321,7 +321,7 @@ TEST(TakeBackTest, AnEditedDatabaseFreesNothing) {
                           "DELETE FROM entries WHERE kind IN ('withdrawal', 'state')",
                           "UPDATE entries SET kind = 'retraction' WHERE kind = 'withdrawal'",
                           "UPDATE entries SET kind = 'x' WHERE kind = 'state'"}) {
-    Story story("edited_rows");
+    TakenBackStory story("edited_rows");
     story.withdrawn(story.alpha);
     edit(story.house, sql);
     refused(story);

@@ -1,4 +1,5 @@
 #include "lineage/trace.h"
+#include "lineage/read_internal.h"
 
 #include <fmt/core.h>
 
@@ -13,8 +14,6 @@ namespace retort::lineage {
 namespace {
 
 using Kind = Question::Kind;
-
-constexpr size_t kShortestPrefix = 8;
 
 // All nodes of that name, or of the only name that begins so; none when there is none.
 Result<std::vector<NodeId>> named(const Graph::Names& names, const std::string& text) {

@@ -12,12 +12,12 @@
 namespace retort::model {
 namespace {
 
-struct Shape {
+struct FactorShape {
   int64_t out;
   int64_t in;
 };
 
-Shape shape_of(const Config& c, Projection projection) {
+FactorShape shape_of(const Config& c, Projection projection) {
   switch (projection) {
     case Projection::q:
       return {c.q_width(), c.width};
@@ -123,7 +123,7 @@ std::vector<TensorInfo> tensor_list(const Config& base, const LoraConfig& lora) 
   int64_t next = 0;
   for (int64_t layer = 0; layer < base.layers; ++layer) {
     for (const Factor& f : factors_of(lora)) {
-      const Shape shape = shape_of(base, f.projection);
+      const FactorShape shape = shape_of(base, f.projection);
       list.push_back(
           {fmt::format("base_model.model.model.layers.{}.{}.{}.lora_{}.weight", layer,
                        part_of_layer(f.projection), name(f.projection), f.is_b ? "B" : "A"),

@@ -14,19 +14,19 @@ namespace {
 
 using artifact::TensorType;
 
-struct Shape {
+struct StoredShape {
   int64_t rows;
   int64_t cols;
 };
 
-Error wrong_shape(const std::string& name, Shape found, const TensorInfo& wanted) {
+Error wrong_shape(const std::string& name, StoredShape found, const TensorInfo& wanted) {
   return base::bad_input(fmt::format("the tensor {} is {} x {}, the configuration asks for {} x {}",
                                      name, found.rows, found.cols, wanted.rows, wanted.cols),
                          "", "the file is damaged or its configuration belongs to another model");
 }
 
 Result<StoredTensor> stored(const TensorInfo& wanted, const std::string& name, TensorType type,
-                            Shape shape) {
+                            StoredShape shape) {
   if (shape.rows != wanted.rows || shape.cols != wanted.cols) {
     return wrong_shape(name, shape, wanted);
   }
@@ -139,7 +139,7 @@ Result<void> ModelFile::open_gguf() {
     }
     const bool flat = found->dims.size() == (wanted.is_vector ? 1u : 2u);
     if (!flat) return base::bad_input("the tensor " + name + " has another rank", path_);
-    const Shape shape = {wanted.is_vector ? 1 : found->dims[1], found->dims[0]};
+    const StoredShape shape = {wanted.is_vector ? 1 : found->dims[1], found->dims[0]};
     RETORT_TRY(StoredTensor tensor, stored(wanted, name, found->type, shape));
     tensor.bytes = gguf_->bytes(*found);
     tensor.paired_heads = paired_heads(wanted.name, config_);
@@ -188,7 +188,7 @@ Result<void> ModelFile::open_folder() {
       return base::bad_input("the tensor " + wanted.name + " has another rank", path_);
     }
     RETORT_TRY(const TensorType type, type_of(*found));
-    const Shape shape = {wanted.is_vector ? 1 : dims[0], dims.back()};
+    const StoredShape shape = {wanted.is_vector ? 1 : dims[0], dims.back()};
     RETORT_TRY(StoredTensor tensor, stored(wanted, wanted.name, type, shape));
     tensor.bytes = holder->bytes(*found);
     tensors_[wanted.name] = tensor;

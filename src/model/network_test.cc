@@ -24,14 +24,14 @@ Batch document(const Batch& batch, size_t index) {
           {0, end - begin}};
 }
 
-struct Result {
+struct PassResult {
   LossSum loss;
   std::vector<float> gradients;
 };
 
-Result run(const Weights& weights, const Batch& batch, Precision precision = Precision::fp32) {
+PassResult run(const Weights& weights, const Batch& batch, Precision precision = Precision::fp32) {
   Network network(weights, static_cast<int64_t>(batch.tokens.size()), precision);
-  Result result;
+  PassResult result;
   result.gradients.resize(weights.block().size());
   result.loss = network.forward_backward(batch, 0.125f, result.gradients);
   return result;
@@ -48,7 +48,7 @@ INSTANTIATE_TEST_SUITE_P(Embeddings, Tied, ::testing::Values(true, false),
 void expect_whole_gradient(const Config& config) {
   Weights weights = lively(config, 3);
   const Batch batch = make_batch({7, 1, 9}, 29, 4);
-  const Result result = run(weights, batch);
+  const PassResult result = run(weights, batch);
   Network network(weights, 17, Precision::fp32);
   const auto loss = [&] { return network.loss(batch).nll_sum * 0.125; };
   // Tensor by tensor, so that a small one is not hidden behind a large one.
@@ -81,9 +81,9 @@ TEST_P(Family, RepeatsBitForBitAndBf16ComesClose) {
       std::ranges::copy(other.tensor(info.name), weights.tensor(info.name).data());
   }
   const Batch batch = make_batch({40, 3, 85}, 29, 8);
-  const Result exact = run(weights, batch), again = run(weights, batch);
+  const PassResult exact = run(weights, batch), again = run(weights, batch);
   EXPECT_EQ(exact.gradients, again.gradients);
-  const Result rounded = run(weights, batch, Precision::bf16);
+  const PassResult rounded = run(weights, batch, Precision::bf16);
   EXPECT_EQ(rounded.gradients, run(weights, batch, Precision::bf16).gradients);
   EXPECT_NEAR(rounded.loss.nll_sum, exact.loss.nll_sum, 2e-3 * exact.loss.nll_sum);
   double difference = 0;
@@ -98,7 +98,7 @@ TEST_P(Family, RepeatsBitForBitAndBf16ComesClose) {
 TEST_P(Tied, PackedEqualsTheSumOfSingleDocuments) {
   const Weights weights = lively(tiny(GetParam()), 3);
   const Batch batch = make_batch({5, 30, 1, 61}, 29, 5);
-  const Result packed = run(weights, batch);
+  const PassResult packed = run(weights, batch);
   double nll = 0;
   int64_t tokens = 0;
   std::vector<float> gradients(weights.block().size());
@@ -124,8 +124,8 @@ TEST(NetworkTest, OrderOfDocumentsDoesNotMatter) {
     reversed.targets.insert(reversed.targets.end(), one.targets.begin(), one.targets.end());
     reversed.doc_starts.push_back(static_cast<int32_t>(reversed.tokens.size()));
   }
-  const Result first = run(weights, batch);
-  const Result second = run(weights, reversed);
+  const PassResult first = run(weights, batch);
+  const PassResult second = run(weights, reversed);
   EXPECT_NEAR(first.loss.nll_sum, second.loss.nll_sum, 1e-5 * first.loss.nll_sum);
   EXPECT_LT(relative_difference(first.gradients, second.gradients), 1e-5);
 }
@@ -151,8 +151,8 @@ TEST(NetworkTest, Bf16ComesCloseToFp32) {
       .vocab = 211, .width = 64, .layers = 3, .heads = 4, .kv_heads = 2, .head_dim = 16, .ffn = 96};
   const Weights weights = Weights::random(config, 9);
   const Batch batch = make_batch({40, 85, 3}, 211, 8);
-  const Result exact = run(weights, batch, Precision::fp32);
-  const Result rounded = run(weights, batch, Precision::bf16);
+  const PassResult exact = run(weights, batch, Precision::fp32);
+  const PassResult rounded = run(weights, batch, Precision::bf16);
   EXPECT_NEAR(rounded.loss.nll_sum, exact.loss.nll_sum, 2e-3 * exact.loss.nll_sum);
   const double norm = std::sqrt(kernels::weighted_sum(exact.gradients, exact.gradients));
   double difference = 0;
@@ -190,7 +190,7 @@ TEST(NetworkTest, NothingCountedGivesNoLossAndNoGradient) {
   const Weights weights = lively(tiny(true), 3);
   Batch batch = make_batch({5}, 29, 9);
   std::fill(batch.targets.begin(), batch.targets.end(), -1);
-  const Result result = run(weights, batch);
+  const PassResult result = run(weights, batch);
   EXPECT_EQ(result.loss.tokens, 0);
   EXPECT_EQ(result.loss.nll_sum, 0);
   for (const float g : result.gradients) ASSERT_EQ(g, 0);

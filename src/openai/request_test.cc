@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "base/files.h"
+#include "openai/testing_internal.h"
 
 namespace retort::openai {
 namespace {
@@ -13,12 +13,7 @@ Parsed<ChatRequest> chat(const std::string& more) {
                             (more.empty() ? "" : "," + more) + "}");
 }
 
-std::string recorded_body(const std::string& name) {
-  const auto bytes =
-      base::read_file(std::string(RETORT_SOURCE_DIR) + "/tests/golden/openai/" + name + ".http");
-  EXPECT_TRUE(bytes.ok()) << name;
-  return bytes->substr(bytes->find("\r\n\r\n") + 4);
-}
+using testing::recorded_body;
 
 TEST(RequestTest, ReadsWhatTheOfficialClientSends) {
   const auto plain = parse_chat_request(recorded_body("chat"));

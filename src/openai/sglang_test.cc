@@ -4,17 +4,12 @@
 
 #include <limits>
 
-#include "base/files.h"
+#include "openai/testing_internal.h"
 
 namespace retort::openai {
 namespace {
 
-std::string recorded_body(const std::string& name) {
-  const auto bytes =
-      base::read_file(std::string(RETORT_SOURCE_DIR) + "/tests/golden/openai/" + name + ".http");
-  EXPECT_TRUE(bytes.ok()) << name;
-  return bytes->substr(bytes->find("\r\n\r\n") + 4);
-}
+using testing::recorded_body;
 
 // The member that a request with these beside its text is refused for; "" when it is taken.
 std::string refused(const std::string& more, const std::string& text = R"("text":"a")") {

@@ -13,7 +13,7 @@
 namespace retort::provider {
 namespace {
 
-constexpr const char* kTables = R"(
+constexpr const char* kWatchTables = R"(
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS states (account TEXT PRIMARY KEY, state BLOB NOT NULL) WITHOUT ROWID;
 )";
@@ -80,7 +80,7 @@ Watch::Watch(std::unique_ptr<store::Database> database, uint64_t salt)
 
 Result<std::unique_ptr<Watch>> Watch::open(const std::string& folder) {
   RETORT_TRY(auto database, store::Database::open(base::join(folder, kDetectionFile)));
-  RETORT_TRY_VOID(database->execute(kTables));
+  RETORT_TRY_VOID(database->execute(kWatchTables));
   RETORT_TRY_VOID(Course::make_tables(*database));
   RETORT_TRY(const uint64_t salt, salt_of(*database));
   return std::unique_ptr<Watch>(new Watch(std::move(database), salt));

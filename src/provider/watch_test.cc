@@ -17,7 +17,7 @@ namespace {
 
 using policy::Step;
 
-constexpr const char* kPolicy = R"TOML(schema = "retort.policy/1"
+constexpr const char* kWatchPolicy = R"TOML(schema = "retort.policy/1"
 series = "example"
 version = "1"
 [time]
@@ -56,7 +56,7 @@ class WatchTest : public ::testing::Test {
     ASSERT_TRUE(base::remove_all(folder_).ok());
     path_ = base::join(folder_, "accounts.db");
     book_ = std::move(*accounts::Book::open(path_));
-    policy_ = std::make_shared<const policy::Policy>(*policy::parse_policy(kPolicy, ""));
+    policy_ = std::make_shared<const policy::Policy>(*policy::parse_policy(kWatchPolicy, ""));
   }
   void TearDown() override { (void)base::remove_all(folder_); }
 

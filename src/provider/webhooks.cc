@@ -28,7 +28,7 @@ constexpr int64_t kGiveUp_ms = int64_t{7} * 86'400'000;
 constexpr int64_t kRowsAtOnce = 200;
 constexpr size_t kSecretBytesMin = 24, kSecretBytesMax = 64;
 
-constexpr const char* kTables = R"(
+constexpr const char* kWebhookTables = R"(
 CREATE TABLE IF NOT EXISTS mark (one INTEGER PRIMARY KEY CHECK (one = 1), row INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS outbox (
   row INTEGER PRIMARY KEY, id TEXT NOT NULL, body TEXT NOT NULL, since_ms INTEGER NOT NULL,
@@ -129,7 +129,7 @@ Result<std::unique_ptr<Webhooks>> Webhooks::open(const Options& options) {
       options.store.empty() ? base::join(options.folder, "accounts.db") : options.store;
   RETORT_TRY(impl->cases, accounts::Cases::open(book, {.create = false, .clock = options.clock}));
   RETORT_TRY(impl->database, store::Database::open(base::join(options.folder, "webhooks.db")));
-  RETORT_TRY_VOID(impl->database->execute(kTables));
+  RETORT_TRY_VOID(impl->database->execute(kWebhookTables));
   RETORT_TRY_VOID(impl->begin());
   return std::unique_ptr<Webhooks>(new Webhooks(std::move(impl)));
 }

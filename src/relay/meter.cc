@@ -6,9 +6,8 @@
 namespace retort::relay {
 namespace {
 
-constexpr int64_t kBytesPerToken = 4;  // of usual text
 constexpr size_t kAnswerBytesKept = 8192;
-constexpr json::ParseLimits kLimits = {.depth = 64, .size_bytes = int64_t{64} << 20};
+constexpr json::ParseLimits kEventLimits = {.depth = 64, .size_bytes = int64_t{64} << 20};
 
 Error broken(const std::string& what) {
   return base::upstream_error("the upstream's answer " + what);
@@ -52,7 +51,7 @@ Result<std::string> Meter::stream(std::string_view bytes) {
 
 // Whether the client gets it.
 Result<bool> Meter::event(const std::string& data) {
-  const auto value = json::parse(data, "", kLimits);
+  const auto value = json::parse(data, "", kEventLimits);
   if (!value || !value->is_object()) return broken("is no stream of this API");
   const auto* error = value->find("error");
   if (error != nullptr && !error->is_null()) return broken("ended with an error");
@@ -67,7 +66,7 @@ Result<bool> Meter::event(const std::string& data) {
 }
 
 Result<void> Meter::body(std::string_view bytes) {
-  const auto value = json::parse(bytes, "", kLimits);
+  const auto value = json::parse(bytes, "", kEventLimits);
   if (!value || !value->is_object()) return broken("is no JSON object");
   const auto* error = value->find("error");
   if (error != nullptr && !error->is_null()) return broken("is an error that calls itself success");

@@ -13,10 +13,9 @@ namespace {
 using openai::make_error;
 using openai::Parsed;
 
-constexpr int64_t kBytesPerToken = 4;     // of usual text
 constexpr int64_t kTemplateTokens = 256;  // what an upstream's chat template may add by itself
 constexpr size_t kNameBytesShown = 64;
-constexpr json::ParseLimits kLimits = {.depth = 64, .size_bytes = int64_t{16} << 20};
+constexpr json::ParseLimits kBodyLimits = {.depth = 64, .size_bytes = int64_t{16} << 20};
 
 // Passed on as they are.
 constexpr std::array kPassed = {"model",
@@ -258,7 +257,7 @@ class Reader {
 }  // namespace
 
 Parsed<json::Value> parse_request(std::string_view body) {
-  auto root = json::parse(body, "the body", kLimits);
+  auto root = json::parse(body, "the body", kBodyLimits);
   if (!root) return make_error(400, "the body is no JSON: " + root.error().message);
   if (!root->is_object()) return make_error(400, "the body must be a JSON object");
   return std::move(*root);

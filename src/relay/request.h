@@ -13,6 +13,8 @@
 
 namespace retort::relay {
 
+constexpr int64_t kBytesPerToken = 4;  // of usual text
+
 enum class Kind { chat, completion };
 
 struct Bounds {

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cctype>
 
+#include "base/ascii.h"
 #include "report/sections_internal.h"
 
 namespace retort::report {
@@ -14,17 +15,10 @@ bool is_letter(char c) {
   return std::isalpha(u) != 0 || u >= 0x80;
 }
 
-std::string lower(std::string text) {
-  std::transform(text.begin(), text.end(), text.begin(), [](char c) {
-    return static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  });
-  return text;
-}
-
 // The text with every word that begins with one of `words` marked ("boat" marks "boats" as well).
 Html marked(const std::string& text, const std::vector<std::string>& words) {
   Html out;
-  const std::string low = lower(text);
+  const std::string low = base::lower(text);
   size_t plain = 0;
   for (size_t at = 0; at < text.size(); ++at) {
     if (at > 0 && is_letter(text[at - 1])) continue;
@@ -46,7 +40,7 @@ std::vector<std::string> slot_words(const json::Value& sample) {
   const json::Value* slots = sample.find("slots");
   if (slots == nullptr || !slots->is_object()) return words;
   for (const auto& [name, value] : slots->as_object()) {
-    if (value.is_string()) words.push_back(lower(value.as_string()));
+    if (value.is_string()) words.push_back(base::lower(value.as_string()));
   }
   return words;
 }

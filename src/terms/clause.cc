@@ -1,4 +1,5 @@
 #include "terms/clause.h"
+#include "base/ascii.h"
 
 #include <algorithm>
 
@@ -21,10 +22,6 @@ size_t after_target(std::string_view text, size_t at) {
 
 bool is_plain(char c) {
   return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
-}
-
-char lower(char c) {
-  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
 }
 
 // Bytes of the UTF-8 character at `at`; broken UTF-8 counts byte by byte.
@@ -53,7 +50,7 @@ std::string normalised_clause(std::string_view markdown) {
   for (size_t at = 0; at < markdown.size();) {
     const size_t size = size_of(markdown, at);
     const std::string_view character = markdown.substr(at, size);
-    const char c = lower(markdown[at]);
+    const char c = base::lower(markdown[at]);
     if (c == ']') {
       const size_t end = after_target(markdown, at);
       gap = true;

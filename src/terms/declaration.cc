@@ -11,7 +11,6 @@
 namespace retort::terms {
 namespace {
 
-constexpr int64_t kDay_ms = 86'400'000;
 constexpr int64_t kRecordsMax = 1'000'000'000;
 constexpr size_t kTermsMax = 64;
 constexpr size_t kStatementBytesMax = 16 * 1024;
@@ -81,7 +80,7 @@ Result<Declaration> parse_declaration(std::string_view text, const std::string& 
   }
   out.valid_until = table.date("valid_until");
   if (out.valid_until.empty()) table.fail("it has to end on a day", "valid_until");
-  out.ends_ms = base::parse_iso_date(out.valid_until) + kDay_ms;
+  out.ends_ms = base::parse_iso_date(out.valid_until) + base::kDay_ms;
   check_terms(table, statement, out);
   RETORT_TRY_VOID(table.finish());
   return out;

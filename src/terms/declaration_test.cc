@@ -103,13 +103,13 @@ TEST(DeclarationTest, RefusesBlanketsAndWhatItDoesNotKnow) {
 }
 
 // One record under terms with a competing clause, and declarations about it.
-struct Case {
+struct DeclarationCase {
   TermsSet known;
   Facts facts;
   Purpose purpose{.actions = {Action::train_generative}, .model_id = "student"};
   std::vector<Declaration> declarations;
 
-  explicit Case(const std::string& more = kCompeting) {
+  explicit DeclarationCase(const std::string& more = kCompeting) {
     facts.endpoint = "https://example.com/v1";
     facts.models = {"m-1"};
     facts.captured_ms = base::parse_iso_date("2026-06-01");
@@ -136,7 +136,7 @@ struct Case {
 };
 
 TEST(DeclarationTest, LiftsWhatNeedsOneAndSaysSo) {
-  Case c;
+  DeclarationCase c;
   EXPECT_EQ(c.verdict().decision, Decision::needs_declaration);
   const std::string id = c.declare({&c.terms()}).id;
   const Verdict verdict = c.verdict();
@@ -154,7 +154,7 @@ TEST(DeclarationTest, LiftsWhatNeedsOneAndSaysSo) {
 }
 
 TEST(DeclarationTest, ForAnotherModelOrVersionItDoesNotCount) {
-  Case c;
+  DeclarationCase c;
   c.declare({&c.terms()});
   c.purpose.model_id = "student-2";
   EXPECT_EQ(c.verdict().decision, Decision::needs_declaration);
@@ -162,7 +162,7 @@ TEST(DeclarationTest, ForAnotherModelOrVersionItDoesNotCount) {
   EXPECT_TRUE(has(c.sentence(), "bound to the model student, and this is student-2"));
   EXPECT_TRUE(has(c.sentence(), c.declarations[0].id.substr(0, 16)));
 
-  Case other;
+  DeclarationCase other;
   const Terms newer = terms_of(replaced(toml("a", "2", kCompeting), "2026-01-01", "2026-03-01"));
   other.declare({&other.terms()});
   other.known.add(newer);
@@ -174,7 +174,7 @@ TEST(DeclarationTest, ForAnotherModelOrVersionItDoesNotCount) {
 }
 
 TEST(DeclarationTest, AVoidOneIsNamedWithItsReason) {
-  Case c;
+  DeclarationCase c;
   c.declare({&c.terms()}).void_reason = "it was revoked on 2026-05-01";
   EXPECT_EQ(c.verdict().decision, Decision::needs_declaration);
   EXPECT_TRUE(has(c.sentence(), "it was revoked on 2026-05-01")) << c.sentence();
@@ -188,30 +188,30 @@ TEST(DeclarationTest, LiftsNoPlainDenial) {
   const std::string plain =
       "[[rule]]\neffect = \"prohibit\"\naction = \"train.generative\"\nclause = \"4\"\n";
   for (const auto& more : {plain, plain + kCompeting}) {
-    Case c(more);
+    DeclarationCase c(more);
     c.declare({&c.terms()});
     EXPECT_EQ(c.verdict().decision, Decision::deny) << more;
   }
-  Case silent(kCompeting);
+  DeclarationCase silent(kCompeting);
   const Terms none = terms_of(replaced(toml("n", "1", kCompeting), "\"permit\"", "\"prohibit\""));
   silent.known.add(none);
   silent.facts.terms = {{none.id, Object::outputs}};
   silent.declare({&none});
   EXPECT_EQ(silent.verdict().decision, Decision::deny) << "no clause permits it";
-  Case competes;
+  DeclarationCase competes;
   competes.declare({&competes.terms()});
   competes.purpose.competing = true;
   EXPECT_EQ(competes.verdict().decision, Decision::deny) << "the purpose says that it competes";
 }
 
 TEST(DeclarationTest, ServesAnExceptionAndResearchToo) {
-  Case order(
+  DeclarationCase order(
       "[[rule]]\neffect = \"prohibit\"\naction = \"train.generative\"\nunless = \"order\"\n");
   EXPECT_EQ(order.verdict().decision, Decision::needs_declaration);
   order.declare({&order.terms()});
   EXPECT_EQ(order.verdict().decision, Decision::permit);
 
-  Case research;
+  DeclarationCase research;
   research.known = {};
   research.facts.terms.clear();
   research.add(replaced(toml("r", "1", ""), "action", "scope = \"research\"\naction"));

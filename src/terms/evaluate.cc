@@ -1,4 +1,5 @@
 #include "terms/evaluate.h"
+#include "base/ascii.h"
 
 #include <fmt/core.h>
 
@@ -12,10 +13,6 @@
 
 namespace retort::terms {
 namespace {
-
-char lower(char c) {
-  return static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-}
 
 bool matches_any(const std::vector<std::string>& patterns, std::string_view text) {
   if (patterns.empty()) return true;
@@ -349,7 +346,7 @@ bool matches(std::string_view pattern, std::string_view text) {
     if (p < pattern.size() && pattern[p] == '*') {
       star = p++;
       resume = t;
-    } else if (p < pattern.size() && lower(pattern[p]) == lower(text[t])) {
+    } else if (p < pattern.size() && base::lower(pattern[p]) == base::lower(text[t])) {
       ++p;
       ++t;
     } else if (star != std::string_view::npos) {

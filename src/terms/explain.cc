@@ -11,8 +11,6 @@
 namespace retort::terms {
 namespace {
 
-constexpr int64_t kDay_ms = int64_t{24} * 60 * 60 * 1000;
-
 class Alternatives {
  public:
   explicit Alternatives(const Question& question)
@@ -73,7 +71,7 @@ class Alternatives {
         add(fmt::format("had it been captured from {} on", from), span.decision);
       } else {
         add(fmt::format("had it been captured from {} to {}", from,
-                        base::iso_date(span.to - kDay_ms)),
+                        base::iso_date(span.to - base::kDay_ms)),
             span.decision);
       }
     }

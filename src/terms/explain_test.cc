@@ -5,22 +5,12 @@
 #include <algorithm>
 
 #include "base/clock.h"
+#include "terms/testing_internal.h"
 
 namespace retort::terms {
 namespace {
 
-const TermsSet& shipped() {
-  static const TermsSet set = [] {
-    TermsSet out;
-    for (const Pin& pin : pinned_readings()) {
-      auto terms = load_terms(std::string(RETORT_SOURCE_DIR) + "/terms/" + std::string(pin.file));
-      EXPECT_TRUE(terms.ok()) << pin.file;
-      if (terms) out.add(std::move(*terms));
-    }
-    return out;
-  }();
-  return set;
-}
+using testing::shipped;
 
 Facts record(const std::string& series, const std::string& endpoint, const std::string& day) {
   Facts facts;

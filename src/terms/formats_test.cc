@@ -19,35 +19,36 @@ std::string text(const std::string& file, const std::string& format) {
   return out ? out->text : "refused: " + out.error().text();
 }
 
-bool has(const std::string& text, const std::string& part) {
+bool says(const std::string& text, const std::string& part) {
   return text.find(part) != std::string::npos;
 }
 
 TEST(FormatsTest, AiprefSaysYesNoOrNothing) {
-  EXPECT_TRUE(has(text("deepseek-api-2026-04-29.toml", "aipref"), "\nContent-Usage: train-ai=y\n"));
   EXPECT_TRUE(
-      has(text("google-consumer-2026-07-30.toml", "aipref"), "\nContent-Usage: train-ai=n\n"));
+      says(text("deepseek-api-2026-04-29.toml", "aipref"), "\nContent-Usage: train-ai=y\n"));
+  EXPECT_TRUE(
+      says(text("google-consumer-2026-07-30.toml", "aipref"), "\nContent-Usage: train-ai=n\n"));
   // A condition is neither; it is never rounded.
   for (const char* file : {"openai-api-2026-01-01.toml", "xai-enterprise-2026-08-14.toml",
                            "llama-2.toml", "together-2025-10-21.toml"}) {
-    EXPECT_TRUE(has(text(file, "aipref"), "refused: aipref cannot say")) << file;
-    EXPECT_FALSE(has(text(file, "aipref"), "train-ai=")) << file;
+    EXPECT_TRUE(says(text(file, "aipref"), "refused: aipref cannot say")) << file;
+    EXPECT_FALSE(says(text(file, "aipref"), "train-ai=")) << file;
   }
-  EXPECT_TRUE(has(text("own-work.toml", "aipref"), "train-ai=y"));
+  EXPECT_TRUE(says(text("own-work.toml", "aipref"), "train-ai=y"));
 }
 
 TEST(FormatsTest, RslNamesWhatItHasWordsFor) {
   const std::string xai = text("xai-enterprise-2025-06-27.toml", "rsl");
-  EXPECT_TRUE(has(xai, "<rsl xmlns=\"https://rslstandard.org/rsl\">"));
-  EXPECT_TRUE(has(xai, "<content url=\"https://api.x.ai/*\">"));
-  EXPECT_FALSE(has(xai, "https://api.x.ai:*")) << "an address without a path";
-  EXPECT_TRUE(has(xai, "<prohibits type=\"usage\">ai-train</prohibits>"));
-  EXPECT_FALSE(has(xai, "<permits")) << "a judge is bound to a condition";
-  EXPECT_TRUE(has(xai, "<!-- not said: judge depends on a condition"));
+  EXPECT_TRUE(says(xai, "<rsl xmlns=\"https://rslstandard.org/rsl\">"));
+  EXPECT_TRUE(says(xai, "<content url=\"https://api.x.ai/*\">"));
+  EXPECT_FALSE(says(xai, "https://api.x.ai:*")) << "an address without a path";
+  EXPECT_TRUE(says(xai, "<prohibits type=\"usage\">ai-train</prohibits>"));
+  EXPECT_FALSE(says(xai, "<permits")) << "a judge is bound to a condition";
+  EXPECT_TRUE(says(xai, "<!-- not said: judge depends on a condition"));
   const std::string deepseek = text("deepseek-api-2026-04-29.toml", "rsl");
-  EXPECT_TRUE(has(deepseek, "<permits type=\"usage\">ai-train,ai-input</permits>"));
-  EXPECT_FALSE(has(deepseek, "<prohibits"));
-  EXPECT_TRUE(has(text("llama-3.1.toml", "rsl"), "refused: RSL cannot say"));
+  EXPECT_TRUE(says(deepseek, "<permits type=\"usage\">ai-train,ai-input</permits>"));
+  EXPECT_FALSE(says(deepseek, "<prohibits"));
+  EXPECT_TRUE(says(text("llama-3.1.toml", "rsl"), "refused: RSL cannot say"));
 }
 
 TEST(FormatsTest, RslEscapesWhatComesFromTheFile) {
@@ -56,8 +57,8 @@ TEST(FormatsTest, RslEscapesWhatComesFromTheFile) {
   terms.version = "1 --> 2";
   const auto out = export_terms(terms, "rsl");
   ASSERT_TRUE(out.ok());
-  EXPECT_TRUE(has(out->text, ">A &amp; B &lt;&quot;C&quot;&gt;</copyright>")) << out->text;
-  EXPECT_FALSE(has(out->text, "1 -->"));
+  EXPECT_TRUE(says(out->text, ">A &amp; B &lt;&quot;C&quot;&gt;</copyright>")) << out->text;
+  EXPECT_FALSE(says(out->text, "1 -->"));
 }
 
 TEST(FormatsTest, TdmrepReservesUnlessAllTrainingIsFree) {
@@ -77,7 +78,7 @@ TEST(FormatsTest, OdrlSaysAll) {
   EXPECT_EQ(*policy.string_at("@type"), "Offer");
   EXPECT_EQ(*policy.string_at("conflict"), "prohibit");
   const Terms terms = shipped("openai-api-2025-05-31.toml");
-  EXPECT_TRUE(has(*policy.string_at("uid"), terms.id));
+  EXPECT_TRUE(says(*policy.string_at("uid"), terms.id));
   const auto& permissions = policy.find("permission")->as_array();
   const auto& prohibitions = policy.find("prohibition")->as_array();
   EXPECT_EQ(permissions.size() + prohibitions.size(), terms.rules.size());
@@ -85,10 +86,10 @@ TEST(FormatsTest, OdrlSaysAll) {
   EXPECT_EQ(*first.string_at("action"), "retort:train.generative");
   EXPECT_EQ(*first.string_at("retort:clause"), "3.3(e)");
   const std::string constraints = json::dump(*first.find("constraint"));
-  EXPECT_TRUE(has(constraints, "2025-05-31")) << constraints;
-  EXPECT_TRUE(has(constraints, "2026-01-01")) << constraints;
-  EXPECT_TRUE(has(constraints, "retort:competing")) << constraints;
-  EXPECT_TRUE(has(json::dump(*first.find("target")), "https://api.openai.com/*"));
+  EXPECT_TRUE(says(constraints, "2025-05-31")) << constraints;
+  EXPECT_TRUE(says(constraints, "2026-01-01")) << constraints;
+  EXPECT_TRUE(says(constraints, "retort:competing")) << constraints;
+  EXPECT_TRUE(says(json::dump(*first.find("target")), "https://api.openai.com/*"));
 }
 
 TEST(FormatsTest, OdrlBindsDutiesToPublishing) {
@@ -100,8 +101,8 @@ TEST(FormatsTest, OdrlBindsDutiesToPublishing) {
     ++with_duties;
     EXPECT_EQ(*rule.string_at("action"), "retort:publish_model");
     const std::string all = json::dump(*duty);
-    EXPECT_TRUE(has(all, "retort:beginName"));
-    EXPECT_EQ(has(all, "Built with Llama"), has(json::dump(rule), "retort:weights")) << all;
+    EXPECT_TRUE(says(all, "retort:beginName"));
+    EXPECT_EQ(says(all, "Built with Llama"), says(json::dump(rule), "retort:weights")) << all;
   }
   EXPECT_EQ(with_duties, 2) << "of answers and of weights";
 }
@@ -123,13 +124,13 @@ TEST(FormatsTest, NothingIsEverRoundedUp) {
     for (const auto& format : export_formats()) {
       const auto out = export_terms(terms, format);
       if (!out) {
-        EXPECT_TRUE(has(out.error().message, "cannot say")) << out.error().text();
+        EXPECT_TRUE(says(out.error().message, "cannot say")) << out.error().text();
         continue;
       }
       ++said;
-      const bool yes = has(out->text, "train-ai=y") ||
-                       has(out->text, "<permits type=\"usage\">ai-train") ||
-                       has(out->text, "\"tdm-reservation\": 0");
+      const bool yes = says(out->text, "train-ai=y") ||
+                       says(out->text, "<permits type=\"usage\">ai-train") ||
+                       says(out->text, "\"tdm-reservation\": 0");
       EXPECT_TRUE(!yes || free) << pin.file << " as " << format;
       if (format == "odrl" || format == "tdmrep") {
         EXPECT_TRUE(json::parse(out->text, format).ok()) << pin.file;

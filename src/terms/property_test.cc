@@ -93,7 +93,7 @@ Terms parsed(const Parts& parts) {
   return std::move(*terms);
 }
 
-struct Case {
+struct LatticeCase {
   Facts facts;
   TermsSet terms;
   std::vector<Parts> parts;
@@ -111,8 +111,8 @@ struct Case {
   }
 };
 
-Case random_case(Dice& dice) {
-  Case out;
+LatticeCase random_case(Dice& dice) {
+  LatticeCase out;
   out.facts.object = dice.pick(kParts);
   out.facts.endpoint = "https://host.example/v1";
   out.facts.plan = dice.one_in(2) ? "paid" : "free";
@@ -164,7 +164,7 @@ void for_cases(uint64_t salt, const Law& law) {
   for (uint64_t seed = 0; seed < kCases && !::testing::Test::HasFailure(); ++seed) {
     SCOPED_TRACE("seed " + std::to_string(salt * 1'000'000 + seed));
     Dice dice(salt * 1'000'000 + seed);
-    const Case one = random_case(dice);
+    const LatticeCase one = random_case(dice);
     ++seen[one.verdict().decision];
     law(one, dice);
   }
@@ -175,7 +175,7 @@ void for_cases(uint64_t salt, const Law& law) {
 }
 
 TEST(PropertyTest, MeetIsIdempotentCommutativeAndAssociative) {
-  for_cases(1, [](const Case& one, Dice& dice) {
+  for_cases(1, [](const LatticeCase& one, Dice& dice) {
     const Verdict a = one.verdict();
     const Verdict b = random_case(dice).verdict();
     const Verdict c = random_case(dice).verdict();
@@ -187,7 +187,7 @@ TEST(PropertyTest, MeetIsIdempotentCommutativeAndAssociative) {
 }
 
 TEST(PropertyTest, MoreRecordsNeverRaiseAndDutiesAreTheUnion) {
-  for_cases(2, [](const Case& one, Dice& dice) {
+  for_cases(2, [](const LatticeCase& one, Dice& dice) {
     const Verdict a = one.verdict();
     const Verdict b = random_case(dice).verdict();
     const Verdict both = meet(a, b);
@@ -206,7 +206,7 @@ TEST(PropertyTest, MoreRecordsNeverRaiseAndDutiesAreTheUnion) {
 }
 
 TEST(PropertyTest, MoreTermsNeverRaise) {
-  for_cases(3, [](Case one, Dice& dice) {
+  for_cases(3, [](LatticeCase one, Dice& dice) {
     const Verdict before = one.verdict();
     one.name(random_parts(dice, "another"));
     const Verdict after = one.verdict();
@@ -217,8 +217,8 @@ TEST(PropertyTest, MoreTermsNeverRaise) {
 }
 
 // The case once more, with its first terms file changed.
-Case changed(const Case& from, const Parts& first) {
-  Case out = from;
+LatticeCase changed(const LatticeCase& from, const Parts& first) {
+  LatticeCase out = from;
   out.facts.terms.clear();
   out.parts.clear();
   out.terms = TermsSet();
@@ -228,7 +228,7 @@ Case changed(const Case& from, const Parts& first) {
 }
 
 TEST(PropertyTest, AProhibitionOrADutyNeverRaisesAndAPermissionNeverLowers) {
-  for_cases(4, [](const Case& one, Dice& dice) {
+  for_cases(4, [](const LatticeCase& one, Dice& dice) {
     const Decision before = one.verdict().decision;
     Parts stricter = one.parts[0];
     stricter.rules += random_rule(dice, "prohibit");
@@ -244,34 +244,34 @@ TEST(PropertyTest, AProhibitionOrADutyNeverRaisesAndAPermissionNeverLowers) {
 }
 
 TEST(PropertyTest, UnknownIsDenied) {
-  for_cases(5, [](const Case& one, Dice&) {
-    const auto denied = [](const Case& unknown) {
+  for_cases(5, [](const LatticeCase& one, Dice&) {
+    const auto denied = [](const LatticeCase& unknown) {
       EXPECT_EQ(unknown.verdict().decision, Decision::deny);
       EXPECT_FALSE(unknown.verdict().findings.empty());
     };
-    Case nobody_knows = one;
+    LatticeCase nobody_knows = one;
     nobody_knows.facts.terms[0].id = std::string(64, '0');
     denied(nobody_knows);
-    Case nothing = one;
+    LatticeCase nothing = one;
     nothing.facts.terms.clear();
     denied(nothing);
-    Case no_day = one;
+    LatticeCase no_day = one;
     no_day.facts.captured_ms = 0;
     if (one.parts[0].head.find("retroactive = \"yes\"") == std::string::npos) denied(no_day);
-    Case no_purpose = one;
+    LatticeCase no_purpose = one;
     no_purpose.purpose.actions.clear();
     denied(no_purpose);
-    Case no_model = one;
+    LatticeCase no_model = one;
     no_model.purpose.model_id.clear();
     denied(no_model);
-    Case other_part = one;
+    LatticeCase other_part = one;
     other_part.facts.object = one.facts.object == Object::texts ? Object::outputs : Object::texts;
     denied(other_part);
   });
 }
 
 TEST(PropertyTest, ASignalLowersAndNeverRaises) {
-  for_cases(6, [](Case one, Dice&) {
+  for_cases(6, [](LatticeCase one, Dice&) {
     const Verdict absent = one.verdict();
     one.facts.preference = Preference::yes;
     EXPECT_EQ(meaning(one.verdict()), meaning(absent));
@@ -285,7 +285,7 @@ TEST(PropertyTest, ASignalLowersAndNeverRaises) {
 }
 
 TEST(PropertyTest, DistributionNeverRaises) {
-  for_cases(7, [](Case one, Dice&) {
+  for_cases(7, [](LatticeCase one, Dice&) {
     one.purpose.distributed = false;
     const Decision before = one.verdict().decision;
     EXPECT_TRUE(one.verdict().duties.empty());
@@ -296,7 +296,7 @@ TEST(PropertyTest, DistributionNeverRaises) {
 
 TEST(PropertyTest, ADeclarationLiftsNothingButAQuestion) {
   int lifted = 0;
-  for_cases(8, [&lifted](const Case& one, Dice& dice) {
+  for_cases(8, [&lifted](const LatticeCase& one, Dice& dice) {
     Declaration declaration;
     declaration.id = "d";
     declaration.declarant = "P";
@@ -321,7 +321,7 @@ TEST(PropertyTest, ADeclarationLiftsNothingButAQuestion) {
 
 TEST(PropertyTest, TwoNamesThatCannotBothBeBegunAreDeniedWithBothNamed) {
   int contradictions = 0;
-  for_cases(9, [&contradictions](const Case& one, Dice& dice) {
+  for_cases(9, [&contradictions](const LatticeCase& one, Dice& dice) {
     const Verdict both = meet(one.verdict(), random_case(dice).verdict());
     const OwedDuty *first = nullptr, *second = nullptr;
     for (const auto& a : both.duties) {

@@ -6,22 +6,12 @@
 #include "base/files.h"
 #include "terms/evaluate.h"
 #include "terms/shipped_table_internal.h"
+#include "terms/testing_internal.h"
 
 namespace retort::terms {
 namespace {
 
-const TermsSet& shipped() {
-  static const TermsSet set = [] {
-    TermsSet out;
-    for (const Pin& pin : pinned_readings()) {
-      auto terms = load_terms(std::string(RETORT_SOURCE_DIR) + "/terms/" + std::string(pin.file));
-      EXPECT_TRUE(terms.ok()) << terms.error().text();
-      if (terms) out.add(std::move(*terms));
-    }
-    return out;
-  }();
-  return set;
-}
+using testing::shipped;
 
 // Any version of it: which one binds is for the day to say.
 Reference reference(const std::string& series, Object object) {

@@ -1,16 +1,11 @@
 #include <charconv>
 #include <map>
 
+#include "base/ascii.h"
 #include "terms/toml_lines_internal.h"
 
 namespace retort::terms {
 namespace {
-
-std::string_view trimmed(std::string_view text) {
-  const size_t first = text.find_first_not_of(" \t\r");
-  if (first == std::string_view::npos) return {};
-  return text.substr(first, text.find_last_not_of(" \t\r") - first + 1);
-}
 
 // "[[rule]]" and "[time]" to "rule" and "time"; "" for any other line.
 std::string_view header(std::string_view line) {
@@ -24,7 +19,7 @@ std::string_view header(std::string_view line) {
 std::string_view key_of(std::string_view line) {
   const size_t end = line.find('=');
   if (end == std::string_view::npos || line.front() == '#') return {};
-  std::string_view key = trimmed(line.substr(0, end));
+  std::string_view key = base::trimmed(line.substr(0, end));
   if (key.size() > 1 && (key.front() == '"' || key.front() == '\'')) {
     key = key.substr(1, key.size() - 2);
   }
@@ -55,7 +50,7 @@ TomlLines::TomlLines(std::string_view text) {
   size_t index = 0;
   for (int64_t number = 1; !text.empty(); ++number) {
     const size_t end = std::min(text.find('\n'), text.size());
-    const std::string_view line = trimmed(text.substr(0, end));
+    const std::string_view line = base::trimmed(text.substr(0, end));
     text.remove_prefix(std::min(end + 1, text.size()));
     if (line.empty()) continue;
     if (const auto name = header(line); !name.empty()) {
@@ -96,10 +91,10 @@ int64_t TomlLines::of_error(std::string_view place, std::string_view message) co
   }
   const std::string_view table = header(place.substr(bracket));
   std::string_view rest =
-      trimmed(place.substr(std::min(place.find_last_of(']') + 1, place.size())));
+      base::trimmed(place.substr(std::min(place.find_last_of(']') + 1, place.size())));
   const int64_t which = number_in(rest);
   if (which > 0) {
-    rest = trimmed(rest.substr(std::min(rest.find_first_not_of("0123456789"), rest.size())));
+    rest = base::trimmed(rest.substr(std::min(rest.find_first_not_of("0123456789"), rest.size())));
   }
   const size_t index = which > 0 ? static_cast<size_t>(which) - 1 : 0;
   return of(table, rest.empty() ? named(message) : rest, index);

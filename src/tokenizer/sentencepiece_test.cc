@@ -58,12 +58,6 @@ Vocabulary small(const std::vector<std::pair<std::string, float>>& pieces) {
   return *made;
 }
 
-std::shared_ptr<const Tokenizer> make(Vocabulary vocabulary) {
-  auto made = Tokenizer::create(std::move(vocabulary));
-  EXPECT_TRUE(made) << made.error().text();
-  return *made;
-}
-
 TEST(SentencePiece, EqualsSentencePieceOnStoredTexts) {
   const json::Value stored = golden_json("pieces.json");
   const json::Array& cases = stored.find("cases")->as_array();

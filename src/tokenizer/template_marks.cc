@@ -22,10 +22,6 @@ struct Parts {
   std::string text;                // outside tags
 };
 
-bool is_word(char c) {
-  return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_';
-}
-
 // Takes the tag whose inside begins at `at`; returns where it ends. plain_template() made it.
 size_t take_tag(std::string_view plain, size_t at, Parts& parts) {
   while (at < plain.size()) {

@@ -10,9 +10,6 @@ namespace {
 bool is_space(char c) {
   return std::isspace(static_cast<unsigned char>(c)) != 0;
 }
-bool is_word(char c) {
-  return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_';
-}
 
 // One string literal from its opening quote at text[at]; leaves `at` behind the closing one.
 std::string plain_string(std::string_view text, size_t& at) {

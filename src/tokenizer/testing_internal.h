@@ -22,6 +22,12 @@ inline json::Value golden_json(const std::string& name) {
   return *value;
 }
 
+inline std::shared_ptr<const Tokenizer> make(Vocabulary vocabulary) {
+  auto made = Tokenizer::create(std::move(vocabulary));
+  EXPECT_TRUE(made) << made.error().text();
+  return *made;
+}
+
 // All 256 bytes as ids 0..255, then the results of the merges, which are given as texts.
 inline Vocabulary byte_vocabulary(
     const std::vector<std::pair<std::string, std::string>>& merges = {}) {

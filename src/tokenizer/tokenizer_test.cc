@@ -18,12 +18,6 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-std::shared_ptr<const Tokenizer> make(Vocabulary vocabulary) {
-  auto made = Tokenizer::create(std::move(vocabulary));
-  EXPECT_TRUE(made) << made.error().text();
-  return *made;
-}
-
 std::shared_ptr<const Tokenizer> smollm2() {
   static const auto loaded = load_tokenizer_json(golden("smollm2/tokenizer.json"));
   EXPECT_TRUE(loaded) << loaded.error().text();

@@ -84,7 +84,7 @@ struct Bench {
 };
 
 // One letter a row: x where something is known, . where nothing is.
-std::string shape(const tensor::SparseTargets& rows) {
+std::string shape_text(const tensor::SparseTargets& rows) {
   std::string out;
   for (int64_t row = 0; row < rows.rows(); ++row) {
     const auto at = static_cast<size_t>(row);
@@ -97,7 +97,7 @@ TEST(LogprobAlign, TheSamePiecesOneToOne) {
   Bench bench(student({{"a", "b"}}));
   const auto rows = bench.align("abc", {token("ab", {{"c", -3}, {"<|im_end|>", -2}}), token("c"),
                                         token("<|im_end|>", {{"a", -4}})});
-  ASSERT_EQ(shape(rows), "xxx");
+  ASSERT_EQ(shape_text(rows), "xxx");
   EXPECT_EQ(rows.ids, (std::vector<int32_t>{bench.id("ab"), 'c', bench.format.stop_token(), 'c',
                                             bench.format.stop_token(), 'a'}));
   EXPECT_EQ(rows.logprobs, (std::vector<float>{kTaken, -3, -2, kTaken, kTaken, -4}));
@@ -112,7 +112,7 @@ TEST(LogprobAlign, WhatTheStudentHasNotGoesToTheTail) {
   const TokenLogprobs strange =
       token("a", {{"zz", -2}, {"", -3}, {"\xff", -4}, {"q", -5}, {"q", -6}, {"b", NAN}});
   const auto rows = bench.align("a", {strange});
-  ASSERT_EQ(shape(rows), "x.");
+  ASSERT_EQ(shape_text(rows), "x.");
   EXPECT_EQ(rows.ids, (std::vector<int32_t>{'a', 0xff}));
   EXPECT_NEAR(rows.tails[0], 1 - std::exp(-0.5) - std::exp(-4), 1e-6);
 }
@@ -139,42 +139,44 @@ TEST(LogprobAlign, ATokenThatTwoIdsSpellIsNobodys) {
   const auto tokens =
       std::vector{token("a", {{"b", -2}, {"</s>", -3}}), token("</s>", {{"a", -1}})};
   const auto rows = aligner.align(example, {.text = "a", .ended = true, .tokens = tokens});
-  ASSERT_EQ(shape(rows), "xx");
+  ASSERT_EQ(shape_text(rows), "xx");
   EXPECT_EQ(rows.ids, (std::vector<int32_t>{own, 3 + 'b', 2, 2, own}))
       << "a byte's token where there is no other";
 }
 
 TEST(LogprobAlign, ACharacterInSeveralTokens) {
   Bench bench(student({{"\xf0", "\x9f"}, {"\x9a", "\xa3"}}));
-  EXPECT_EQ(shape(bench.align("\xf0\x9f\x9a\xa3!", tokens_of({"\xf0\x9f", "\x9a\xa3", "!"}))),
+  EXPECT_EQ(shape_text(bench.align("\xf0\x9f\x9a\xa3!", tokens_of({"\xf0\x9f", "\x9a\xa3", "!"}))),
             "xxx.");
   // A server that sends U+FFFD for what is no text: nothing from there on has the same place.
-  EXPECT_EQ(shape(bench.align("a\xf0\x9f\x9a\xa3!",
-                              tokens_of({"a", "\xef\xbf\xbd", "\xef\xbf\xbd", "!"}))),
+  EXPECT_EQ(shape_text(bench.align("a\xf0\x9f\x9a\xa3!",
+                                   tokens_of({"a", "\xef\xbf\xbd", "\xef\xbf\xbd", "!"}))),
             "x....");
-  EXPECT_EQ(shape(bench.align("abc", tokens_of({"a", "x", "c"}))), "x...") << "another context";
+  EXPECT_EQ(shape_text(bench.align("abc", tokens_of({"a", "x", "c"}))), "x...")
+      << "another context";
 }
 
 TEST(LogprobAlign, OnlyWhatBeginsAndEndsAtTheSameBytes) {
   Bench bench(student({{"b", "c"}}));
   // Merged across: a|bc|d beside ab|c|d.
-  EXPECT_EQ(shape(bench.align("abcd", tokens_of({"ab", "c", "d", "<|im_end|>"}))), "..xx");
-  EXPECT_EQ(shape(bench.align("abcd", tokens_of({"abcd", "<|eot_id|>"}))), "...x")
+  EXPECT_EQ(shape_text(bench.align("abcd", tokens_of({"ab", "c", "d", "<|im_end|>"}))), "..xx");
+  EXPECT_EQ(shape_text(bench.align("abcd", tokens_of({"abcd", "<|eot_id|>"}))), "...x")
       << "another name for the same end";
   EXPECT_EQ(bench.aligner.counts().stops, 2);
 }
 
 TEST(LogprobAlign, EmptyAndTruncatedAnswers) {
   Bench bench(student());
-  EXPECT_EQ(shape(bench.align("", {})), ".");
+  EXPECT_EQ(shape_text(bench.align("", {})), ".");
   EXPECT_EQ(bench.aligner.counts().without, 1);
   EXPECT_EQ(bench.aligner.counts().records, 0);
-  EXPECT_EQ(shape(bench.align("", tokens_of({"<|im_end|>"}))), "x");
-  EXPECT_EQ(shape(bench.align("ab", tokens_of({"a", "b"}))), "xx.") << "the stop was not sent";
-  EXPECT_EQ(shape(bench.align("ab", tokens_of({"a", "b", ""}))), "xxx") << "sent without a name";
-  EXPECT_EQ(shape(bench.align("ab", tokens_of({"a", "b"}), false)), "xx.");
+  EXPECT_EQ(shape_text(bench.align("", tokens_of({"<|im_end|>"}))), "x");
+  EXPECT_EQ(shape_text(bench.align("ab", tokens_of({"a", "b"}))), "xx.") << "the stop was not sent";
+  EXPECT_EQ(shape_text(bench.align("ab", tokens_of({"a", "b", ""}))), "xxx")
+      << "sent without a name";
+  EXPECT_EQ(shape_text(bench.align("ab", tokens_of({"a", "b"}), false)), "xx.");
   // Cut inside a character, which the text then lacks.
-  EXPECT_EQ(shape(bench.align("ab", tokens_of({"a", "b", "\xf0\x9f"}), false)), "xx.");
+  EXPECT_EQ(shape_text(bench.align("ab", tokens_of({"a", "b", "\xf0\x9f"}), false)), "xx.");
   EXPECT_EQ(bench.aligner.counts().stops, 2);
 }
 
@@ -183,7 +185,7 @@ TEST(LogprobAlign, ATextThatWasTrimmedHasNoEndOfTheTeachers) {
   const Example trimmed = bench.example("ab");
   const auto tokens = tokens_of({"a", "b", "\n"});
   const auto rows = bench.aligner.align(trimmed, {.text = "ab\n", .ended = true, .tokens = tokens});
-  EXPECT_EQ(shape(rows), "xx.");
+  EXPECT_EQ(shape_text(rows), "xx.");
 }
 
 TEST(LogprobAlign, EarlierTurnsHaveEmptyRows) {
@@ -193,8 +195,9 @@ TEST(LogprobAlign, EarlierTurnsHaveEmptyRows) {
                                          {dialog::Role::user, "2"},
                                          {dialog::Role::assistant, "ab"}});
   const auto tokens = tokens_of({"a", "b"});
-  EXPECT_EQ(shape(bench.aligner.align(example, {.text = "ab", .ended = true, .tokens = tokens})),
-            "...xx.");
+  EXPECT_EQ(
+      shape_text(bench.aligner.align(example, {.text = "ab", .ended = true, .tokens = tokens})),
+      "...xx.");
   EXPECT_EQ(bench.aligner.counts().tokens, 2);
 }
 
@@ -203,7 +206,7 @@ TEST(LogprobAlign, AValueNobodyKnowsIsNoTarget) {
   TokenLogprobs unknown{{{"a", NAN}}, 0, 1};
   TokenLogprobs unlikely{{{"b", -1}, {"a", NAN}}, 1, static_cast<float>(1 - std::exp(-1))};
   const auto rows = bench.align("aa", {unknown, unlikely});
-  EXPECT_EQ(shape(rows), ".x.");
+  EXPECT_EQ(shape_text(rows), ".x.");
   EXPECT_EQ(rows.ids, (std::vector<int32_t>{'b'})) << "the token taken is in the tail";
   EXPECT_NEAR(rows.tails[1], 1 - std::exp(-1), 1e-6);
 }
@@ -265,7 +268,7 @@ TEST(LogprobAlign, AgreesWithAnIndexOfAllBordersOnRandomTexts) {
       at = end;
     }
     const auto rows = bench.align(text, tokens, random.below(2) == 0);
-    ASSERT_EQ(shape(rows), expected + ".") << seed;
+    ASSERT_EQ(shape_text(rows), expected + ".") << seed;
     const bool is_own = teacher == bench.tokenizer;
     ASSERT_TRUE(!is_own || expected.find('.') == std::string::npos);
     aligned += bench.aligner.counts().aligned;

@@ -21,10 +21,10 @@ model_id = "student"
 import = "own.jsonl"
 import_terms = ["{root}/terms/own-work.toml"]
 [tokenizer]
-vocab_size = 6000
+vocab_size = 4000
 [student]
-layers = 4
-width = 256
+layers = 2
+width = 128
 [train]
 epochs = 2
 batch_tokens = 1024
@@ -41,9 +41,9 @@ class OwnData(harness.Run):
         super().setUp()
         dice = random.Random(7)
         letters = "abcdefghijklmnopqrstuvwxyz"
-        words = ["".join(dice.choices(letters, k=dice.randint(3, 9))) for _ in range(8000)]
+        words = ["".join(dice.choices(letters, k=dice.randint(3, 9))) for _ in range(4000)]
         with open(self.folder / "own.jsonl", "w", encoding="utf-8") as file:
-            for _ in range(600):
+            for _ in range(300):
                 file.write(json.dumps({"prompt": " ".join(dice.choices(words, k=8)),
                                        "completion": " ".join(dice.choices(words, k=20)) + "."})
                            + "\n")
@@ -63,14 +63,15 @@ class OwnData(harness.Run):
 
 
 class CtrlCTest(OwnData):
-    def interrupt_after(self, stage, moment_s=0.0):
-        """The signal comes when the stage before has ended, so the next one has begun."""
+    def kept_steps(self):
+        return list((self.folder / "out/train/checkpoints").glob("step-*"))
+
+    def interrupt_when(self, begun):
         process = self.start("run", "run.toml")
         deadline = time.monotonic() + 120
-        while not self.done(stage) and time.monotonic() < deadline:
+        while not begun() and time.monotonic() < deadline:
             self.assertIsNone(process.poll(), process.communicate()[1] if process.poll() else "")
             time.sleep(0.001)
-        time.sleep(moment_s)
         process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=30)
         self.assertEqual(process.returncode, INTERRUPTED, said)
@@ -81,12 +82,13 @@ class CtrlCTest(OwnData):
         wanted = (self.folder / "whole/student/model.safetensors").read_bytes()
         for before, stage in (("curate", "tokenizer"), ("tokenizer", "train"),
                               ("train", "evaluate"), ("evaluate", "export")):
-            said = self.interrupt_after(before, moment_s=0.5 if stage == "train" else 0.0)
+            # The stage has begun when the one before it has ended; training, when it keeps steps.
+            said = self.interrupt_when(self.kept_steps if stage == "train"
+                                       else lambda ended=before: self.done(ended))
             self.assertIn(stage, said)
             self.assertFalse(self.done(stage), said)
             if stage == "train":
-                kept = [p.name for p in (self.folder / "out/train/checkpoints").glob("step-*")]
-                self.assertTrue(kept, "the steps done so far are kept")
+                self.assertTrue(self.kept_steps(), "the steps done so far are kept")
         self.assertFalse((self.folder / "out/student").exists(), "half an export is none")
         self.assertFalse((self.folder / "out/.export.tmp").exists())
         self.retort("run", "run.toml")
