@@ -8,29 +8,15 @@
 #include <vector>
 
 #include "base/clock.h"
-#include "base/files.h"
-#include "base/parallel.h"
 #include "corpus/record_internal.h"
 #include "corpus/shard.h"
-#include "corpus/zstd_internal.h"
 #include "crypto/hash.h"
+#include "ledger/passes.h"
 
 namespace retort::bench {
 namespace {
 
 constexpr int kPasses = 15;
-
-// Whatever is measured by it is a figure of one core.
-class OneThread {
- public:
-  OneThread() : before_(base::thread_count()) { base::set_thread_count(1); }
-  ~OneThread() { base::set_thread_count(before_); }
-  OneThread(const OneThread&) = delete;
-  OneThread& operator=(const OneThread&) = delete;
-
- private:
-  int before_;
-};
 
 struct Amounts {
   int64_t records = 0;
@@ -58,20 +44,6 @@ int64_t blocks_of(const corpus::Record& record) {
   constexpr size_t kNodeBytes = 65;
   return blocks(rest.size() - 2 + prompt) + 2 + blocks(prompt) + 1 + blocks(record.answer.size()) +
          1 + blocks(1 + corpus::kLeafHeadBytes) + blocks(kNodeBytes);
-}
-
-Result<void> each_line(const std::vector<corpus::Shard>& shards,
-                       const std::function<Result<void>(std::string_view)>& take) {
-  for (const auto& shard : shards) {
-    RETORT_TRY(const auto file, base::MappedFile::open(shard.path()));
-    corpus::ZstdLines lines(file.view(), shard.path());
-    while (true) {
-      RETORT_TRY(const auto block, lines.next());
-      if (block.empty()) break;
-      for (const auto line : block) RETORT_TRY_VOID(take(line));
-    }
-  }
-  return {};
 }
 
 Result<Amounts> count(const std::vector<corpus::Shard>& shards) {

@@ -13,6 +13,7 @@
 #include "corpus/gathering.h"
 #include "corpus/zstd_internal.h"
 #include "ledger/made_up_records.h"
+#include "ledger/passes.h"
 #include "lineage/manifest.h"
 
 namespace retort::bench {
@@ -128,18 +129,11 @@ Result<double> learn(const std::string& folder, const std::vector<corpus::Record
   }
   RETORT_TRY(const auto shards, corpus::list_shards(folder + "/shards"));
   int64_t records = 0;
-  for (const auto& shard : shards) {
-    RETORT_TRY(const auto file, base::MappedFile::open(shard.path()));
-    corpus::ZstdLines lines(file.view(), shard.path());
-    while (true) {
-      RETORT_TRY(const auto block, lines.next());
-      if (block.empty()) break;
-      for (const auto line : block) {
-        RETORT_TRY(const auto value, json::parse(line));
-        if (value.find("messages") != nullptr) ++records;
-      }
-    }
-  }
+  RETORT_TRY_VOID(each_line(shards, [&records](std::string_view line) -> Result<void> {
+    RETORT_TRY(const auto value, json::parse(line));
+    if (value.find("messages") != nullptr) ++records;
+    return {};
+  }));
   if (records != std::ssize(requests)) return base::internal_error("records are missing");
   return base::monotonic_seconds() - from_s;
 }

@@ -6,13 +6,13 @@
 
 #include "base/clock.h"
 #include "base/files.h"
-#include "base/parallel.h"
 #include "corpus/clearance.h"
 #include "corpus/gathering.h"
 #include "corpus/record_index.h"
 #include "corpus/shard.h"
 #include "crypto/hash.h"
 #include "ledger/made_up_records.h"
+#include "ledger/passes.h"
 
 namespace retort::bench {
 namespace {
@@ -48,18 +48,6 @@ Result<void> time_digests(const std::vector<corpus::Shard>& shards, int64_t byte
               static_cast<double>(bytes * kRepeats) / seconds / 1e6);
   return {};
 }
-
-// Whatever is measured by it is a figure of one core.
-class OneThread {
- public:
-  OneThread() : before_(base::thread_count()) { base::set_thread_count(1); }
-  ~OneThread() { base::set_thread_count(before_); }
-  OneThread(const OneThread&) = delete;
-  OneThread& operator=(const OneThread&) = delete;
-
- private:
-  int before_;
-};
 
 // Of the shards' lines, as they are before zstd.
 Result<int64_t> json_bytes(const corpus::Cleared<terms::TrainGenerative>& cleared) {
