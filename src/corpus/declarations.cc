@@ -12,7 +12,6 @@
 namespace retort::corpus {
 namespace {
 
-constexpr int64_t kDay_ms = 86'400'000;
 constexpr const char* kDeclarationSchema = "retort.declaration/1";
 constexpr const char* kRevocationSchema = "retort.revocation/1";
 
@@ -35,7 +34,7 @@ std::string void_reason(const LoggedDeclaration& one, const std::string& revoked
   if (!any_deciders) return "no deciders are named in [purpose]";
   if (one.key.empty()) return "it is signed by no key among the deciders";
   if (!revoked.empty()) return revoked;
-  if (declaration.ends_ms > one.logged_ms + (terms::kDeclarationDaysMax + 1) * kDay_ms) {
+  if (declaration.ends_ms > one.logged_ms + (terms::kDeclarationDaysMax + 1) * base::kDay_ms) {
     return fmt::format("it is to last until {}, more than a year after it was logged on {}",
                        declaration.valid_until, base::iso_date(one.logged_ms));
   }

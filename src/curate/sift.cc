@@ -2,7 +2,6 @@
 #include "base/ascii.h"
 
 #include <algorithm>
-#include <cctype>
 #include <map>
 #include <numeric>
 #include <tuple>

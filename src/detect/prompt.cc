@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "base/ascii.h"
 #include "base/random.h"
 
 namespace retort::detect {
@@ -188,13 +189,6 @@ class Reader {
   size_t longest_ = 0;
 };
 
-std::string_view trimmed(std::string_view text) {
-  constexpr std::string_view kSpace = " \t\r\n";
-  const size_t begin = text.find_first_not_of(kSpace);
-  if (begin == std::string_view::npos) return {};
-  return text.substr(begin, text.find_last_not_of(kSpace) - begin + 1);
-}
-
 }  // namespace
 
 Prompt analyse(std::string_view text, uint64_t salt) {
@@ -211,7 +205,7 @@ Prompt analyse(std::string_view text, uint64_t salt) {
 }
 
 uint64_t hash_text(std::string_view text, uint64_t salt) {
-  const auto part = trimmed(text);
+  const auto part = base::trimmed(text, " \t\r\n");
   const uint64_t hash = XXH3_64bits_withSeed(part.data(), part.size(), salt);
   return hash == 0 ? 1 : hash;
 }

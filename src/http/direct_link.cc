@@ -11,7 +11,6 @@
 #include <cerrno>
 #include <cstring>
 
-#include "base/log.h"
 #include "http/guarded_internal.h"
 
 namespace retort::http {

@@ -4,7 +4,6 @@
 #include <limits>
 
 #include "base/clock.h"
-#include "base/log.h"
 #include "http/exchange_internal.h"
 #include "http/guarded_internal.h"
 #include "http/head_internal.h"

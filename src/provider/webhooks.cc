@@ -24,7 +24,7 @@ namespace {
 constexpr int64_t kLook_ms = 1000;
 constexpr int64_t kFirstWait_ms = 5000;  // doubled with each attempt
 constexpr int64_t kLongestWait_ms = 3'600'000;
-constexpr int64_t kGiveUp_ms = int64_t{7} * 86'400'000;
+constexpr int64_t kGiveUp_ms = 7 * base::kDay_ms;
 constexpr int64_t kRowsAtOnce = 200;
 constexpr size_t kSecretBytesMin = 24, kSecretBytesMax = 64;
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <span>
 
 #include "base/cancel.h"
 #include "base/files.h"
@@ -77,13 +78,17 @@ struct PlannedAdapter {
   DutyPlan duties;
 };
 
-// They stand beside the folder, and not without it. One that learnt from a part of the records owes
-// what the terms of these ask for.
+// They stand beside the folder, and not without it.
+std::span<const AdapterOut> adapters_beside(const ExportInput& input, const Plan& plan) {
+  if (!plan.folder) return {};
+  return input.adapters;
+}
+
+// One that learnt from a part of the records owes what the terms of these ask for.
 Result<std::vector<PlannedAdapter>> adapters_of(const ExportInput& input, const Plan& plan,
                                                 const std::vector<Duty>& owed) {
   std::vector<PlannedAdapter> out;
-  if (!plan.folder) return out;
-  for (const AdapterOut& one : input.adapters) {
+  for (const AdapterOut& one : adapters_beside(input, plan)) {
     std::vector<Duty> own = owed;
     if (one.part) {
       const auto& ids = one.part->terms_ids;
@@ -188,8 +193,7 @@ Result<std::vector<GateCheck>> gate(const ExportInput& input, const Plan& plan,
     if (const GateCheck* failed = first_failure(*checks)) return refused(*failed);
     all.insert(all.end(), checks->begin(), checks->end());
   }
-  for (const AdapterOut& one : input.adapters) {
-    if (!plan.folder) break;
+  for (const AdapterOut& one : adapters_beside(input, plan)) {
     auto check = check_adapter(workshop.file(one.folder), *one.adapter);
     if (!check) return unopened(check.error(), one.folder + "/");
     check->file = one.folder + "/";
@@ -214,8 +218,7 @@ Result<void> publish_folder(const ExportInput& input, const Workshop& workshop,
 Result<void> publish(const ExportInput& input, const Plan& plan, const Workshop& workshop,
                      ExportReport& report) {
   if (plan.folder) RETORT_TRY_VOID(publish_folder(input, workshop, kFolder, report));
-  for (const AdapterOut& one : input.adapters) {
-    if (!plan.folder) break;
+  for (const AdapterOut& one : adapters_beside(input, plan)) {
     const std::string above = base::parent(base::join(input.out_folder, one.folder));
     RETORT_TRY_VOID(base::make_directories(above));
     RETORT_TRY_VOID(publish_folder(input, workshop, one.folder, report));
