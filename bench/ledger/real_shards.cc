@@ -49,32 +49,6 @@ Result<void> time_digests(const std::vector<corpus::Shard>& shards, int64_t byte
   return {};
 }
 
-// Of the shards' lines, as they are before zstd.
-Result<int64_t> json_bytes(const corpus::Cleared<terms::TrainGenerative>& cleared) {
-  int64_t bytes = 0;
-  for (const auto& record : cleared.records()) {
-    bytes += std::ssize(json::dump(corpus::to_json(record))) + 1;
-  }
-  return bytes;
-}
-
-Result<void> time_contents(const std::vector<corpus::Shard>& shards, ledger::Ledger& log,
-                           int64_t records, int64_t bytes) {
-  const auto verified = [&](const char* what) -> Result<void> {
-    const double from_s = base::monotonic_seconds();
-    for (const auto& shard : shards) RETORT_TRY_VOID(corpus::verify(shard, log));
-    const double seconds = base::monotonic_seconds() - from_s;
-    print(what, seconds, records,
-          fmt::format(", {:.0f} MB/s of JSON", static_cast<double>(bytes) / seconds / 1e6));
-    return {};
-  };
-  {
-    const OneThread one;
-    RETORT_TRY_VOID(verified("contents verified, one core (wanted 400)"));
-  }
-  return verified("contents verified, all cores");
-}
-
 // The second question about the same records is answered by their columns: digests of the files,
 // roots over the leaves, and a verdict for all that were gathered alike.
 Result<void> time_columns(corpus::Clearance& clearance, const corpus::Selection& selection,
@@ -128,8 +102,6 @@ Result<void> measure_real_shards(const std::string& folder, int64_t records) {
   from_s = base::monotonic_seconds();
   RETORT_TRY(const auto cleared, clearance.clear<terms::TrainGenerative>(selection));
   print("cleared with contents, all cores", base::monotonic_seconds() - from_s, cleared.size());
-  RETORT_TRY(const auto lines, json_bytes(cleared));
-  RETORT_TRY_VOID(time_contents(shards, *log, records, lines));
   RETORT_TRY_VOID(time_digests(shards, bytes));
   RETORT_TRY_VOID(time_columns(clearance, selection, records));
   return {};
