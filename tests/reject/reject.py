@@ -2,6 +2,7 @@
 """Sees a program compile, and fail to compile once its forbidden line is in.
 
     reject.py PROGRAM.cc COMPILER ARGUMENT...
+    reject.py --headers OUT.h COMPILER ARGUMENT...   what all programs include, precompiled
     reject.py --listed GATE.md PROGRAM...      every program is run, and described in the page
 
 A program names what the compiler says of the forbidden line: "// rejected: one text|or another".
@@ -37,6 +38,16 @@ def check_program(program, command):
     return ""
 
 
+def precompile_headers(header, command):
+    here = pathlib.Path(__file__).parent
+    included = sorted({line for program in here.glob("*.cc")
+                       for line in re.findall(r"^#include .+$", program.read_text(), re.M)})
+    header.write_text("\n".join(included) + "\n")
+    command = [argument for argument in command if argument != "-fsyntax-only"]
+    done = compile_program(header, command, "-x", "c++-header", "-o", f"{header}.gch")
+    return done.stderr if done.returncode else ""
+
+
 def check_listed(page, listed):
     described = set(re.findall(r"`(\w+)`", page.read_text()))
     there = {path.stem for path in pathlib.Path(__file__).parent.glob("*.cc")}
@@ -47,6 +58,8 @@ def check_listed(page, listed):
 def main():
     if sys.argv[1] == "--listed":
         fault = check_listed(pathlib.Path(sys.argv[2]), sys.argv[3:])
+    elif sys.argv[1] == "--headers":
+        fault = precompile_headers(pathlib.Path(sys.argv[2]), sys.argv[3:])
     else:
         fault = check_program(pathlib.Path(sys.argv[1]), sys.argv[2:])
     if fault:
