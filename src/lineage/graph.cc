@@ -67,6 +67,7 @@ NodeId Graph::records_named(const std::string& digest) const {
 }
 
 Result<void> Graph::add(const ledger::Entry& entry) {
+  if (entry.kind == "terms") return add_terms(entry);
   if (entry.kind == "termset") return add_termset(entry);
   if (entry.kind == "door") return add_door(entry);
   if (entry.kind == "declaration") return add_declaration(entry);
@@ -75,8 +76,15 @@ Result<void> Graph::add(const ledger::Entry& entry) {
   if (entry.kind == "model") return add_model(entry);
   if (entry.kind == "served") return add_served(entry);
   if (entry.kind == "erasure") return add_erasure(entry);
-  if (entry.kind == "terms") places_[of_text(Node::terms, entry.name)].entry = entry.index;
   if (entry.kind == "weights") of_text(Node::bytes, entry.name);
+  return {};
+}
+
+Result<void> Graph::add_terms(const ledger::Entry& entry) {
+  const NodeId id = of_text(Node::terms, entry.name);
+  places_[id].entry = entry.index;
+  RETORT_TRY(const auto series, entry.body.string_at("series", ""));
+  if (!series.empty()) series_names_.emplace(series, id);
   return {};
 }
 

@@ -46,6 +46,7 @@ class Graph {
   // What a question may name: every node of the kind under that text, and texts that begin so.
   using Names = std::multimap<std::string, NodeId>;
   const Names& terms() const { return terms_names_; }
+  const Names& series() const { return series_names_; }  // every version of the terms
   const Names& doors() const { return door_names_; }
   const Names& declarations() const { return declaration_names_; }
   const Names& weights() const { return weights_names_; }
@@ -80,6 +81,7 @@ class Graph {
   NodeId of_text(Node kind, const std::string& text);
   void edge(NodeId from, NodeId to) { places_[from].next.push_back(to); }
 
+  Result<void> add_terms(const ledger::Entry& entry);
   Result<void> add_termset(const ledger::Entry& entry);
   Result<void> add_door(const ledger::Entry& entry);
   Result<void> add_declaration(const ledger::Entry& entry);
@@ -95,7 +97,7 @@ class Graph {
   std::unordered_map<int64_t, NodeId> entries_;
   // Provider, endpoint, plan and model of a door, to its node: a served model may come first.
   std::map<std::string, NodeId> door_places_;
-  Names terms_names_, door_names_, declaration_names_, weights_names_, shard_names_;
+  Names terms_names_, series_names_, door_names_, declaration_names_, weights_names_, shard_names_;
   std::multimap<std::string, Erased> erased_;
   std::unordered_map<NodeId, std::string> digests_, splits_;
   std::vector<NodeId> without_parents_, without_doors_;

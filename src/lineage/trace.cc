@@ -73,8 +73,11 @@ Result<std::vector<NodeId>> shards_of_record(const Graph& graph, const std::stri
 
 Result<std::vector<NodeId>> seeds_of(const Graph& graph, const Question& question) {
   switch (question.kind) {
-    case Kind::kTerms:
-      return named(graph.terms(), question.id);
+    case Kind::kTerms: {
+      // A series that is spelt like an id takes nothing from it.
+      RETORT_TRY(const auto version, named(graph.terms(), question.id));
+      return version.empty() ? named(graph.series(), question.id) : version;
+    }
     case Kind::kDoor:
       return named(graph.doors(), question.id);
     case Kind::kRecord:

@@ -26,10 +26,11 @@ namespace retort::lineage {
 struct Question {
   enum class Kind : uint8_t { kTerms, kDoor, kRecord, kDeclaration, kWeights };
   Kind kind = Kind::kTerms;
-  // Of terms and declarations their id; of a door the name of its entry, its endpoint or its
-  // provider (then all that fit); of a record its key, or "SHARD:ROW" with a shard's digest; of
-  // weights a digest, the name of a model's entry, a file's SHA-256 or a model_id. Eight digits of
-  // a digest or id, or more, are enough where they fit one only.
+  // Of terms their id or their series (then all its versions), of a declaration its id; of a door
+  // the name of its entry, its endpoint or its provider (then all that fit); of a record its key,
+  // or "SHARD:ROW" with a shard's digest; of weights a digest, the name of a model's entry, a
+  // file's SHA-256 or a model_id. Eight digits of a digest or id, or more, are enough where they
+  // fit one only.
   std::string id = {};
 };
 const char* name(Question::Kind kind);

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <set>
+
 #include "corpus/record_index.h"
 #include "crypto/hash.h"
 #include "lineage/testing_internal.h"
@@ -206,6 +208,25 @@ TEST(TraceTest, FromARealHouseThroughAStudentThatIsServed) {
   ASSERT_TRUE(held_out.ok()) << held_out.error().text();
   EXPECT_EQ(held_out->records, 2u);
   EXPECT_TRUE(held_out->runs.empty());
+}
+
+TEST(TraceTest, ASeriesIsAllItsVersions) {
+  World world(11);
+  world.grow(30);
+  const Lineage lineage = lineage_of(world.log());
+  std::set<uint64_t> shards, models;
+  for (const auto& question : world.questions(world.log().size())) {
+    if (question.kind != Kind::kTerms) continue;
+    const auto version = lineage.trace(question);
+    ASSERT_TRUE(version.ok()) << version.error().text();
+    shards.insert(version->shards.begin(), version->shards.end());
+    models.insert(version->models.begin(), version->models.end());
+  }
+  ASSERT_FALSE(models.empty());
+  const auto series = lineage.trace({Kind::kTerms, World::kSeries});
+  ASSERT_TRUE(series.ok()) << series.error().text();
+  EXPECT_EQ(series->shards, Numbers(shards.begin(), shards.end()));
+  EXPECT_EQ(series->models, Numbers(models.begin(), models.end()));
 }
 
 TEST(TraceTest, NamesAreLookedUpAsPeopleGiveThem) {

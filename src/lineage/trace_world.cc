@@ -23,7 +23,7 @@ int64_t World::append(const std::string& kind, const std::string& name, json::Va
 
 void World::add_terms() {
   terms_.push_back(digest());
-  append("terms", terms_.back(), json::Value::object({{"series", "s"}}));
+  append("terms", terms_.back(), json::Value::object({{"series", kSeries}}));
 }
 
 void World::add_declaration() {

@@ -22,6 +22,8 @@ class World {
   // round before are served, derives, trains, and makes copies, adapters and merges.
   void grow(int rounds);
 
+  static constexpr const char* kSeries = "example.series";  // of all terms here
+
   const std::vector<ledger::Entry>& log() const { return log_; }
   // Everything that can be asked about entries below `size`, records as places in shards.
   std::vector<Question> questions(uint64_t size) const;

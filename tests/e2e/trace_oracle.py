@@ -194,7 +194,8 @@ def trace(entries, kind, name):
     """Numbers of shards, runs and models, by going over all entries until nothing is added."""
     terms, declared, doors, marked, data = set(), set(), set(), set(), set()
     if kind == "terms":
-        terms = {e["name"] for e in entries if e["kind"] == "terms" and e["name"].startswith(name)}
+        terms = {e["name"] for e in entries if e["kind"] == "terms" and
+                 (e["name"].startswith(name) or e["body"].get("series") == name)}
     found = {"shard": set(), "run": set(), "model": set()}
     for i, e in enumerate(entries):
         b = e["body"]

@@ -55,7 +55,8 @@ class TraceTest(harness.Run):
         run, = self.entries("run")
         shards = self.entries("shard")
         everything = [e for e in self.entries()]
-        questions = [("--terms", "terms", terms), ("--door", "door", self.door()["endpoint"]),
+        questions = [("--terms", "terms", terms), ("--terms", "terms", "huggingface.smollm2"),
+                     ("--door", "door", self.door()["endpoint"]),
                      ("--model", "weights", self.entries("model")[0]["name"]),
                      ("--model", "weights", "student"),
                      ("--record", "record", shards[0]["name"] + ":0")]
