@@ -21,9 +21,9 @@ struct BomArguments {
 };
 
 Result<void> run_bom(const BomArguments& arguments) {
-  RETORT_TRY(auto log, open_ledger(arguments.ledger));
-  RETORT_TRY_VOID(log->verify());
   RETORT_TRY(const auto digest, lineage::logged_digest(arguments.model));
+  RETORT_TRY(auto log, open_ledger_of(arguments.ledger, arguments.model, digest));
+  RETORT_TRY_VOID(log->verify());
   auto bom = release::bom_of(*log, digest, "retort " RETORT_VERSION);
   if (!bom && bom.error().code == ErrorCode::not_found) {
     return base::not_found("the log does not know this model, or a file of it was changed",
@@ -58,7 +58,8 @@ Command bom_command() {
         ->check(CLI::IsMember({"cyclonedx", "spdx", "eu"}))
         ->capture_default_str();
     app.add_option("--out", arguments->out, "a file; to the terminal when left out");
-    app.add_option("--ledger", arguments->ledger, "its folder; the nearest one upwards without");
+    app.add_option("--ledger", arguments->ledger,
+                   "its folder; without, the nearest one upwards from here or from the model");
   };
   command.run = [arguments] { return run_bom(*arguments); };
   return command;

@@ -119,8 +119,8 @@ corpus::LoggedUse base_weights(const lineage::RunManifest& run) {
 }
 
 Result<void> explain_model(const TermsArguments& arguments, const std::string& model) {
-  RETORT_TRY(auto log, open_ledger(arguments.ledger));
   RETORT_TRY(const auto digest, lineage::logged_digest(model));
+  RETORT_TRY(auto log, open_ledger_of(arguments.ledger, model, digest));
   RETORT_TRY(const auto entry, lineage::find_model(*log, digest));
   if (entry.run < 0) {
     return base::not_found("no run of this log made this model", model,

@@ -8,6 +8,7 @@
 #include <set>
 
 #include "base/files.h"
+#include "cli/open_ledger.h"
 #include "cli/serve_internal.h"
 #include "ledger/ledger.h"
 #include "lineage/state.h"
@@ -140,23 +141,6 @@ Result<void> open_upstreams(const ServeArguments& arguments, Opened& opened) {
   if (keys.empty()) return {};
   return base::usage_error("a key for an upstream that there is not: " + keys.begin()->first,
                            "upstream-key", "NAME as --upstream has it");
-}
-
-// The logs that may know a model: the nearest one upwards from here, and from where it lies.
-std::vector<std::string> ledgers_for(const std::string& given, const std::string& path) {
-  if (!given.empty()) return {given};
-  std::vector<std::string> out;
-  const std::string above = base::parent(path);
-  for (const std::string& start : {std::string("."), above.empty() ? std::string(".") : above}) {
-    const auto found = ledger::find_ledger(start);
-    if (!found) continue;
-    std::error_code code;
-    const bool known = std::any_of(out.begin(), out.end(), [&](const std::string& one) {
-      return std::filesystem::equivalent(one, *found, code);
-    });
-    if (!known) out.push_back(*found);
-  }
-  return out;
 }
 
 }  // namespace

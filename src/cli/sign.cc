@@ -7,9 +7,11 @@
 
 #include <cstdio>
 #include <memory>
+#include <vector>
 
 #include "base/files.h"
 #include "cli/command.h"
+#include "cli/open_ledger.h"
 #include "crypto/ecdsa.h"
 #include "json/value.h"
 #include "ledger/ledger.h"
@@ -66,28 +68,29 @@ Result<crypto::EcSigningKey> load_key(const std::string& path) {
   return crypto::EcSigningKey::from_pem(pem, path);
 }
 
-// The log named, or the nearest one; none, with a word about it, where there is none.
-Result<std::unique_ptr<ledger::Ledger>> open_log(const SignArguments& arguments) {
-  std::string folder = arguments.ledger;
-  if (folder.empty()) {
-    const auto found = ledger::find_ledger(".");
-    if (!found) {
-      std::fprintf(stderr, "there is no ledger here: the signature says nothing of a log\n");
-      return std::unique_ptr<ledger::Ledger>();
-    }
-    folder = *found;
+using Logs = std::vector<std::unique_ptr<ledger::Ledger>>;
+
+// Whole, and with no word in any of them against this use of the model.
+Result<Logs> open_logs(const SignArguments& arguments) {
+  Logs out;
+  for (const auto& folder : ledgers_for(arguments.ledger, arguments.model)) {
+    RETORT_TRY(auto log, ledger::Ledger::open(folder, {.create = false}));
+    RETORT_TRY_VOID(log->verify());
+    RETORT_TRY_VOID(lineage::check_usable(*log, arguments.model, "sign"));
+    out.push_back(std::move(log));
   }
-  RETORT_TRY(auto log, ledger::Ledger::open(folder, {.create = false}));
-  RETORT_TRY_VOID(log->verify());
-  return log;
+  return out;
 }
 
-// What the log knows of the model; null, with a word about it, where it knows nothing.
-Result<json::Value> facts_of(ledger::Ledger& log, const std::string& digest) {
-  auto facts = release::signed_facts(log, digest);
-  if (facts || facts.error().code != ErrorCode::not_found) return facts;
-  std::fprintf(stderr, "the log %s does not know this model: the signature says nothing of it\n",
-               log.folder().c_str());
+// What a log knows of the model; null, with a word about it, where none knows anything.
+Result<json::Value> facts_of(const Logs& logs, const std::string& digest) {
+  for (const auto& log : logs) {
+    auto facts = release::signed_facts(*log, digest);
+    if (facts || facts.error().code != ErrorCode::not_found) return facts;
+    std::fprintf(stderr, "the log %s does not know this model\n", log->folder().c_str());
+  }
+  if (logs.empty()) std::fputs("there is no ledger here\n", stderr);
+  std::fputs("the signature says nothing of a log\n", stderr);
   return json::Value();
 }
 
@@ -114,13 +117,9 @@ Result<void> run_sign(const SignArguments& arguments) {
   if (arguments.new_key) RETORT_TRY_VOID(make_key(arguments.key));
   RETORT_TRY(const auto key, load_key(arguments.key));
   const std::string path = signature_of(arguments);
-  RETORT_TRY(const auto log, open_log(arguments));
-  if (log != nullptr) RETORT_TRY_VOID(lineage::check_usable(*log, arguments.model, "sign"));
+  RETORT_TRY(const auto logs, open_logs(arguments));
   RETORT_TRY(const auto digests, release::sign_model(arguments.model, key, {}, path));
-  json::Value facts;
-  if (log != nullptr) {
-    RETORT_TRY(facts, facts_of(*log, release::logged_digest(digests)));
-  }
+  RETORT_TRY(auto facts, facts_of(logs, release::logged_digest(digests)));
   RETORT_TRY(const auto made, release::sign_model(arguments.model, key, std::move(facts), path));
   print(made, {});
   return {};
@@ -163,7 +162,8 @@ Command sign_command() {
     app.add_option("--key", arguments->key, "private key (ECDSA P-256, PEM)")
         ->capture_default_str();
     app.add_flag("--new-key", arguments->new_key, "make it first, with KEY.pub for others");
-    app.add_option("--ledger", arguments->ledger, "its folder; the nearest one upwards without");
+    app.add_option("--ledger", arguments->ledger,
+                   "its folder; without, the nearest one upwards from here or from the model");
   };
   command.run = [arguments] { return run_sign(*arguments); };
   return command;

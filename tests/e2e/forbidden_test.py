@@ -3,61 +3,35 @@
 examples/forbidden/README.md has it: its commands are run as they stand there."""
 
 import json
-import re
 import sqlite3
-import subprocess
 import time
 
 import fake_upstream
 import harness
+import readme
 import served
 
 TERMS, UPSTREAM = 3, 5
 VARIABLES = ("ACCOUNT", "TEACHER_API_KEY", "SPARE_API_KEY", "CASE")
 
 
-def blocks():
-    """The README's commands, block by block."""
-    text = (harness.ROOT / "examples/forbidden/README.md").read_text()
-    return re.findall(r"^```sh\n(.*?)^```", text, re.M | re.S)
-
-
 class ForbiddenTest(served.ServedRun):
-    def shell(self, block, code=0):
-        """One block in bash; what it sets is there in the next one."""
-        lines = ["set -a", "[ -e variables ] && . ./variables", block, "code=$?",
-                 "for name in " + " ".join(VARIABLES) + "; do",
-                 '  printf "%s=%q\\n" $name "${!name}"', "done > variables", "exit $code"]
-        done = subprocess.run(["bash", "-c", "\n".join(lines)], cwd=self.folder, text=True,
-                              capture_output=True, timeout=240)
-        said = f"{block}\nexit {done.returncode}\n{done.stdout[-2000:]}\n{done.stderr[-3000:]}"
-        self.assertEqual(done.returncode, code, said)
-        self.assertNotIn("internal error", done.stderr, said)
-        return done.stdout + done.stderr
-
-    def value(self, name):
-        return re.search(rf"^{name}=(.*)$", (self.folder / "variables").read_text(), re.M).group(1)
-
     def setUp(self):
         super().setUp()
         # The model behind the door is a made-up one, so that a busy machine tells the same story.
         self.upstream = fake_upstream.FakeUpstream().__enter__()
         self.addCleanup(self.upstream.__exit__)
-        for name in ("examples", "terms"):
-            (self.folder / name).symlink_to(harness.ROOT / name)
-        (self.folder / "bin").mkdir()
-        (self.folder / "bin/retort").symlink_to(harness.PROGRAM)
-        self.blocks = iter(blocks())
+        self.page = readme.Page(self, "forbidden", VARIABLES)
+        self.value = self.page.value
 
-    def next(self, begins, code=0):
-        """The README's next block, which is told by its words, on the server's own port."""
-        block = next(self.blocks)
-        self.assertIn(begins, block)
+    def next(self, says, code=0):
+        """The README's next block, on the server's own port."""
+        block = self.page.next(says)
         if self.server:
             block = block.replace("127.0.0.1:8080", f"127.0.0.1:{self.server.port}")
             block = block.replace("examples/forbidden/run.toml",
                                   f"examples/forbidden/run.toml {self.overrides}")
-        return self.shell(f"PATH=$PWD/bin:$PATH\n{block}", code)
+        return self.page.run(block, code)
 
     @property
     def overrides(self):
@@ -109,16 +83,14 @@ class ForbiddenTest(served.ServedRun):
         self.assertIn('"step":"throttle"', said.replace('": "', '":"'))
 
         # The builder insists until a suspension is proposed, and a person confirms it.
-        insist = next(self.blocks)
-        self.assertIn("retort collect", insist)
-        self.blocks = iter([insist, *self.blocks])
+        insist = self.page.blocks[0]
         said = self.next("retort collect", UPSTREAM)
         for _ in range(10):
             if self.case()["proposed"]:
                 break
             time.sleep(10)  # a throttle is by the minute
-            self.shell(f"PATH=$PWD/bin:$PATH\nexport TEACHER_API_KEY\nretort collect "
-                       f"examples/forbidden/run.toml {self.overrides}", UPSTREAM)
+            self.page.blocks.insert(0, insist)
+            self.next("retort collect", UPSTREAM)
         self.assertTrue(self.case()["proposed"], self.case())
         self.next("--decision confirm")
         self.until(lambda: self.status() == 403)
@@ -146,7 +118,7 @@ class ForbiddenTest(served.ServedRun):
         self.until(lambda: self.status() == 200)
         self.next("/chat/completions")
         self.assertEqual(self.case()["status"], "lifted")
-        self.assertEqual(list(self.blocks), [])
+        self.assertEqual(self.page.blocks, [])
         self.retort("ledger", "verify", "--ledger", "accounts/log")
         self.answers_are_told_again()
 

@@ -10,6 +10,7 @@ import time
 
 import fake_teacher
 import harness
+import readme
 import served
 
 TERMS, INPUT, GATE = 3, 4, 8
@@ -196,6 +197,51 @@ class WithdrawnTest(harness.Run):
         self.withdraw("--terms", SERIES, "--case", "account-ended")
         self.assertEqual(len(self.entries("state")), 3)
         self.refuses_serving("out/student")
+
+
+class StoryTest(harness.Run):
+    """examples/withdrawn, whose commands are run as they stand there, with a made-up teacher."""
+
+    def setUp(self):
+        super().setUp()
+        teacher = fake_teacher.FakeTeacher().__enter__()
+        self.addCleanup(teacher.__exit__)
+        shutil.copytree(harness.ROOT / "examples", self.folder / "examples")
+        for name in ("run", "after"):
+            path = self.folder / f"examples/withdrawn/{name}.toml"
+            text = path.read_text().replace("epochs = 60", "epochs = 2")
+            text = re.sub(r"^serve = .*", f'base_url = "{teacher.url}"', text, flags=re.M)
+            path.write_text(text)
+        self.page = readme.Page(self, "withdrawn", ("LOG", "OLD", "NEW"))
+
+    def next(self, says, code=0):
+        return self.page.run(self.page.next(says), code)
+
+    def bom(self, name):
+        return json.loads((self.folder / f"runs/withdrawn/{name}.cdx.json").read_text())
+
+    def test_the_story(self):
+        said = self.next("retort sign")
+        self.assertNotIn("says nothing of a log", said)
+        self.next("a-copy-somewhere")
+        said = self.next("ledger trace")
+        self.assertIn("3 models, 1 runs", said)
+        self.assertEqual(self.next("ledger withdraw").count("  frozen  "), 3)
+        for command in ("serve", "export", "sign"):
+            self.assertIn(f"{command} refuses", self.next(f"retort {command}", GATE))
+        self.assertIn("withdrawn by Example Ltd", self.next("retort run", TERMS))
+        said = self.next("after.toml")
+        self.assertEqual((said.count("  frozen  "), said.count("  clear  ")), (3, 3))
+        self.next("--to remediated")
+        self.assertEqual(len(self.page.value("NEW")), 64)
+        self.next("retort bom")
+        self.assertEqual(self.page.blocks, [])
+        before, after = self.bom("before"), self.bom("after")
+        # Frozen, traced, remediated.
+        self.assertEqual((before["version"], after["version"]), (1, 4))
+        self.assertEqual(before["serialNumber"], after["serialNumber"])
+        self.assertIn({"name": "retort:state", "value": "remediated"},
+                      after["metadata"]["component"]["properties"])
 
 
 if __name__ == "__main__":
