@@ -214,6 +214,10 @@ Result<LoggedRun> log_run(ledger::Ledger& ledger, const RunInput& input) {
     weights.insert(weights.end(), teacher.files.begin(), teacher.files.end());
   }
   RETORT_TRY_VOID(check_usable(ledger, weights, "training"));
+  for (const auto* from : {input.base, input.teacher}) {
+    if (from == nullptr) continue;
+    RETORT_TRY_VOID(check_usable_where_it_lies(ledger, from->path(), "training"));
+  }
   json::Value body = to_json(run);
   const std::string name = run_name(body);
   RETORT_TRY(const auto index, ledger.append("run", name, std::move(body)));

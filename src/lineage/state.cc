@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <filesystem>
 
 #include "base/clock.h"
 #include "base/files.h"
@@ -260,6 +261,16 @@ Result<void> check_usable(ledger::Ledger& log, const std::vector<ModelFile>& fil
     if (barred != nullptr) return barred_error(*barred, use, file.name);
   }
   return {};
+}
+
+Result<void> check_usable_where_it_lies(ledger::Ledger& log, const std::string& path,
+                                        const std::string& use) {
+  const auto nearest = ledger::find_ledger(base::parent(path));
+  std::error_code code;
+  if (!nearest || std::filesystem::equivalent(*nearest, log.folder(), code)) return {};
+  RETORT_TRY(auto its_own, ledger::Ledger::open(*nearest, {.create = false}));
+  RETORT_TRY_VOID(its_own->verify());
+  return check_usable(*its_own, path, use);
 }
 
 }  // namespace retort::lineage

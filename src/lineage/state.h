@@ -94,6 +94,11 @@ Result<void> check_usable(ledger::Ledger& log, const std::string& path, const st
 Result<void> check_usable(ledger::Ledger& log, const std::vector<ModelFile>& files,
                           const std::string& use);
 
+// The same by the log that is nearest upwards from where the weights lie, unless that is `log` or
+// there is none: what another house has frozen is not taken from there either.
+Result<void> check_usable_where_it_lies(ledger::Ledger& log, const std::string& path,
+                                        const std::string& use);
+
 struct Move {
   std::string model = {};  // as Standings::find takes it
   State to = State::frozen;

@@ -109,6 +109,24 @@ TEST(StateTest, NothingIsTrainedFromFrozenWeights) {
   EXPECT_EQ(served.error().code, ErrorCode::refused_by_gate);
 }
 
+TEST(StateTest, NothingIsTrainedFromWhatIsFrozenInTheHouseWhereItLies) {
+  Story story("lender");
+  House house("borrower");
+  house.gather("delta", 5);
+  house.curate();
+  const auto train_from = [&](const std::string& file) {
+    const auto base = house.weights(file, "gamma");
+    return log_run(*house.log, {.data = house.training(), .base = &base, .options = file});
+  };
+  EXPECT_TRUE(train_from(story.of_alpha.file).ok());
+  ASSERT_TRUE(withdraw(*story.house.log, ended(story.alpha)).ok());
+  EXPECT_TRUE(train_from(story.of_beta.file).ok());
+  const auto refused = train_from(story.student.file);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().code, ErrorCode::refused_by_gate);
+  EXPECT_TRUE(has(refused.error().text(), "training refuses the model m-student"));
+}
+
 // The clearance came before the withdrawal, the run would come after it.
 TEST(StateTest, AWithdrawalBetweenClearanceAndRunIsNoticed) {
   Story story("between");
