@@ -297,39 +297,28 @@ Result<bool> Quotas::Impl::read_limits() {
   const std::lock_guard held(lock);
   limits.clear();
   for (auto& one : read) limits[one.subject].push_back(std::move(one));
+  ++changes;
   limits_version = version;
   return true;
 }
 
 bool Quotas::binds(const std::vector<Subject>& subjects, Resource resource) {
   const std::lock_guard held(impl_->lock);
-  for (const auto& subject : subjects) {
-    const auto found = impl_->limits.find(subject);
-    if (found == impl_->limits.end()) continue;
-    for (const auto& limit : found->second) {
-      if (limit.resource == resource) return true;
-    }
-  }
-  return false;
+  const auto& bound = impl_->limits_of(subjects, impl_->clock->wall_ms()).all;
+  return std::any_of(bound.begin(), bound.end(),
+                     [resource](const Bound& one) { return one.limit.resource == resource; });
 }
 
 std::vector<Standing> Quotas::standing(const std::vector<Subject>& subjects) {
   const std::lock_guard held(impl_->lock);
-  const int64_t now_ms = impl_->clock->wall_ms();
+  const auto& bound = impl_->limits_of(subjects, impl_->clock->wall_ms()).all;
   std::vector<Standing> out;
-  for (const auto& subject : subjects) {
-    const auto limits = impl_->limits.find(subject);
-    if (limits == impl_->limits.end()) continue;
-    for (const auto& limit : limits->second) {
-      const int64_t start_ms = period_start_ms(limit.window, now_ms);
-      const auto found =
-          impl_->counters.find({limit.subject, limit.resource, limit.window, start_ms});
-      const int64_t left = found == impl_->counters.end()
-                               ? limit.most
-                               : found->second.unclaimed + found->second.free();
-      out.push_back(
-          {limit, std::clamp<int64_t>(left, 0, limit.most), period_end_ms(limit.window, now_ms)});
-    }
+  out.reserve(bound.size());
+  for (const auto& one : bound) {
+    const int64_t most = one.limit.most;
+    const int64_t left =
+        one.counter == nullptr ? most : one.counter->unclaimed + one.counter->free();
+    out.push_back({one.limit.resource, most, std::clamp<int64_t>(left, 0, most), one.end_ms});
   }
   return out;
 }

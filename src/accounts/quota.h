@@ -66,8 +66,8 @@ struct Refusal {
 
 // How a limit stands for whoever asks, for x-ratelimit headers.
 struct Standing {
-  Limit limit;
-  int64_t remaining = 0;
+  Resource resource = Resource::requests;
+  int64_t most = 0, remaining = 0;
   int64_t resets_ms = 0;
 };
 

@@ -43,6 +43,26 @@ struct Counter {
 
 using CounterKey = std::tuple<Subject, Resource, Window, int64_t>;  // with the period's start
 
+// The limits that bind some subjects, with their periods' counters, until one of these ends or
+// anything changes in what limits and counters there are.
+struct Bound {
+  Limit limit;
+  int64_t start_ms = 0, end_ms = 0;  // of the period
+  Counter* counter = nullptr;        // null: nobody asked for any of it yet
+};
+struct BoundLimits {
+  uint64_t changes = 0;                // as it was when they were looked up
+  int64_t since_ms = 0, until_ms = 0;  // wall time: these periods are under way
+  std::vector<Bound> all{};
+};
+struct SubjectsHash {
+  size_t operator()(const std::vector<Subject>& subjects) const {
+    size_t out = 0;
+    for (const auto& one : subjects) out = out * 31 + std::hash<Subject>()(one);
+    return out;
+  }
+};
+
 // What one reservation takes from one counter. Counters that flights use are never removed.
 struct Taken {
   Counter* counter = nullptr;
@@ -70,6 +90,8 @@ struct Quotas::Impl {
   LiveFile live;
   std::map<Subject, std::vector<Limit>, std::less<>> limits;
   std::map<CounterKey, Counter> counters;
+  uint64_t changes = 0;  // of `limits`, and of which counters there are
+  std::unordered_map<std::vector<Subject>, BoundLimits, SubjectsHash> looked_up;
   std::vector<int64_t> free_slots, free_flights;
   std::vector<std::vector<Taken>> flights;  // by flight
   std::vector<int64_t> flight_deaths;       // `deaths` when it began
@@ -83,6 +105,7 @@ struct Quotas::Impl {
   bool ending = false;
 
   // With `lock` held.
+  BoundLimits& limits_of(const std::vector<Subject>& subjects, int64_t now_ms);
   Result<std::vector<Taken>> charges(const std::vector<Subject>& subjects, const Amounts& most);
   bool fits(const std::vector<Taken>& taken) const;
   std::optional<Refusal> known_refusal(const std::vector<Taken>& taken) const;

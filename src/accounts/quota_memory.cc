@@ -14,24 +14,50 @@ constexpr int64_t kSlow_ms = 10'000;  // one that lasts longer was too large
 
 }  // namespace
 
-Result<std::vector<Taken>> Quotas::Impl::charges(const std::vector<Subject>& subjects,
-                                                 const Amounts& most) {
-  const int64_t now_ms = clock->wall_ms();
-  std::vector<Taken> out;
+BoundLimits& Quotas::Impl::limits_of(const std::vector<Subject>& subjects, int64_t now_ms) {
+  constexpr size_t kKept = 10'000;
+  const auto known = looked_up.find(subjects);
+  const bool fresh = known != looked_up.end() && known->second.changes == changes &&
+                     now_ms < known->second.until_ms && now_ms >= known->second.since_ms;
+  if (fresh) return known->second;
+  if (looked_up.size() >= kKept) looked_up.clear();
+  BoundLimits& out =
+      looked_up[subjects] = {.changes = changes, .since_ms = 0, .until_ms = INT64_MAX};
   for (const auto& subject : subjects) {
     const auto found = limits.find(subject);
     if (found == limits.end()) continue;
     for (const auto& limit : found->second) {
-      const int64_t amount = amount_of(most, limit.resource);
-      if (amount < 0) return base::bad_input("an amount below 0 cannot be reserved", subject);
-      if (amount == 0) continue;
       const int64_t start_ms = period_start_ms(limit.window, now_ms);
-      auto& counter = counters[{subject, limit.resource, limit.window, start_ms}];
-      counter.limit = limit;
-      counter.start_ms = start_ms;
-      counter.touched = true;
-      out.push_back({&counter, amount, limit.resource});
+      const int64_t end_ms = period_end_ms(limit.window, now_ms);
+      const auto found_counter = counters.find({subject, limit.resource, limit.window, start_ms});
+      Counter* counter = found_counter == counters.end() ? nullptr : &found_counter->second;
+      if (counter != nullptr) counter->limit = limit;
+      out.all.push_back({limit, start_ms, end_ms, counter});
+      out.since_ms = std::max(out.since_ms, start_ms);
+      if (end_ms != 0) out.until_ms = std::min(out.until_ms, end_ms);
     }
+  }
+  return out;
+}
+
+Result<std::vector<Taken>> Quotas::Impl::charges(const std::vector<Subject>& subjects,
+                                                 const Amounts& most) {
+  BoundLimits& bound = limits_of(subjects, clock->wall_ms());
+  std::vector<Taken> out;
+  out.reserve(bound.all.size());
+  for (auto& one : bound.all) {
+    const Limit& limit = one.limit;
+    const int64_t amount = amount_of(most, limit.resource);
+    if (amount < 0) return base::bad_input("an amount below 0 cannot be reserved", limit.subject);
+    if (amount == 0) continue;
+    if (one.counter == nullptr) {
+      one.counter = &counters[{limit.subject, limit.resource, limit.window, one.start_ms}];
+      one.counter->limit = limit;
+      one.counter->start_ms = one.start_ms;
+      bound.changes = ++changes;
+    }
+    one.counter->touched = true;
+    out.push_back({one.counter, amount, limit.resource});
   }
   if (static_cast<int64_t>(out.size()) > kMaxCharges) {
     return base::storage_error("more limits bind this request than can be counted", live_path,
@@ -206,6 +232,7 @@ void Quotas::Impl::reported(const std::vector<Report>& reports) {
     }
     if (counter.slot >= 0) free_slots.push_back(counter.slot);
     at = counters.erase(at);
+    ++changes;
   }
 }
 

@@ -127,16 +127,16 @@ double Pool::evidence(const Calibration& calibration) const {
   return evidence_past + period_weight(period) * e_value(honest->second, wealth.total);
 }
 
-Clusters::Clusters(uint64_t salt) : salt_(salt), pools_(kPools), met_(kMet) {}
+Clusters::Clusters(uint64_t salt) : salt_(salt), pools_(kPools), keys_(kPools), met_(kMet) {}
 
 size_t Clusters::bytes() {
-  return kPools * sizeof(Pool) + kMet * sizeof(Met);
+  return kPools * (sizeof(Pool) + sizeof(uint64_t)) + kMet * sizeof(Met);
 }
 
 const Pool* Clusters::find(uint64_t key) const {
   const size_t set = key / 2 % (kPools / kWays) * kWays;
   for (size_t i = set; i < set + kWays; ++i) {
-    if (pools_[i].key == key) return &pools_[i];
+    if (keys_[i] == key) return &pools_[i];
   }
   return nullptr;
 }
@@ -160,7 +160,7 @@ Pool* Clusters::place(uint64_t key, Bond bond, uint32_t account) {
     if (worth(pools_[i]) < worth(*least)) least = &pools_[i];
   }
   *least = Pool{};
-  least->key = key;
+  least->key = keys_[static_cast<size_t>(least - pools_.data())] = key;
   least->bond = bond;
   least->accounts.add(base::mix64(met.account));
   if (bond == Bond::beginning) least->stream.prefix = static_cast<uint32_t>(key) | 1U;
@@ -172,6 +172,7 @@ std::vector<const Pool*> Clusters::add(const Pooled& request, const Judge& judge
                                        const Calibration& calibration) {
   ++requests_;
   std::vector<const Pool*> out;
+  out.reserve(kBonds);
   const auto account = static_cast<uint32_t>(hash_text(request.seen->subject.account, salt_)) | 1U;
   for (const Key& key : keys_of(request, salt_)) {
     if (key.key == 0) continue;

@@ -4,8 +4,8 @@
 // accounts have it, and are judged like an account's own, by periods of 30 days. Accounts suspended
 // meanwhile leave their stream behind: whoever takes over the list joins it.
 //
-// Memory: 4,096 pools of at most 1 KiB and a table of 65,536 keys met once (12 bytes each): under
-// 5 MiB however many accounts there are. Not thread-safe.
+// Memory: 4,096 pools of at most 1 KiB, their keys and a table of 65,536 keys met once (12 bytes
+// each): under 5 MiB however many accounts there are. Not thread-safe.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -86,6 +86,7 @@ class Clusters {
   uint64_t salt_;
   uint64_t requests_ = 0;
   std::vector<Pool> pools_;
+  std::vector<uint64_t> keys_;  // of the pools, side by side: a set of them is one line of cache
   std::vector<Met> met_;
 };
 

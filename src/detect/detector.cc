@@ -36,10 +36,14 @@ struct Detector::Verdict {
 
 Detector::Detector(Options options) : options_(std::move(options)), clusters_(options_.salt) {}
 
+AccountState& Detector::state_of(std::string_view account) {
+  const auto found = accounts_.find(account);
+  if (found != accounts_.end()) return *found->second;
+  return *accounts_.emplace(account, std::make_unique<AccountState>()).first->second;
+}
+
 std::optional<Finding> Detector::observe(const Observation& seen) {
-  auto& held = accounts_[std::string(seen.subject.account)];
-  if (!held) held = std::make_unique<AccountState>();
-  AccountState& state = *held;
+  AccountState& state = state_of(seen.subject.account);
   if (state.requests > 0) {
     const int64_t period = std::max<int64_t>(0, seen.time_ms - state.first_ms) / kPeriodMs;
     if (period > state.period) {
@@ -97,6 +101,7 @@ Detector::Verdict Detector::own_verdict(const AccountState& state, const Observa
   if (out.honest == nullptr) return out;
   out.e_value =
       state.evidence_past + period_weight(state.period) * e_value(*out.honest, state.wealth.total);
+  if (!reaches_any_step(out.e_value, options_.policy.suspend_alpha)) return out;
   out.p_value = p_value(out.honest->total, out.honest->periods, state.wealth.total);
   out.rest_p = p_value(out.honest->rest, out.honest->periods, state.wealth.rest);
   out.family_p = family_p_values(*out.honest, state.wealth);
@@ -118,6 +123,7 @@ Detector::Verdict Detector::pool_verdict(const Pool& pool) const {
   out.honest = &found->second;
   out.compared_with = found->first;
   out.e_value = pool.evidence(options_.calibration);
+  if (!reaches_any_step(out.e_value, options_.policy.cluster_alpha)) return out;
   out.p_value = p_value(found->second.total, found->second.periods, pool.wealth.total);
   out.rest_p = p_value(found->second.rest, found->second.periods, pool.wealth.rest);
   out.family_p = family_p_values(found->second, pool.wealth);
@@ -170,6 +176,12 @@ bool Detector::of_several_kinds(const Verdict& verdict) const {
   const auto counts = std::count_if(verdict.family_p.begin(), verdict.family_p.end(),
                                     [&](double p) { return p <= policy.family_p; });
   return counts >= policy.families || (policy.families <= 2 && verdict.rest_p <= policy.family_p);
+}
+
+// Without that a verdict is to watch, and nobody asks what else it rests on.
+bool Detector::reaches_any_step(double e_value, double suspend_alpha) const {
+  const Policy& policy = options_.policy;
+  return e_value * std::max({suspend_alpha, policy.throttle_alpha, policy.warn_alpha}) >= 1;
 }
 
 Step Detector::step_of(const Verdict& verdict, double suspend_alpha) const {
@@ -244,11 +256,12 @@ Result<void> Detector::restore(std::string_view account, std::string_view bytes)
 }
 
 void Detector::forget(std::string_view account) {
-  accounts_.erase(std::string(account));
+  const auto found = accounts_.find(account);
+  if (found != accounts_.end()) accounts_.erase(found);
 }
 
 const AccountState* Detector::state(std::string_view account) const {
-  const auto found = accounts_.find(std::string(account));
+  const auto found = accounts_.find(account);
   return found == accounts_.end() ? nullptr : found->second.get();
 }
 

@@ -52,6 +52,12 @@ class Detector {
 
  private:
   struct Verdict;
+  // So that an account is looked up by a view of its id.
+  struct Hash {
+    using is_transparent = void;
+    size_t operator()(std::string_view id) const { return std::hash<std::string_view>()(id); }
+  };
+  AccountState& state_of(std::string_view account);
   void judge_streams(AccountState& state, const Observation& seen, size_t stream);
   std::optional<Finding> decide(AccountState& state, const Observation& seen,
                                 const std::vector<const Pool*>& pools);
@@ -61,13 +67,14 @@ class Detector {
   Verdict verdict(AccountState& state, const Observation& seen,
                   const std::vector<const Pool*>& pools) const;
   bool of_several_kinds(const Verdict& verdict) const;
+  bool reaches_any_step(double e_value, double suspend_alpha) const;
   Step step_of(const Verdict& verdict, double suspend_alpha) const;
   Evidence evidence(const AccountState& state, const Observation& seen,
                     const Verdict& verdict) const;
 
   Options options_;
   Clusters clusters_;
-  std::unordered_map<std::string, std::unique_ptr<AccountState>> accounts_;
+  std::unordered_map<std::string, std::unique_ptr<AccountState>, Hash, std::equal_to<>> accounts_;
   size_t last_stream_ = 0;
   std::vector<const Pool*> last_pools_;
 };

@@ -2,6 +2,7 @@
 
 #include <xxhash.h>
 
+#include <algorithm>
 #include <string>
 
 #include "base/ascii.h"
@@ -90,14 +91,41 @@ bool holds(const std::array<uint64_t, N>& list, uint64_t hash) {
   return false;
 }
 
-// A class a byte: 0 between words, 1 a letter (or any byte of UTF-8 beyond ASCII), 2 a digit.
-constexpr std::array<uint8_t, 256> kKindOfByte = [] {
-  std::array<uint8_t, 256> kinds{};
-  for (int c = 0; c < 256; ++c) {
-    const bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c >= 128;
-    kinds[static_cast<size_t>(c)] = letter ? 1 : (c >= '0' && c <= '9' ? 2 : 0);
+// Says of nearly all hashes that are in no list that they are in none, by one bit.
+class Sieve {
+ public:
+  template <size_t N>
+  constexpr void add(const std::array<uint64_t, N>& list) {
+    for (const uint64_t hash : list) bits_[hash >> 58] |= 1ULL << (hash >> 52 & 63);
   }
-  return kinds;
+  bool passes(uint64_t hash) const { return (bits_[hash >> 58] >> (hash >> 52 & 63) & 1) != 0; }
+
+ private:
+  std::array<uint64_t, 64> bits_{};
+};
+
+constexpr Sieve kPhraseSieve = [] {
+  Sieve sieve;
+  sieve.add(kReasoning);
+  sieve.add(kData);
+  return sieve;
+}();
+constexpr Sieve kCommonSieve = [] {
+  Sieve sieve;
+  sieve.add(kCommon);
+  return sieve;
+}();
+
+// A byte of a word, letters of ASCII in lower case; 0 for what stands between words. All bytes of
+// UTF-8 beyond ASCII are letters.
+constexpr std::array<uint8_t, 256> kLowered = [] {
+  std::array<uint8_t, 256> out{};
+  for (int c = 0; c < 256; ++c) {
+    const bool upper = c >= 'A' && c <= 'Z';
+    const bool letter = (c >= 'a' && c <= 'z') || upper || c >= 128 || (c >= '0' && c <= '9');
+    if (letter) out[static_cast<size_t>(c)] = static_cast<uint8_t>(upper ? c + ('a' - 'A') : c);
+  }
+  return out;
 }();
 
 // Words go in one after another; finish() makes what depends on the end of the text.
@@ -106,16 +134,20 @@ class Reader {
   Reader(Prompt& out, uint64_t salt) : out_(out), salt_(salt) {}
 
   void read(std::string_view text) {
-    size_t at = 0;
-    while (at < text.size()) {
-      while (at < text.size() && kind(text[at]) == 0) ++at;
-      const size_t begin = at;
-      while (at < text.size() && kind(text[at]) != 0) ++at;
-      if (at > begin) word(text.substr(begin, at - begin));
+    const char* at = text.data();
+    const char* const end = at + text.size();
+    while (true) {
+      while (at < end && lowered(*at) == 0) ++at;
+      if (at == end) return;
+      at = word(at, end);
     }
   }
 
   void finish() {
+    const auto words = static_cast<size_t>(out_.words);
+    for (size_t i = 0; i < std::min<size_t>(words, kEdgeWords); ++i) {
+      out_.tail[i] = latest_[(words - 1 - i) % kLatest];
+    }
     out_.exact = base::mix64(exact_ ^ salt_);
     if (out_.words >= kKeyWords + 2) {
       out_.prefix = key(prefix_);
@@ -129,50 +161,68 @@ class Reader {
   }
 
  private:
-  static uint8_t kind(char c) { return kKindOfByte[static_cast<unsigned char>(c)]; }
+  static constexpr size_t kLatest = 16;
+  static_assert(kLatest >= kEdgeWords);
+
+  static uint8_t lowered(char c) { return kLowered[static_cast<unsigned char>(c)]; }
   uint32_t key(uint64_t hash) const {
     return static_cast<uint32_t>(base::mix64(hash ^ salt_)) | 1U;
   }
 
-  void word(std::string_view text) {
+  // Returns its end.
+  const char* word(const char* const begin, const char* const end) {
     uint64_t hash = kFnvBasis;
-    uint32_t letters = 0;
     bool number = true;
-    for (size_t i = 0; i < text.size(); ++i) {
-      auto c = static_cast<unsigned char>(text[i]);
-      if (c >= 'A' && c <= 'Z') c = static_cast<unsigned char>(c + 32);
-      number = number && kind(text[i]) == 2;
+    const char* at = begin;
+    for (; at < end; ++at) {
+      const unsigned c = lowered(*at);
+      if (c == 0) break;
+      number = number && c <= '9';
       hash = (hash ^ c) * kFnvPrime;
-      if (i < 4) letters |= static_cast<uint32_t>(c) << (24 - 8 * i);
     }
+    take(hash, {begin, static_cast<size_t>(at - begin)}, number);
+    return at;
+  }
+
+  void take(uint64_t hash, std::string_view text, bool number) {
     exact_ = base::mix64(exact_ ^ hash);
     if (number) {
       note_number(text);
       hash = kFnvBasis;  // one number is like another where templates are compared
     }
-    place(hash, letters);
+    place(hash, text);
     const uint64_t pair = pair_hash(last_, hash);
     last_ = hash;
-    out_.asks_reasoning = out_.asks_reasoning || holds(kReasoning, pair);
-    out_.asks_data = out_.asks_data || holds(kData, pair);
+    if (kPhraseSieve.passes(pair)) {
+      out_.asks_reasoning = out_.asks_reasoning || holds(kReasoning, pair);
+      out_.asks_data = out_.asks_data || holds(kData, pair);
+    }
     if (text.size() < 5 || number) return;
     out_.bag.add(base::mix64(hash ^ salt_));
-    if (text.size() > longest_ && !holds(kCommon, hash)) {
+    const auto is_common = [hash] { return kCommonSieve.passes(hash) && holds(kCommon, hash); };
+    if (text.size() > longest_ && !is_common()) {
       longest_ = text.size();
       out_.topic = hash;
     }
   }
 
-  void place(uint64_t hash, uint32_t letters) {
+  static uint32_t first_letters(std::string_view text) {
+    uint32_t letters = 0;
+    for (size_t i = 0; i < std::min<size_t>(text.size(), 4); ++i) {
+      letters |= static_cast<uint32_t>(lowered(text[i])) << (24 - 8 * i);
+    }
+    return letters;
+  }
+
+  void place(uint64_t hash, std::string_view text) {
     const auto small = static_cast<uint16_t>((hash ^ salt_) * kFnvPrime >> 40);
     const auto index = static_cast<size_t>(out_.words);
     if (index < kEdgeWords) {
       out_.head[index] = small;
-      out_.letters[index] = letters;
+      out_.letters[index] = first_letters(text);
     }
     if (index < kKeyWords) prefix_ = base::mix64(prefix_ ^ small);
-    for (size_t i = kEdgeWords - 1; i > 0; --i) out_.tail[i] = out_.tail[i - 1];
-    out_.tail[0] = small;
+    latest_[index % kLatest] = small;
     ++out_.words;
   }
 
@@ -187,6 +237,7 @@ class Reader {
   uint64_t salt_;
   uint64_t exact_ = 7, prefix_ = 11, last_ = 0;
   size_t longest_ = 0;
+  std::array<uint16_t, kLatest> latest_{};  // words' hashes, the last ones
 };
 
 }  // namespace

@@ -47,18 +47,29 @@ uint16_t setting_of(const Sampling& sampling) {
 // A text's passages, one in 64 bytes or so. A run is taken where its own hash says so: taken at
 // fixed places it would not be found again behind other text.
 constexpr size_t kRun = 24;
+constexpr uint64_t kBase = 0x9e3779b97f4a7c15ULL;
+// What a byte added to the hash that it now leaves.
+constexpr uint64_t kLeaving = [] {
+  uint64_t power = 1;
+  for (size_t i = 0; i < kRun; ++i) power *= kBase;
+  return power;
+}();
+
+// `use` takes a passage's hash and says whether it wants more.
 template <class Use>
 void each_passage(std::string_view text, uint64_t salt, Use use) {
   constexpr size_t kReadBytes = 3072;
-  constexpr uint64_t kBase = 0x9e3779b97f4a7c15ULL;
   const std::string_view part = text.substr(0, kReadBytes);
   if (part.size() < kRun) return;
-  uint64_t power = 1, hash = 0;
-  for (size_t i = 0; i + 1 < kRun; ++i) power *= kBase;
-  for (size_t i = 0; i < part.size(); ++i) {
-    if (i >= kRun) hash -= power * (static_cast<unsigned char>(part[i - kRun]) + 1ULL);
-    hash = hash * kBase + (static_cast<unsigned char>(part[i]) + 1ULL);
-    if (i + 1 >= kRun && (hash >> 58) == 0) use(static_cast<uint32_t>((hash ^ salt) >> 20) | 1U);
+  const auto byte = [&part](size_t i) { return static_cast<unsigned char>(part[i]) + 1ULL; };
+  uint64_t hash = 0;
+  for (size_t i = 0; i + 1 < kRun; ++i) hash = hash * kBase + byte(i);
+  uint64_t leaves = 0;  // before the first run nothing does
+  for (size_t i = kRun - 1; i < part.size(); ++i) {
+    hash = hash * kBase + (byte(i) - leaves);
+    leaves = kLeaving * byte(i + 1 - kRun);
+    if ((hash >> 58) != 0) continue;
+    if (!use(static_cast<uint32_t>((hash ^ salt) >> 20) | 1U)) return;
   }
 }
 
@@ -173,17 +184,23 @@ void note_history(const AccountState& state, const Observation& seen, uint64_t s
     entry.foreign = !entry.reused && !answer->text.empty();
   }
   if (entry.reused) return;
+  constexpr int kEnough = 2;
   int known = 0;
-  each_passage(prompt, salt, [&](uint32_t hash) { known += holds(state.passages, hash) ? 1 : 0; });
-  entry.reused = known >= 2;
+  each_passage(prompt, salt, [&](uint32_t hash) {
+    known += holds(state.passages, hash) ? 1 : 0;
+    return known < kEnough;
+  });
+  entry.reused = known >= kEnough;
 }
 
 void keep_answer(AccountState& state, std::string_view answer, uint64_t salt) {
   if (answer.empty()) return;
   state.answers[state.requests % state.answers.size()] = small_hash(answer, salt);
+  constexpr size_t kKept = 4;
   size_t kept = 0;
   each_passage(answer, salt, [&](uint32_t hash) {
-    if (kept < 4) state.passages[(state.requests * 4 + kept++) % state.passages.size()] = hash;
+    state.passages[(state.requests * kKept + kept++) % state.passages.size()] = hash;
+    return kept < kKept;
   });
 }
 

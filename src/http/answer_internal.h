@@ -24,7 +24,7 @@ namespace retort::http {
 class AnswerReader {
  public:
   struct Sink {
-    std::function<void(const Response&)> on_head;        // once, of the answer itself
+    std::function<void(Response&)> on_head;  // once, of the answer itself; may take its headers
     std::function<void(std::string_view)> on_body = {};  // any number of times
   };
   enum class State { head, body, chunk_size, chunk, chunk_end, trailers, until_end, done, broken };

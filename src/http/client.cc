@@ -74,7 +74,9 @@ struct Client::Impl {
   }
   void cancel(ExchangeId id);
   void cancel_all();
-  ExchangeId send_direct(Loop& loop, Request request, Handlers handlers, Target target);
+  std::shared_ptr<const Target> target_of(const std::string& url);
+  ExchangeId send_direct(Loop& loop, Request request, Handlers handlers,
+                         std::shared_ptr<const Target> target);
   void cancel_direct(ExchangeId id);
   size_t place_of(Loop& loop);
   void leave_loops();
@@ -93,7 +95,9 @@ struct Client::Impl {
   std::vector<std::unique_ptr<Exchange>> arrived;
   std::vector<ExchangeId> cancelled;
   ExchangeId last_id = 0;
-  std::vector<std::weak_ptr<Loop>> loops;  // that have exchanges of this client
+  std::string latest_url;
+  std::shared_ptr<const Target> latest_target;  // of `latest_url`
+  std::vector<std::weak_ptr<Loop>> loops;       // that have exchanges of this client
   bool stopping = false;
 };
 
@@ -226,17 +230,30 @@ size_t Client::Impl::place_of(Loop& loop) {
   return loops.size() - 1;
 }
 
+// Null for what libcurl is to do. A client asks one place again and again, as a rule.
+std::shared_ptr<const Target> Client::Impl::target_of(const std::string& url) {
+  const std::lock_guard lock(mutex);
+  if (latest_target && url == latest_url) return latest_target;
+  auto target = direct_target(url);
+  if (!target) return nullptr;
+  latest_url = url;
+  latest_target = std::make_shared<const Target>(std::move(*target));
+  return latest_target;
+}
+
 ExchangeId Client::Impl::send_direct(Loop& loop, Request request, Handlers handlers,
-                                     Target target) {
+                                     std::shared_ptr<const Target> target) {
   ExchangeId id = kDirect;
   {
     const std::lock_guard lock(mutex);
     id |= place_of(loop) << kPlaceBits | (++last_id & kNumberMask);
   }
-  if (loop.attached(this) == nullptr) {
-    loop.attach(this, std::make_unique<Direct>(loop, options));
-  }
   auto* direct = static_cast<Direct*>(loop.attached(this));
+  if (direct == nullptr) {
+    auto made = std::make_unique<Direct>(loop, options);
+    direct = made.get();
+    loop.attach(this, std::move(made));
+  }
   direct->send(id, std::move(request), std::move(handlers), std::move(target));
   return id;
 }
@@ -287,8 +304,8 @@ Client::~Client() {
 
 ExchangeId Client::send(Request request, Handlers handlers) {
   if (Loop* loop = Loop::current()) {
-    if (auto target = direct_target(request.url)) {
-      return impl_->send_direct(*loop, std::move(request), std::move(handlers), std::move(*target));
+    if (auto target = impl_->target_of(request.url)) {
+      return impl_->send_direct(*loop, std::move(request), std::move(handlers), std::move(target));
     }
   }
   ExchangeId id = 0;

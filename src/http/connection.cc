@@ -61,8 +61,11 @@ void Connection::close() {
 }
 
 void Connection::on_ready(uint32_t events) {
-  if ((events & EPOLLOUT) != 0) drain();
-  if (state_ != State::closed && (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0) read();
+  if ((events & EPOLLOUT) != 0) {
+    writable_ = true;
+    loop_.wake(*this);
+  }
+  if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0) read();
 }
 
 void Connection::on_deadline() {
@@ -188,8 +191,12 @@ bool Connection::begin_body() {
 bool Connection::read_body() {
   const auto length = static_cast<size_t>(head_.content_length);
   if (buffer_.size() < length) return false;
-  body_ = buffer_.substr(0, length);
-  buffer_.erase(0, length);
+  if (buffer_.size() == length) {
+    body_ = std::exchange(buffer_, {});
+  } else {
+    body_.assign(buffer_, 0, length);
+    buffer_.erase(0, length);
+  }
   answer();
   return true;
 }
@@ -224,7 +231,8 @@ bool Connection::refuse(Refusal refusal) {
 void Connection::wake() {
   if (Loop::current() == &loop_) return loop_.wake(*this);
   loop_.post([weak = weak_from_this()] {
-    if (const auto self = weak.lock()) self->on_wake();
+    const auto self = weak.lock();
+    if (self && self->state_ != State::closed) self->loop_.wake(*self);
   });
 }
 
@@ -260,13 +268,19 @@ void Connection::answer() {
                     return static_cast<size_t>(std::max<ssize_t>(send_some(socket, bytes), 0));
                   }});
   over_ = false;
+  asked_ = true;
+  loop_.wait_for_reads(*this);
+}
+
+void Connection::on_all_read() {
+  if (!std::exchange(asked_, false)) return;
   call_handler({std::move(head_.method), std::move(head_.path), std::move(head_.query),
-                std::move(head_.headers), std::move(body_), address_});
+                std::move(head_.headers), std::move(body_), address_, loop_.turn()});
   loop_.wake(*this);
 }
 
 void Connection::on_wake() {
-  if (state_ == State::answering && out_.empty()) drain();
+  if (std::exchange(writable_, false) || out_.empty()) drain();
 }
 
 // Sends what there is, as much as the kernel takes.

@@ -44,6 +44,7 @@ class Connection : public Watched, public std::enable_shared_from_this<Connectio
 
   void on_ready(uint32_t events) override;
   void on_deadline() override;
+  void on_all_read() override;
   void on_wake() override;
   void on_broken() override { close(); }
 
@@ -52,7 +53,7 @@ class Connection : public Watched, public std::enable_shared_from_this<Connectio
     head,       // of the next request
     body,       // of so many bytes
     chunks,     // a body of chunks
-    answering,  // the handler has the request
+    answering,  // the handler has the request, or has it soon
     refusing,   // why it was refused leaves, what the client still says is dropped
     closed,
   };
@@ -91,6 +92,8 @@ class Connection : public Watched, public std::enable_shared_from_this<Connectio
   std::shared_ptr<Outbox> outbox_;  // of the answer under way
   std::string out_;                 // leaving
   size_t out_sent_ = 0;
+  bool asked_ = false;     // the handler does not have the request yet
+  bool writable_ = false;  // there is room again for what is leaving
   bool over_ = false;      // nothing follows `out_`
   bool reusable_ = false;  // and another request may
   bool input_ended_ = false;

@@ -125,7 +125,8 @@ Direct::~Direct() {
   }
 }
 
-void Direct::send(ExchangeId id, Request request, Handlers handlers, Target target) {
+void Direct::send(ExchangeId id, Request request, Handlers handlers,
+                  std::shared_ptr<const Target> target) {
   auto work = std::make_unique<Work>();
   work->id = id;
   work->request = std::move(request);
@@ -149,7 +150,7 @@ void Direct::send(ExchangeId id, Request request, Handlers handlers, Target targ
 void Direct::start(std::unique_ptr<Work> work) {
   const ExchangeId id = work->id;
   const auto idle = std::find_if(idle_.rbegin(), idle_.rend(), [&](const DirectLink* link) {
-    return link->host() == work->target.host;
+    return link->host() == work->target->host;
   });
   if (idle != idle_.rend()) {
     DirectLink* link = *idle;
@@ -157,7 +158,7 @@ void Direct::start(std::unique_ptr<Work> work) {
     asked_[id] = link;
     return link->begin(std::move(work), /*connected=*/true);
   }
-  const auto link = std::make_shared<DirectLink>(*this, loop_, work->target.host);
+  const auto link = std::make_shared<DirectLink>(*this, loop_, work->target->host);
   asked_[id] = link.get();
   link->begin(std::move(work), /*connected=*/false);
 }

@@ -37,7 +37,8 @@ class Direct : public Attached {
   Direct(Loop& loop, const ClientOptions& options);
   ~Direct() override;  // tells all that they are cancelled
 
-  void send(ExchangeId id, Request request, Handlers handlers, Target target);
+  void send(ExchangeId id, Request request, Handlers handlers,
+            std::shared_ptr<const Target> target);
   void cancel(ExchangeId id);
 
   // One exchange: asked, or waiting for its turn.
@@ -45,7 +46,7 @@ class Direct : public Attached {
     ExchangeId id = 0;
     Request request;
     Handlers handlers;
-    Target target;
+    std::shared_ptr<const Target> target;
     int64_t began_ms = 0;
     bool sent = false;
     Response response = {};

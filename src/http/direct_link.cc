@@ -22,14 +22,14 @@ std::string request_bytes(const Direct::Work& work) {
   const Request& request = work.request;
   std::string out;
   out.reserve(512 + request.body.size());
-  out.append(request.method).append(" ").append(work.target.path).append(" HTTP/1.1\r\n");
+  out.append(request.method).append(" ").append(work.target->path).append(" HTTP/1.1\r\n");
   const auto put = [&out](std::string_view name, std::string_view value) {
     out.append(name).append(": ").append(value).append("\r\n");
   };
   const auto has = [&request](std::string_view name) {
     return find_header(request.headers, name) != nullptr;
   };
-  if (!has("Host")) put("Host", work.target.host);
+  if (!has("Host")) put("Host", work.target->host);
   for (const auto& [name, value] : request.headers) put(name, value);
   if (!has("Accept")) put("Accept", "*/*");
   const bool has_body =
@@ -43,7 +43,7 @@ std::string request_bytes(const Direct::Work& work) {
 }  // namespace
 
 std::string DirectLink::place() const {
-  const std::string& path = work_->target.path;
+  const std::string& path = work_->target->path;
   return "http://" + host_ + path.substr(0, path.find('?'));
 }
 
@@ -57,8 +57,8 @@ void DirectLink::begin(std::unique_ptr<Direct::Work> work, bool connected) {
 
 // To the next of the addresses, until one is there or none is left.
 void DirectLink::connect() {
-  while (next_address_ < work_->target.addresses.size()) {
-    if (open(work_->target.addresses[next_address_++])) return;
+  while (next_address_ < work_->target->addresses.size()) {
+    if (open(work_->target->addresses[next_address_++])) return;
   }
   const std::string why = std::strerror(errno);
   auto work = std::move(work_);
@@ -113,7 +113,7 @@ void DirectLink::ask() {
   out_sent_ = 0;
   reader_ = std::make_unique<AnswerReader>(
       work_->request.method == "HEAD",
-      AnswerReader::Sink{[this](const Response& head) { take_head(head); },
+      AnswerReader::Sink{[this](Response& head) { take_head(head); },
                          [this](std::string_view piece) { take_body(piece); }});
   touch();
   write();
@@ -181,10 +181,10 @@ void DirectLink::look() {
   if (reader_->done()) finish(Failure::none, {});
 }
 
-void DirectLink::take_head(const Response& head) {
+void DirectLink::take_head(Response& head) {
   Response& response = work_->response;
   response.status = head.status;
-  response.headers = head.headers;
+  response.headers = std::move(head.headers);
   if (reader_->length() > work_->request.max_response_bytes) {
     too_large_ = true;
     reader_->stop();

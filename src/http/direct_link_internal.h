@@ -34,7 +34,7 @@ class DirectLink : public Watched, public std::enable_shared_from_this<DirectLin
   void write();
   void read();
   void look();
-  void take_head(const Response& head);
+  void take_head(Response& head);
   void take_body(std::string_view piece);
   void touch();
   void finish(Failure failure, Error error);

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <array>
 #include <charconv>
 
 #include "base/ascii.h"
@@ -12,7 +13,7 @@ Refusal bad(std::string reason) {
   return {400, std::move(reason)};
 }
 
-bool is_alnum(char c) {
+constexpr bool is_alnum(char c) {
   return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }
 
@@ -181,27 +182,39 @@ Refusal judge_connection(Head& head) {
 }  // namespace
 
 bool is_token(std::string_view text) {
-  constexpr std::string_view kMarks = "!#$%&'*+-.^_`|~";
-  return !text.empty() && std::all_of(text.begin(), text.end(), [&](char c) {
-    return is_alnum(c) || kMarks.find(c) != std::string_view::npos;
-  });
+  static constexpr auto kIsOf = [] {
+    std::array<bool, 256> is_of{};
+    for (int c = 0; c < 128; ++c) is_of[static_cast<size_t>(c)] = is_alnum(static_cast<char>(c));
+    for (const char c : std::string_view("!#$%&'*+-.^_`|~")) is_of[static_cast<size_t>(c)] = true;
+    return is_of;
+  }();
+  return !text.empty() && std::all_of(text.begin(), text.end(),
+                                      [](char c) { return kIsOf[static_cast<unsigned char>(c)]; });
 }
 
 size_t find_head_end(std::string_view bytes, Refusal& refusal) {
   const std::string_view seen = bytes.substr(0, kHeadBytesLimit);
   for (size_t i = 0; i < seen.size(); ++i) {
-    const bool after_cr = i > 0 && seen[i - 1] == '\r';
-    if (seen[i] == '\0' || (seen[i] == '\n') != after_cr) {
+    const auto byte = static_cast<unsigned char>(seen[i]);
+    if (byte > '\r') continue;
+    if (byte == '\r' && i + 1 == seen.size()) break;
+    const bool line_end = byte == '\r' && seen[i + 1] == '\n';
+    if (line_end && i >= 2 && seen[i - 1] == '\n') return i + 2;
+    if (line_end) {
+      ++i;
+    } else if (byte == '\r' || byte == '\n' || byte == '\0') {
       refusal = bad("a line must end in CR LF, and hold no NUL");
       return 0;
     }
-    if (i >= 3 && seen[i] == '\n' && seen[i - 2] == '\n') return i + 1;
   }
   if (bytes.size() >= kHeadBytesLimit) refusal = {431, "the head is too large"};
   return 0;
 }
 
 Refusal parse_head(std::string_view bytes, Head& head) {
+  constexpr size_t kUsual = 8;
+  head.headers.reserve(kUsual);
+  head.path.reserve(kUsual / 2);
   bytes.remove_suffix(2);  // the empty line
   bool first = true;
   while (!bytes.empty()) {

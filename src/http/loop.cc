@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 
@@ -10,12 +11,14 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "http/loop_internal.h"
+#include "http/server.h"
 
 namespace retort::http {
 namespace {
 
 constexpr int64_t kNever = std::numeric_limits<int64_t>::max();
 thread_local Loop* own = nullptr;
+std::atomic<uint64_t> turns{0};
 
 }  // namespace
 
@@ -61,15 +64,16 @@ void Loop::run() {
   while (true) {
     const int count = ::epoll_wait(epoll_, events.data(), events.size(), wait_ms());
     now_ms_ = base::system_clock().monotonic_ms();
+    in_turn_ = true;
     for (int i = 0; i < count; ++i) {
       auto* watched = static_cast<Watched*>(events[static_cast<size_t>(i)].data.ptr);
       if (watched == nullptr || watched->socket_ < 0) continue;
       guarded(*watched, [&] { watched->on_ready(events[static_cast<size_t>(i)].events); });
-      run_woken();
     }
     if (now_ms_ >= earliest_ms_) expire();
     run_posted();
-    run_woken();
+    finish_turn();
+    in_turn_ = false;
     removed_.clear();
     const std::lock_guard lock(mutex_);
     if (stopping_ && posted_.empty()) break;
@@ -80,7 +84,7 @@ void Loop::run() {
 
 void Loop::end() {
   attached_.clear();
-  run_woken();
+  while (!woken_.empty()) run_woken();
   for_each([this](Watched& watched) {
     watched.on_broken();
     remove(watched);
@@ -90,6 +94,7 @@ void Loop::end() {
     ended_ = true;
   }
   run_posted();
+  read_.clear();
   woken_.clear();
   removed_.clear();
 }
@@ -140,14 +145,38 @@ void Loop::run_posted() {
   }
 }
 
-void Loop::run_woken() {
-  // on_wake() may wake others.
-  for (size_t i = 0; i < woken_.size(); ++i) {
-    Watched& watched = *woken_[i];
-    watched.woken_ = false;
-    if (watched.socket_ >= 0) guarded(watched, [&] { watched.on_wake(); });
+// A request that came early stands behind the answer before it: when that has left it is handled.
+void Loop::finish_turn() {
+  turn_ = ++turns;
+  while (!read_.empty() || !before_leaving_.empty() || !woken_.empty()) {
+    run_read();
+    run_before_leaving();
+    run_woken();
   }
-  woken_.clear();
+}
+
+void Loop::run_read() {
+  round_.swap(read_);
+  for (Watched* watched : round_) {
+    watched->waits_ = false;
+    if (watched->socket_ >= 0) guarded(*watched, [&] { watched->on_all_read(); });
+  }
+  round_.clear();
+}
+
+void Loop::run_before_leaving() {
+  for (const auto& [owner, call] : before_leaving_) call();
+  before_leaving_.clear();
+}
+
+// What an on_wake() wakes has its own turn: something may have to be written before.
+void Loop::run_woken() {
+  round_.swap(woken_);
+  for (Watched* watched : round_) {
+    watched->woken_ = false;
+    if (watched->socket_ >= 0) guarded(*watched, [&] { watched->on_wake(); });
+  }
+  round_.clear();
 }
 
 void Loop::expire() {
@@ -213,9 +242,24 @@ void Loop::clear_deadline(Watched& watched) {
   watched.deadline_ms_ = kNever;
 }
 
+void Loop::wait_for_reads(Watched& watched) {
+  if (!std::exchange(watched.waits_, true)) read_.push_back(&watched);
+}
+
 void Loop::wake(Watched& watched) {
-  if (std::exchange(watched.woken_, true)) return;
-  woken_.push_back(&watched);
+  if (!std::exchange(watched.woken_, true)) woken_.push_back(&watched);
+}
+
+bool Loop::before_leaving(const void* owner, std::function<void()> call) {
+  if (!in_turn_) return false;
+  const bool known = std::any_of(before_leaving_.begin(), before_leaving_.end(),
+                                 [owner](const auto& one) { return one.first == owner; });
+  if (!known) before_leaving_.emplace_back(owner, std::move(call));
+  return true;
+}
+
+bool before_answers_leave(const void* owner, std::function<void()> call) {
+  return own != nullptr && own->before_leaving(owner, std::move(call));
 }
 
 void Loop::for_each(const std::function<void(Watched&)>& call) {

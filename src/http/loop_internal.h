@@ -1,6 +1,10 @@
 // One thread that waits for sockets, deadlines and calls of other threads. What it watches belongs
 // to it and lives until the event after its removal, so that an event of the same batch finds it.
 //
+// What is done between two waits is a turn. All that has come is read first; then requests are
+// handled, then what their answers rest on is written (server.h, before_answers_leave), then the
+// answers leave. So one look at the outside counts for all requests of a turn, and one write.
+//
 // Threads: post() and stop() from any; everything else on the loop's own thread, or before run().
 #pragma once
 #include <array>
@@ -26,6 +30,7 @@ class Watched {
   // `events` as epoll has them. May remove itself.
   virtual void on_ready(uint32_t events) = 0;
   virtual void on_deadline() = 0;
+  virtual void on_all_read() {}
   virtual void on_wake() {}
   // A call above threw: nothing is known of its state but that it must end.
   virtual void on_broken() = 0;
@@ -35,7 +40,7 @@ class Watched {
   int socket_ = -1;  // -1: not watched
   uint32_t events_ = 0;
   int64_t deadline_ms_ = std::numeric_limits<int64_t>::max();
-  bool woken_ = false;
+  bool waits_ = false, woken_ = false;
 };
 
 // What somebody keeps on a loop beside sockets; gone with the loop, on its thread.
@@ -73,8 +78,14 @@ class Loop : public std::enable_shared_from_this<Loop> {
   void set_deadline(Watched& watched, int64_t after_ms);
   void set_deadline_at(Watched& watched, int64_t at_ms);
   void clear_deadline(Watched& watched);
-  // on_wake() soon, once, if it is still watched then.
+  // Once each, in this turn or the next, if it is still watched then: on_all_read() when everything
+  // was read that has come, on_wake() when what is about to leave may leave.
+  void wait_for_reads(Watched& watched);
   void wake(Watched& watched);
+  // server.h, before_answers_leave(); false between turns.
+  bool before_leaving(const void* owner, std::function<void()> call);
+  // Of all loops' turns; for what was read by then. 0 before the first.
+  uint64_t turn() const { return turn_; }
   void for_each(const std::function<void(Watched&)>& call);
 
   // By whoever keeps it; null for none.
@@ -89,6 +100,9 @@ class Loop : public std::enable_shared_from_this<Loop> {
   Loop(int peers, int epoll, int signal);
   void end();
   void run_posted();
+  void finish_turn();
+  void run_read();
+  void run_before_leaving();
   void run_woken();
   void expire();
   int wait_ms() const;
@@ -103,7 +117,10 @@ class Loop : public std::enable_shared_from_this<Loop> {
   int64_t earliest_ms_ = std::numeric_limits<int64_t>::max();
   std::unordered_map<Watched*, std::shared_ptr<Watched>> watched_;
   std::vector<std::shared_ptr<Watched>> removed_;
-  std::vector<Watched*> woken_;
+  std::vector<Watched*> read_, woken_, round_;
+  std::vector<std::pair<const void*, std::function<void()>>> before_leaving_;
+  uint64_t turn_ = 0;
+  bool in_turn_ = false;
   std::map<const void*, std::unique_ptr<Attached>> attached_;
   std::array<char, 64 << 10> scratch_{};
 

@@ -13,6 +13,13 @@ bool breaks_line(char c) {
   return c == '\r' || c == '\n' || c == '\0';
 }
 
+// To its end, as hardly any does: so the compiler takes many bytes at once.
+bool breaks_lines(std::string_view text) {
+  bool breaks = false;
+  for (const char c : text) breaks |= breaks_line(c);
+  return breaks;
+}
+
 }  // namespace
 
 const char* reason_phrase(int status) {
@@ -90,8 +97,10 @@ void Outbox::put_header(std::string_view name, std::string_view value) {
   pending_ += name;
   pending_ += ": ";
   pending_ += value;
-  std::replace_if(pending_.begin() + static_cast<std::ptrdiff_t>(begin), pending_.end(),
-                  breaks_line, ' ');
+  if (breaks_lines(std::string_view(pending_).substr(begin))) {
+    std::replace_if(pending_.begin() + static_cast<std::ptrdiff_t>(begin), pending_.end(),
+                    breaks_line, ' ');
+  }
   pending_ += "\r\n";
 }
 
@@ -99,8 +108,8 @@ void Outbox::put_head(const Reply& head, bool streamed) {
   constexpr size_t kHeadBytes = 1024;  // of most
   chunked_ = streamed && !form_.http10 && !form_.head_only;
   pending_.reserve(pending_.size() + kHeadBytes + head.body.size());
-  fmt::format_to(std::back_inserter(pending_), "HTTP/1.1 {} {}\r\n", head.status,
-                 reason_phrase(head.status));
+  pending_.append("HTTP/1.1 ").append(std::to_string(head.status)).append(" ");
+  pending_.append(reason_phrase(head.status)).append("\r\n");
   for (const auto& [name, value] : head.headers) put_header(name, value);
   const bool no_body = head.status == 204 || head.status == 304;
   if (!streamed && !no_body) put_header("Content-Length", std::to_string(head.body.size()));

@@ -25,6 +25,9 @@ struct ServerRequest {
   Headers headers;
   std::string body;
   std::string address = {};  // of the connection's other end, without the port
+  // Requests of one turn had all arrived before the first of them was handled, so that one look at
+  // something outside counts for all of them. 0: it stands alone.
+  uint64_t turn = 0;
   const std::string* find(std::string_view name) const { return find_header(headers, name); }
 };
 
@@ -53,6 +56,11 @@ class Responder {
   // Called once if the client leaves before the answer is finished; at once if it has left already.
   virtual void on_gone(std::function<void()> call) = 0;
 };
+
+// Answers that an I/O thread makes leave together, at the end of its turn. `call` is called before
+// that, once for each owner, on that thread: to write in one go what must be written before any of
+// them leaves. Must not throw. False on another thread: nothing is called, answers leave at once.
+bool before_answers_leave(const void* owner, std::function<void()> call);
 
 using Handler = std::function<void(ServerRequest, std::shared_ptr<Responder>)>;
 

@@ -32,40 +32,49 @@ bool has_duplicate_keys(const Object& members) {
 
 constexpr size_t kKeptBytes = 64 << 10;
 
-// The parser has bounded the depth, so recursion is bounded too.
-Result<Value> convert(const element& from) {
+// The parser has bounded the depth, so recursion is bounded too. False: a key occurs twice.
+bool convert(const element& from, Value& out) {
   switch (from.type()) {
     case element_type::NULL_VALUE:
-      return Value();
+      return true;
     case element_type::BOOL:
-      return Value(bool(from));
+      out = Value(bool(from));
+      return true;
     case element_type::INT64:
-      return Value(int64_t(from));
+      out = Value(int64_t(from));
+      return true;
     case element_type::UINT64:
-      return Value(static_cast<double>(uint64_t(from)));
+      out = Value(static_cast<double>(uint64_t(from)));
+      return true;
     case element_type::DOUBLE:
-      return Value(double(from));
+      out = Value(double(from));
+      return true;
     case element_type::STRING:
-      return Value(std::string_view(from));
+      out = Value(std::string_view(from));
+      return true;
     case element_type::ARRAY: {
-      Array items;
-      for (const element item : simdjson::dom::array(from)) {
-        RETORT_TRY(auto value, convert(item));
-        items.push_back(std::move(value));
+      out = Value(Array());
+      Array& items = out.as_array();
+      const simdjson::dom::array all(from);
+      items.reserve(all.size());
+      for (const element item : all) {
+        if (!convert(item, items.emplace_back())) return false;
       }
-      return Value(std::move(items));
+      return true;
     }
     case element_type::OBJECT: {
-      Object members;
-      for (const auto [key, item] : simdjson::dom::object(from)) {
-        RETORT_TRY(auto value, convert(item));
-        members.emplace_back(std::string(key), std::move(value));
+      out = Value(Object());
+      Object& members = out.as_object();
+      const simdjson::dom::object all(from);
+      members.reserve(all.size());
+      for (const auto [key, item] : all) {
+        members.emplace_back(key, Value());
+        if (!convert(item, members.back().second)) return false;
       }
-      if (has_duplicate_keys(members)) return base::bad_input("a key occurs twice in an object");
-      return Value(std::move(members));
+      return !has_duplicate_keys(members);
     }
   }
-  return base::internal_error("unknown kind of JSON value");
+  return false;
 }
 
 }  // namespace
@@ -88,14 +97,14 @@ Result<Value> parse(std::string_view text, std::string_view where, ParseLimits l
       return base::bad_input("no memory for the JSON text", std::string(where));
     }
     element root;
-    const auto error = parser.parse(simdjson::padded_string(text)).get(root);
+    const auto error = parser.parse(text.data(), text.size()).get(root);
     if (error != simdjson::SUCCESS) {
       return base::bad_input(fmt::format("not valid JSON: {}", simdjson::error_message(error)),
                              std::string(where));
     }
-    auto value = convert(root);
-    if (!value) return value.error().at(where);
-    return value;
+    Value value;
+    if (convert(root, value)) return value;
+    return base::bad_input("a key occurs twice in an object", std::string(where));
   } catch (const std::exception& failure) {
     return base::bad_input(fmt::format("not valid JSON: {}", failure.what()), std::string(where));
   }

@@ -4,6 +4,8 @@
 #include <charconv>
 #include <cmath>
 
+#include "json/append.h"
+#include "json/bytes_internal.h"
 #include "json/value.h"
 
 namespace retort::json {
@@ -31,12 +33,6 @@ size_t utf8_length(std::string_view text, size_t at) {
     return 4;
   }
   return 0;
-}
-
-// ASCII that stands in a JSON string as it is.
-bool is_plain(char c) {
-  const auto byte = static_cast<unsigned char>(c);
-  return byte >= 0x20 && byte < 0x80 && byte != '"' && byte != '\\';
 }
 
 void append_escaped(std::string& out, char c) {
@@ -154,23 +150,27 @@ void print_number(std::string& out, double value, const Style& style) {
   }
 }
 
+void print_member(std::string& out, const Member& member, const Style& style, int depth) {
+  if (out.back() != '{') out += ',';
+  new_line(out, style, depth + 1);
+  append_quoted(out, member.first);
+  out += style.indent > 0 ? ": " : ":";
+  print(out, member.second, style, depth + 1);
+}
+
 void print_object(std::string& out, const Object& members, const Style& style, int depth) {
-  std::vector<const Member*> order;
-  order.reserve(members.size());
-  for (const auto& member : members) order.push_back(&member);
+  out += '{';
   if (style.canonical) {
+    std::vector<const Member*> order;
+    order.reserve(members.size());
+    for (const auto& member : members) order.push_back(&member);
     std::sort(order.begin(), order.end(),
               [](const Member* a, const Member* b) { return comes_before(a->first, b->first); });
+    for (const Member* member : order) print_member(out, *member, style, depth);
+  } else {
+    for (const auto& member : members) print_member(out, member, style, depth);
   }
-  out += '{';
-  for (size_t i = 0; i < order.size(); ++i) {
-    if (i > 0) out += ',';
-    new_line(out, style, depth + 1);
-    append_quoted(out, order[i]->first);
-    out += style.indent > 0 ? ": " : ":";
-    print(out, order[i]->second, style, depth + 1);
-  }
-  if (!order.empty()) new_line(out, style, depth);
+  if (!members.empty()) new_line(out, style, depth);
   out += '}';
 }
 
@@ -207,16 +207,17 @@ void print(std::string& out, const Value& value, const Style& style, int depth) 
 
 void append_quoted(std::string& out, std::string_view text) {
   out += '"';
+  const char* const end = text.data() + text.size();
   for (size_t i = 0; i < text.size();) {
-    const auto byte = static_cast<unsigned char>(text[i]);
-    if (byte < 0x20 || byte == '"' || byte == '\\') {
+    const char* const at = text.data() + i;
+    const char* const plain = find_special(at, end, [](uint64_t bytes) { return bytes & kHigh; });
+    out.append(at, static_cast<size_t>(plain - at));
+    i += static_cast<size_t>(plain - at);
+    if (plain == end) break;
+    if (static_cast<unsigned char>(*plain) < 0x80) {
       append_escaped(out, text[i++]);
-    } else if (byte < 0x80) {
-      const size_t first = i;
-      while (i < text.size() && is_plain(text[i])) ++i;
-      out.append(text, first, i - first);
     } else if (const size_t length = utf8_length(text, i); length > 0) {
-      out += text.substr(i, length);
+      out.append(text, i, length);
       i += length;
     } else {
       out += "\xef\xbf\xbd";
@@ -224,6 +225,10 @@ void append_quoted(std::string& out, std::string_view text) {
     }
   }
   out += '"';
+}
+
+void append_dump(std::string& out, const Value& value) {
+  print(out, value, Style{}, 0);
 }
 
 std::string dump(const Value& value, int indent) {

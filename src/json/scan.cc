@@ -2,42 +2,15 @@
 
 #include <simdjson.h>
 
-#include <bit>
 #include <cstring>
+
+#include "json/bytes_internal.h"
 
 namespace retort::json {
 namespace {
 
-constexpr uint64_t kEach = 0x0101010101010101;
-constexpr uint64_t kHigh = 0x8080808080808080;
-
-// The high bit of each of eight bytes that is below `limit`; what stands above the lowest such bit
-// may be wrong, since the subtraction borrows. limit <= 0x80.
-uint64_t below(uint64_t bytes, uint64_t limit) {
-  return (bytes - kEach * limit) & ~bytes & kHigh;
-}
-
-// The same for bytes that end a plain stretch of a string: a quote, a backslash or a control.
-uint64_t specials(uint64_t bytes) {
-  return below(bytes, 0x20) | below(bytes ^ (kEach * '"'), 1) | below(bytes ^ (kEach * '\\'), 1);
-}
-
-bool is_special(char c) {
-  return c == '"' || c == '\\' || static_cast<unsigned char>(c) < 0x20;
-}
-
-// The first byte of the eight is the lowest.
-static_assert(std::endian::native == std::endian::little);
-
 const char* skip_plain(const char* at, const char* end) {
-  for (; end - at >= 8; at += 8) {
-    uint64_t bytes = 0;
-    std::memcpy(&bytes, at, 8);
-    const uint64_t found = specials(bytes);
-    if (found != 0) return at + std::countr_zero(found) / 8;
-  }
-  while (at != end && !is_special(*at)) ++at;
-  return at;
+  return find_special(at, end, [](uint64_t) { return uint64_t{0}; });
 }
 
 char short_escape(char letter) {

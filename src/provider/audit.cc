@@ -6,6 +6,7 @@
 #include "accounts/cases.h"
 #include "base/files.h"
 #include "base/log.h"
+#include "http/server.h"
 #include "ledger/ledger.h"
 #include "provider/audit_internal.h"
 #include "provider/segments_internal.h"
@@ -18,19 +19,20 @@ constexpr int64_t kSegmentBytes = int64_t{64} << 20;
 constexpr int64_t kRowsAtOnce = 1000;
 constexpr const char* kSchema = "retort.audit/1";
 
-json::Value line_of(const Served& served) {
-  return json::Value::object({{"kind", "request"},
-                              {"time_ms", served.time_ms},
-                              {"request", served.request},
-                              {"account", served.account},
-                              {"key", served.key},
-                              {"route", served.route},
-                              {"model", served.model},
-                              {"outcome", served.outcome},
-                              {"input_tokens", served.input_tokens},
-                              {"output_tokens", served.output_tokens},
-                              {"case", served.case_id},
-                              {"step", served.step}});
+void write(Line line, const Served& served) {
+  line.text("kind", "request")
+      .number("time_ms", served.time_ms)
+      .text("request", served.request)
+      .text("account", served.account)
+      .text("key", served.key)
+      .text("route", served.route)
+      .text("model", served.model)
+      .text("outcome", served.outcome)
+      .number("input_tokens", served.input_tokens)
+      .number("output_tokens", served.output_tokens)
+      .text("case", served.case_id)
+      .text("step", served.step)
+      .end();
 }
 
 json::Value line_of(const accounts::Book::Numbered& one) {
@@ -102,9 +104,16 @@ Result<std::unique_ptr<Audit>> Audit::open(const std::string& folder, const std:
 }
 
 void Audit::add(const Served& served) {
-  const auto line = line_of(served);
+  {
+    const std::lock_guard lock(impl_->mutex);
+    write(impl_->segments->begin_line(), served);
+  }
+  if (!http::before_answers_leave(this, [this] { flush(); })) flush();
+}
+
+void Audit::flush() {
   const std::lock_guard lock(impl_->mutex);
-  const auto written = impl_->segments->write(line);
+  const auto written = impl_->segments->flush();
   if (written || std::exchange(impl_->told, true)) return;
   base::log_error("provider: {}", written.error().text());
 }
@@ -118,14 +127,16 @@ void Audit::count_nameless(const std::string& outcome) {
 // With the mutex held.
 Result<void> Audit::Impl::write_nameless() {
   for (const auto& [outcome, requests] : nameless) {
-    RETORT_TRY_VOID(segments->write(json::Value::object({{"kind", "nameless"},
-                                                         {"time_ms", nameless_since_ms},
-                                                         {"until_ms", clock->wall_ms()},
-                                                         {"outcome", outcome},
-                                                         {"requests", requests}})));
+    segments->begin_line()
+        .text("kind", "nameless")
+        .number("time_ms", nameless_since_ms)
+        .number("until_ms", clock->wall_ms())
+        .text("outcome", outcome)
+        .number("requests", requests)
+        .end();
   }
   nameless.clear();
-  return {};
+  return segments->flush();
 }
 
 Result<void> Audit::Impl::read_marks() {
@@ -149,11 +160,13 @@ Result<bool> Audit::Impl::follow() {
   RETORT_TRY(const auto events, cases->events_after(events_row, kRowsAtOnce));
   const std::lock_guard lock(mutex);
   for (const auto& one : changes) {
-    RETORT_TRY_VOID(segments->write(line_of(one)));
+    segments->write(line_of(one));
+    RETORT_TRY_VOID(segments->flush());
     changes_row = one.row;
   }
   for (const auto& one : events) {
-    RETORT_TRY_VOID(segments->write(line_of(one)));
+    segments->write(line_of(one));
+    RETORT_TRY_VOID(segments->flush());
     events_row = one.row;
   }
   return !changes.empty() || !events.empty();

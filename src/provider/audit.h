@@ -15,6 +15,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <string_view>
 
 #include "base/clock.h"
 #include "base/result.h"
@@ -33,13 +34,13 @@ namespace retort::provider {
 // One request, at its end.
 struct Served {
   int64_t time_ms = 0;  // when it was asked
-  std::string request{}, account{}, key{};
-  std::string route{};  // of a request that no model was asked for; then `model` is ""
-  std::string model{};
-  std::string outcome{};  // "answered", "replayed", "left" for a client that went away, or the code
-                          // of what it was refused with or failed by
+  std::string_view request{}, account{}, key{};
+  std::string_view route{};  // of a request that no model was asked for; then `model` is ""
+  std::string_view model{};
+  std::string_view outcome{};  // "answered", "replayed", "left" for a client that went away, or the
+                               // code of what it was refused with or failed by
   int64_t input_tokens = 0, output_tokens = 0;
-  std::string case_id{}, step{};  // that it was answered under; "" for none
+  std::string_view case_id{}, step{};  // that it was answered under; "" for none
 };
 
 class Audit {
@@ -52,14 +53,17 @@ class Audit {
   Audit(const Audit&) = delete;
   Audit& operator=(const Audit&) = delete;
 
-  void add(const Served& served);                   // from any thread; some microseconds
-  void count_nameless(const std::string& outcome);  // likewise
+  // From any thread; some microseconds. The system has its line before an answer leaves that the
+  // same thread makes afterwards (http::before_answers_leave).
+  void add(const Served& served);
+  void count_nameless(const std::string& outcome);  // from any thread; likewise short
   // Follows the histories; seals where something changed or a minute has passed.
   Result<void> work();
   Result<void> seal();
 
  private:
   struct Impl;
+  void flush();
   explicit Audit(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };

@@ -41,7 +41,7 @@ Outcome<json::Value> shown(Desk& desk, const policy::Case& subject) {
 }  // namespace
 
 Outcome<json::Value> cases_of(Desk& desk, const Visitor& visitor) {
-  const auto all = desk.list(visitor.principal.account.id);
+  const auto all = desk.list(visitor.principal->account.id);
   if (!all) return unavailable(all.error());
   json::Value data = json::Value::array();
   for (const auto& one : *all) {
@@ -53,7 +53,7 @@ Outcome<json::Value> cases_of(Desk& desk, const Visitor& visitor) {
 }
 
 Outcome<json::Value> case_of(Desk& desk, const Visitor& visitor, const std::string& id) {
-  const auto found = desk.find(visitor.principal.account.id, id);
+  const auto found = desk.find(visitor.principal->account.id, id);
   if (!found) return unavailable(found.error());
   if (!*found) return unknown_case();
   return shown(desk, **found);
@@ -65,10 +65,10 @@ Outcome<json::Value> take_appeal(Desk& desk, const Visitor& visitor, const std::
     return Refused{openai::make_error(
         400, fmt::format("text must say why, in 1 to {} bytes", kAppealBytesMax), "text")};
   }
-  const auto found = desk.find(visitor.principal.account.id, id);
+  const auto found = desk.find(visitor.principal->account.id, id);
   if (!found) return unavailable(found.error());
   if (!*found) return unknown_case();
-  const auto taken = desk.appeal(**found, visitor.principal.key.id, text);
+  const auto taken = desk.appeal(**found, visitor.principal->key.id, text);
   if (!taken) return unavailable(taken.error());
   if (!taken->subject) return no_appeal(taken->hindrance);
   return shown(desk, *taken->subject);
@@ -77,6 +77,7 @@ Outcome<json::Value> take_appeal(Desk& desk, const Visitor& visitor, const std::
 http::Headers licence_headers(Desk& desk, const accounts::Account& account) {
   const auto binding = desk.binding();
   http::Headers headers;
+  headers.reserve(3);
   if (binding.now) {
     const auto plan = binding.now->plans.find(accounts::name(account.training));
     if (plan != binding.now->plans.end()) {

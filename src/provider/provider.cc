@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <condition_variable>
+#include <cstring>
 #include <mutex>
 #include <set>
 #include <thread>
@@ -22,6 +23,7 @@ namespace retort::provider {
 namespace {
 
 constexpr size_t kCachedKeysMax = 100'000;
+constexpr size_t kKeyBytesMax = 64;          // more than any key has
 constexpr const char* kMetrics = "metrics";  // figures of all customers together
 constexpr const char* kCases = "cases";
 constexpr int64_t kJudgeMs = 1000;  // how soon a finding has consequences
@@ -49,14 +51,10 @@ bool throttles(const Standing* standing) {
   return standing != nullptr && standing->subject.step == policy::Step::throttle;
 }
 
-std::vector<accounts::Subject> subjects_of(const Visitor& visitor) {
-  const accounts::Principal& who = visitor.principal;
+std::vector<accounts::Subject> subjects_of(const accounts::Principal& who) {
   std::vector<accounts::Subject> out = {"key:" + who.key.id, "account:" + who.account.id, "all"};
   if (!who.account.organisation.empty()) {
     out.push_back("organisation:" + who.account.organisation);
-  }
-  if (throttles(visitor.standing.get())) {
-    out.push_back("case:" + visitor.standing->subject.id);
   }
   return out;
 }
@@ -66,7 +64,7 @@ Error nobody(const std::string& where) {
                          "make one first: retort account create NAME, then retort account issue");
 }
 
-bool allows(const std::vector<std::string>& patterns, const std::string& name) {
+bool allows(const std::vector<std::string>& patterns, std::string_view name) {
   return patterns.empty() ||
          std::any_of(patterns.begin(), patterns.end(),
                      [&name](const std::string& one) { return terms::matches(one, name); });
@@ -75,6 +73,24 @@ bool allows(const std::vector<std::string>& patterns, const std::string& name) {
 }  // namespace
 
 struct Provider::Impl {
+  // What is known of a key until the book changes.
+  struct Known {
+    explicit Known(accounts::Principal whose)
+        : principal(std::move(whose)), subjects(subjects_of(principal)) {}
+    const accounts::Principal principal;
+    const std::vector<accounts::Subject> subjects;
+    std::shared_ptr<LiveAccount> live;
+  };
+
+  // A digest is as good as random.
+  struct DigestHash {
+    size_t operator()(const crypto::Digest& digest) const {
+      size_t out = 0;
+      std::memcpy(&out, digest.data(), sizeof out);
+      return out;
+    }
+  };
+
   Options options;
   base::Clock* clock = nullptr;
   std::unique_ptr<accounts::Quotas> quotas;
@@ -86,7 +102,8 @@ struct Provider::Impl {
   std::mutex mutex;  // of what follows
   std::unique_ptr<accounts::Book> book;
   int64_t version = -1;
-  std::unordered_map<std::string, accounts::Principal> known;  // by the key's hash
+  uint64_t looked_turn = 0;  // whose requests had arrived when the book was asked last
+  std::unordered_map<crypto::Digest, std::shared_ptr<const Known>, DigestHash> known;
   std::unordered_map<std::string, std::shared_ptr<LiveAccount>> live;
   std::set<std::string> throttled;  // cases whose limit is set
   std::thread looker;
@@ -102,7 +119,8 @@ struct Provider::Impl {
   void note(const Visitor& visitor, Served served);
   static void log(const Result<void>& done);
   Result<void> throttle(const Standing& standing);
-  Result<std::optional<Visitor>> find(std::string_view secret);
+  Result<std::optional<Visitor>> find(std::string_view secret, uint64_t turn);
+  Result<std::shared_ptr<const Known>> read(std::string_view secret);
 };
 
 Result<std::unique_ptr<Provider>> Provider::open(const Options& options) {
@@ -186,8 +204,8 @@ Refused Provider::Impl::noted(Refused refused, const Visitor& visitor, Served se
 
 void Provider::Impl::note(const Visitor& visitor, Served served) {
   served.time_ms = clock->wall_ms();
-  served.account = visitor.principal.account.id;
-  served.key = visitor.principal.key.id;
+  served.account = visitor.principal->account.id;
+  served.key = visitor.principal->key.id;
   if (visitor.standing) {
     served.case_id = visitor.standing->subject.id;
     served.step = policy::name(visitor.standing->subject.step);
@@ -219,25 +237,47 @@ Result<void> Provider::Impl::look() {
   return {};
 }
 
-Result<std::optional<Visitor>> Provider::Impl::find(std::string_view secret) {
-  if (!accounts::parse_key(secret)) return std::optional<Visitor>{};
-  RETORT_TRY_VOID(look());
-  const auto hash = accounts::hash_key(secret);
-  const std::string key(crypto::as_bytes(hash));
-  auto found = known.find(key);
-  if (found == known.end()) {
-    RETORT_TRY(auto principal, book->find(secret));
-    if (!principal) return std::optional<Visitor>{};
-    if (known.size() >= kCachedKeysMax) known.clear();
-    found = known.emplace(key, std::move(*principal)).first;
-  }
-  const auto& principal = found->second;
-  // A key may have ended since it was looked up.
-  if (!accounts::opens(principal.key, clock->wall_ms())) return std::optional<Visitor>{};
-  auto& account = live[principal.account.id];
+// With the mutex held; null for a key that opens nothing.
+Result<std::shared_ptr<const Provider::Impl::Known>> Provider::Impl::read(std::string_view secret) {
+  RETORT_TRY(auto principal, book->find(secret));
+  if (!principal) return std::shared_ptr<const Known>{};
+  auto out = std::make_shared<Known>(std::move(*principal));
+  auto& account = live[out->principal.account.id];
   if (!account) account = std::make_shared<LiveAccount>();
-  account->active = principal.account.state == accounts::State::active;
-  return std::optional(Visitor{principal, account, desk->standing(principal.account.id)});
+  account->active = out->principal.account.state == accounts::State::active;
+  out->live = account;
+  return std::shared_ptr<const Known>(std::move(out));
+}
+
+// Whoever asks the book after a request has arrived knows of every suspension that was acknowledged
+// before it was sent; of requests that arrived together the first one asks for all.
+Result<std::optional<Visitor>> Provider::Impl::find(std::string_view secret, uint64_t turn) {
+  if (secret.size() > kKeyBytesMax) return std::optional<Visitor>{};
+  const auto hash = accounts::hash_key(secret);
+  const std::lock_guard lock(mutex);
+  if (!known.contains(hash) && !accounts::parse_key(secret)) return std::optional<Visitor>{};
+  if (turn == 0 || turn != looked_turn) RETORT_TRY_VOID(look());
+  looked_turn = turn;
+  auto found = known.find(hash);
+  if (found == known.end()) {
+    RETORT_TRY(auto made, read(secret));
+    if (!made) return std::optional<Visitor>{};
+    if (known.size() >= kCachedKeysMax) known.clear();
+    found = known.emplace(hash, std::move(made)).first;
+  }
+  const auto& one = found->second;
+  // A key may have ended since it was looked up.
+  if (!accounts::opens(one->principal.key, clock->wall_ms())) return std::optional<Visitor>{};
+  Visitor out{{one, &one->principal},
+              {one, &one->subjects},
+              one->live,
+              desk->standing(one->principal.account.id)};
+  if (throttles(out.standing.get())) {
+    auto subjects = std::make_shared<std::vector<accounts::Subject>>(one->subjects);
+    subjects->push_back("case:" + out.standing->subject.id);
+    out.subjects = std::move(subjects);
+  }
+  return std::optional(std::move(out));
 }
 
 Result<void> Provider::Impl::throttle(const Standing& standing) {
@@ -252,40 +292,38 @@ Outcome<Visitor> Provider::identify(const Caller& caller) {
   if (caller.authorization.empty()) return impl_->counted(no_key());
   const auto offered = http::bearer_of(caller.authorization);
   if (!offered) return impl_->counted(wrong_key());
-  std::unique_lock lock(impl_->mutex);
-  auto found = impl_->find(*offered);
-  lock.unlock();
+  auto found = impl_->find(*offered, caller.turn);
   if (!found) return impl_->counted(unavailable(found.error()));
   const bool is_admin = caller.scope == kMetrics;
   const auto kind = is_admin ? accounts::KeyKind::admin : accounts::KeyKind::api;
-  if (!*found || (*found)->principal.key.kind != kind) return impl_->counted(wrong_key());
+  if (!*found || (*found)->principal->key.kind != kind) return impl_->counted(wrong_key());
   Visitor& visitor = **found;
   visitor.address_cell = address_cell(caller.address);
   const auto refuse = [&](Refused refused) {
     return impl_->noted(std::move(refused), visitor,
                         {.request = caller.request, .route = caller.scope});
   };
-  if (!accounts::address_allowed(visitor.principal.key.limits.addresses, caller.address)) {
+  if (!accounts::address_allowed(visitor.principal->key.limits.addresses, caller.address)) {
     return refuse(wrong_address(caller.address));
   }
   if (caller.scope == kCases && !is_admin) return std::move(visitor);
-  if (visitor.principal.account.state != accounts::State::active) {
-    return refuse(suspended(visitor.principal.account, visitor.standing.get()));
+  if (visitor.principal->account.state != accounts::State::active) {
+    return refuse(suspended(visitor.principal->account, visitor.standing.get()));
   }
-  if (!is_admin && !allows(visitor.principal.key.limits.scopes, caller.scope)) {
+  if (!is_admin && !allows(visitor.principal->key.limits.scopes, caller.scope)) {
     return refuse(not_allowed("endpoint", caller.scope));
   }
   return std::move(visitor);
 }
 
 Outcome<Ticket> Provider::admit(const Visitor& visitor, Wish wish) {
-  const auto& limits = visitor.principal.key.limits;
+  const auto& limits = visitor.principal->key.limits;
   const auto refuse = [&](Refused refused) {
     return impl_->noted(std::move(refused), visitor,
                         {.request = wish.seen.request, .model = wish.model});
   };
   if (!allows(limits.models, wish.model)) return refuse(not_allowed("model", wish.model));
-  const auto subjects = subjects_of(visitor);
+  const auto& subjects = *visitor.subjects;
   const auto price = impl_->options.prices.find(wish.model);
   const bool priced = price != impl_->options.prices.end();
   if (!priced && impl_->quotas->binds(subjects, accounts::Resource::cost_micros)) {
@@ -293,6 +331,7 @@ Outcome<Ticket> Provider::admit(const Visitor& visitor, Wish wish) {
   }
   Ticket ticket;
   if (priced) ticket.price_ = price->second;
+  ticket.principal_ = visitor.principal;
   ticket.live_ = visitor.live;
   ticket.standing_ = visitor.standing;
   if (throttles(visitor.standing.get())) {
@@ -323,11 +362,11 @@ Outcome<Ticket> Provider::admit(const Visitor& visitor, Wish wish) {
   // Without a policy nothing says for how long they may be kept.
   const auto policy = impl_->desk->binding().now;
   if (policy && policy->sketch_days > 0) ticket.sketches_ = impl_->sketches.get();
-  ticket.model_ = wish.model;
+  ticket.model_ = std::move(wish.model);
+  const auto& account = visitor.principal->account;
   ticket.watched_ = std::make_unique<Watched>(
-      Watched{std::move(wish.seen), visitor.principal.account.id, visitor.principal.key.id,
-              visitor.principal.account.purpose, visitor.principal.account.training, now_ms,
-              visitor.address_cell, wish.input_tokens, 0});
+      Watched{std::move(wish.seen), account.id, visitor.principal->key.id, account.purpose,
+              account.training, now_ms, visitor.address_cell, wish.input_tokens, 0});
   return ticket;
 }
 
@@ -350,7 +389,7 @@ Outcome<json::Value> Provider::appeal(const Visitor& visitor, const std::string&
 }
 
 http::Headers Provider::licence(const Visitor& visitor) {
-  return licence_headers(*impl_->desk, visitor.principal.account);
+  return licence_headers(*impl_->desk, visitor.principal->account);
 }
 
 json::Value Provider::published_policy() {
@@ -370,6 +409,7 @@ Ticket& Ticket::operator=(Ticket&& other) noexcept {
   if (this == &other) return *this;
   show(outcome_);
   reservation_ = std::move(other.reservation_);
+  principal_ = std::move(other.principal_);
   live_ = std::move(other.live_);
   standing_ = std::move(other.standing_);
   price_ = other.price_;
@@ -398,8 +438,8 @@ void Ticket::show(const std::string& outcome) {
                .outcome = outcome,
                .input_tokens = watched_->input_tokens,
                .output_tokens = watched_->output_tokens,
-               .case_id = bound ? standing_->subject.id : "",
-               .step = bound ? policy::name(standing_->subject.step) : ""});
+               .case_id = bound ? std::string_view(standing_->subject.id) : "",
+               .step = bound ? std::string_view(policy::name(standing_->subject.step)) : ""});
   watch_->see(*watched_);
   if (sketches_ != nullptr) {
     sketches_->add({.time_ms = watched_->asked_ms,

@@ -3,7 +3,8 @@
 // with their steps, and the audit of all of it (audit.h); every refusal is an error that OpenAI's
 // clients sort into its proper class, with the headers that tell them whether to ask again.
 //
-// Threads: everything from any thread. identify reads the book of accounts when it changed, admit
+// Threads: everything from any thread. identify asks whether the book of accounts has changed, once
+// a turn of requests that came together, and then reads it; admit
 // writes to the quotas now and then (a few milliseconds when a grant has run out); the others never
 // wait.
 #pragma once
@@ -44,8 +45,9 @@ struct Caller {
   // What for: "chat", "completions", "models", "tokenize" ..., as scopes of keys name them.
   // "metrics" needs a key of the administration, which opens nothing else here. "cases" is open to
   // every key of an account, also a suspended one: nobody loses the way to appeal.
-  std::string scope{};
-  std::string request{};  // the request's id
+  std::string_view scope{};
+  std::string_view request{};  // the request's id
+  uint64_t turn = 0;           // as http::ServerRequest has it
 };
 
 // The request as detection looks at it; nothing of it is kept but salted hashes and counts.
@@ -79,16 +81,17 @@ struct Standing {
   std::atomic<int64_t> answered{0};  // requests under this step, beyond those of `subject`
 };
 struct Visitor {
-  accounts::Principal principal;
+  std::shared_ptr<const accounts::Principal> principal;
+  std::shared_ptr<const std::vector<accounts::Subject>> subjects;  // whose limits bind it
   std::shared_ptr<const LiveAccount> live;
   std::shared_ptr<Standing> standing{};  // null: there is no case
   uint64_t address_cell = 0;             // of the network that the request came from
 };
 
-// A request for detection, complete when its ticket ends.
+// A request for detection, complete when its ticket ends. Its account lives longer than it.
 struct Watched {
   Seen seen;
-  std::string account, key, purpose;
+  std::string_view account, key, purpose;
   accounts::Training training = accounts::Training::forbidden;
   int64_t asked_ms = 0;
   uint64_t address_cell = 0;
@@ -110,6 +113,7 @@ class Ticket {
   // For the answer's head: x-ratelimit-{limit,remaining,reset}-{requests,tokens}, and where there
   // is a case retort-policy-case and retort-policy-step.
   const http::Headers& headers() const { return headers_; }
+  http::Headers take_headers() { return std::move(headers_); }
   // The prompt's tokens, where the wish said only how many they are at most.
   void read(int64_t input_tokens);
   // Output tokens so far. False: nothing more may be sent; cut_error() says why.
@@ -126,6 +130,7 @@ class Ticket {
   void show(const std::string& outcome);
   accounts::Amounts amounts(int64_t input_tokens, int64_t output_tokens) const;
   accounts::Reservation reservation_;
+  std::shared_ptr<const accounts::Principal> principal_;
   std::shared_ptr<const LiveAccount> live_;
   std::shared_ptr<Standing> standing_;
   Price price_;

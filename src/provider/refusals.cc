@@ -38,14 +38,20 @@ const char* error_type(accounts::Resource resource) {
   return resource == accounts::Resource::parallel ? "requests" : "insufficient_quota";
 }
 
-void add_three(http::Headers& headers, const char* of, const accounts::Standing* standing,
+struct RateNames {
+  const char *limit, *remaining, *reset;
+};
+constexpr RateNames kRequestNames = {"x-ratelimit-limit-requests", "x-ratelimit-remaining-requests",
+                                     "x-ratelimit-reset-requests"};
+constexpr RateNames kTokenNames = {"x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens",
+                                   "x-ratelimit-reset-tokens"};
+
+void add_three(http::Headers& headers, const RateNames& names, const accounts::Standing* standing,
                int64_t now_ms) {
   if (standing == nullptr) return;
-  const std::string prefix = "x-ratelimit-";
-  headers.emplace_back(prefix + "limit-" + of, std::to_string(standing->limit.most));
-  headers.emplace_back(prefix + "remaining-" + of, std::to_string(standing->remaining));
-  headers.emplace_back(prefix + "reset-" + of,
-                       reset_text(std::max<int64_t>(0, standing->resets_ms - now_ms)));
+  headers.emplace_back(names.limit, std::to_string(standing->most));
+  headers.emplace_back(names.remaining, std::to_string(standing->remaining));
+  headers.emplace_back(names.reset, reset_text(std::max<int64_t>(0, standing->resets_ms - now_ms)));
 }
 
 }  // namespace
@@ -121,7 +127,7 @@ Refused wrong_address(std::string_view address) {
       403, fmt::format("This key may not be used from {}.", address), "", "ip_not_authorized"));
 }
 
-Refused not_allowed(const char* what, const std::string& name) {
+Refused not_allowed(const char* what, std::string_view name) {
   return never_again(
       openai::make_error(403, fmt::format("This key may not ask the {} “{}”.", what, name), "",
                          fmt::format("{}_not_allowed", what)));
@@ -178,14 +184,15 @@ http::Headers rate_headers(const std::vector<accounts::Standing>& standing, int6
   const accounts::Standing* requests = nullptr;
   const accounts::Standing* tokens = nullptr;
   for (const auto& one : standing) {
-    const bool is_tokens = counts_tokens(one.limit.resource);
-    if (!is_tokens && one.limit.resource != accounts::Resource::requests) continue;
+    const bool is_tokens = counts_tokens(one.resource);
+    if (!is_tokens && one.resource != accounts::Resource::requests) continue;
     const auto*& tightest = is_tokens ? tokens : requests;
     if (tightest == nullptr || one.remaining < tightest->remaining) tightest = &one;
   }
   http::Headers headers;
-  add_three(headers, "requests", requests, now_ms);
-  add_three(headers, "tokens", tokens, now_ms);
+  headers.reserve(8);  // and what a case adds
+  add_three(headers, kRequestNames, requests, now_ms);
+  add_three(headers, kTokenNames, tokens, now_ms);
   return headers;
 }
 

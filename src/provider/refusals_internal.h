@@ -18,7 +18,7 @@ Refused no_appeal(const std::string& hindrance);
 http::Headers case_headers(const Standing* standing);
 
 Refused wrong_address(std::string_view address);
-Refused not_allowed(const char* what, const std::string& name);  // "model", "small-1"
+Refused not_allowed(const char* what, std::string_view name);  // "model", "small-1"
 // What a stream ends with: its account was suspended; its place may be somebody else's.
 openai::ApiError suspended_meanwhile();
 openai::ApiError place_lost();

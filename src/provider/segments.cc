@@ -6,7 +6,9 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <charconv>
 #include <cstring>
+#include <utility>
 
 #include "base/files.h"
 #include "base/random.h"
@@ -87,18 +89,56 @@ Result<void> Segments::begin() {
   return {};
 }
 
+void Line::key(std::string_view key) {
+  out_ += std::exchange(first_, false) ? '{' : ',';
+  json::append_quoted(out_, key);
+  out_ += ':';
+}
+
+Line& Line::text(std::string_view key, std::string_view value) {
+  this->key(key);
+  json::append_quoted(out_, value);
+  return *this;
+}
+
+Line& Line::number(std::string_view key, int64_t value) {
+  this->key(key);
+  std::array<char, 24> digits{};
+  const auto [end, error] = std::to_chars(digits.data(), digits.data() + digits.size(), value);
+  out_.append(digits.data(), end);
+  return *this;
+}
+
+void Line::end() {
+  out_ += "}\n";
+}
+
 int64_t Segments::age_ms() const {
   return bytes_ == 0 ? 0 : options_.clock->monotonic_ms() - began_ms_;
 }
 
-Result<void> Segments::write(const json::Value& line) {
-  const std::string text = json::dump(line) + "\n";
+Line Segments::begin_line() {
+  return Line(waiting_);
+}
+
+void Segments::write(const json::Value& line) {
+  waiting_ += json::dump(line);
+  waiting_ += '\n';
+}
+
+Result<void> Segments::flush() {
+  if (waiting_.empty()) return {};
   if (bytes_ == 0) began_ms_ = options_.clock->monotonic_ms();
-  bytes_ += std::ssize(text);
-  return segment_->write(text);
+  bytes_ += std::ssize(waiting_);
+  auto done = segment_->write(waiting_);
+  constexpr size_t kKeptBytes = 256 << 10;  // more only after an unusual turn
+  if (waiting_.capacity() > kKeptBytes) waiting_ = {};
+  waiting_.clear();
+  return done;
 }
 
 Result<void> Segments::cut() {
+  RETORT_TRY_VOID(flush());
   if (bytes_ == 0) return {};
   RETORT_TRY_VOID(segment_->sync());
   const std::string path = segment_->path();

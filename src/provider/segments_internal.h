@@ -1,14 +1,17 @@
-// Lines of JSON in files whose digests stand in a log. A line is with the system at once; a sealed
-// segment is synced under its digest's name, then logged as an entry of its kind. Segments that a
-// killed process left are sealed by the next one, whole lines alone.
+// Lines of JSON in files whose digests stand in a log. A line is with the system once it is
+// flushed, which is what answers wait for (http::before_answers_leave): one write for all of a
+// turn. A sealed segment is synced under its digest's name, then logged as an entry of its kind.
+// Segments that a killed process left are sealed by the next one, whole lines alone.
 //
-// Threads: write, bytes, age_ms and cut under the owner's lock; cut and seal on one thread.
+// Threads: begin_line, write, flush, bytes, age_ms and cut under the owner's lock; cut and seal on
+// one thread.
 #pragma once
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/clock.h"
@@ -35,6 +38,20 @@ class OpenSegment {
   int fd_;
 };
 
+// Makes one line: what json::dump() prints of an object with these members, without making one.
+class Line {
+ public:
+  explicit Line(std::string& out) : out_(out) {}
+  Line& text(std::string_view key, std::string_view value);
+  Line& number(std::string_view key, int64_t value);
+  void end();
+
+ private:
+  void key(std::string_view key);
+  std::string& out_;
+  bool first_ = true;
+};
+
 class Segments {
  public:
   struct Options {
@@ -47,11 +64,14 @@ class Segments {
   // Seals what an earlier process left. The log outlives it.
   static Result<std::unique_ptr<Segments>> open(const Options& options, ledger::Ledger& log);
 
-  Result<void> write(const json::Value& line);
+  // Waits for flush(). What cannot be written then is lost.
+  Line begin_line();
+  void write(const json::Value& line);
+  Result<void> flush();
   int64_t bytes() const { return bytes_; }  // of the segment under way
   int64_t age_ms() const;                   // of its first line; 0 while it is empty
 
-  // Begins another segment, unless nothing was written yet.
+  // Flushes and begins another segment, unless nothing was written yet.
   Result<void> cut();
   // Of what was cut; the number of segments. What cannot be sealed now is tried again next time.
   Result<int64_t> seal();
@@ -66,8 +86,9 @@ class Segments {
   ledger::Ledger& log_;
   std::optional<OpenSegment> segment_;
   std::vector<std::string> cut_;  // to be sealed
+  std::string waiting_;           // whole lines
   int64_t began_ms_ = 0;
-  int64_t bytes_ = 0;
+  int64_t bytes_ = 0;  // written
 };
 
 // The log that the segments of a folder of accounts stand in.

@@ -4,18 +4,20 @@
 #include <xxhash.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
-#include <iterator>
 #include <map>
 #include <mutex>
 #include <set>
 #include <unordered_map>
 
+#include "base/ascii.h"
 #include "base/files.h"
 #include "base/log.h"
 #include "base/random.h"
 #include "crypto/hash.h"
+#include "http/server.h"
 #include "json/value.h"
 #include "ledger/ledger.h"
 #include "provider/segments_internal.h"
@@ -76,28 +78,34 @@ Result<std::string> secret_of(const std::string& folder, ledger::Ledger& log) {
   return secret;
 }
 
-bool is_word(char c) {
-  return static_cast<unsigned char>(c) >= 0x80 || (c >= 'a' && c <= 'z') ||
-         (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-}
+// A byte of a word, letters of ASCII in lower case; 0 for what stands between words.
+constexpr std::array<char, 256> kLowered = [] {
+  std::array<char, 256> out{};
+  for (int c = 0; c < 256; ++c) {
+    const bool word = c >= 0x80 || base::is_alnum(static_cast<char>(c));
+    if (word) out[static_cast<size_t>(c)] = base::lower(static_cast<char>(c));
+  }
+  return out;
+}();
 
 // Hashes of all runs of kRunWords words, in their order.
 std::vector<uint64_t> hash_runs(std::string_view text, const std::string& secret) {
-  std::string plain;  // the words, a blank behind each
-  plain.reserve(text.size() + 1);
+  std::string plain(text.size() + 1, '\0');  // the words, a blank behind each
   std::vector<size_t> begins;
+  begins.reserve(text.size() / 4 + 2);
+  char* at = plain.data();
   bool inside = false;
   for (const char c : text) {
-    if (!is_word(c)) {
-      if (std::exchange(inside, false)) plain += ' ';
-      continue;
-    }
-    if (!std::exchange(inside, true)) begins.push_back(plain.size());
-    plain += c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c;
+    const char letter = kLowered[static_cast<unsigned char>(c)];
+    if (letter == 0 && !inside) continue;
+    if (!inside) begins.push_back(static_cast<size_t>(at - plain.data()));
+    inside = letter != 0;
+    *at++ = inside ? letter : ' ';
   }
-  if (inside) plain += ' ';
-  begins.push_back(plain.size());
+  if (inside) *at++ = ' ';
+  begins.push_back(static_cast<size_t>(at - plain.data()));
   std::vector<uint64_t> out;
+  out.reserve(begins.size());
   for (size_t i = kRunWords; i < begins.size(); ++i) {
     const size_t from = begins[i - kRunWords];
     out.push_back(XXH3_64bits_withSecret(plain.data() + from, begins[i] - from, secret.data(),
@@ -106,24 +114,23 @@ std::vector<uint64_t> hash_runs(std::string_view text, const std::string& secret
   return out;
 }
 
-void sort_once(std::vector<uint64_t>& hashes) {
-  std::ranges::sort(hashes);
-  const auto again = std::ranges::unique(hashes);
-  hashes.erase(again.begin(), again.end());
+// The smallest, each once, in order; of those alone that are 0 modulo `every`.
+std::vector<uint64_t> smallest(const std::vector<uint64_t>& hashes, uint64_t every, size_t most) {
+  std::vector<uint64_t> out;
+  out.reserve(most + 1);
+  for (const uint64_t hash : hashes) {
+    if (hash % every != 0 || (out.size() == most && hash >= out.back())) continue;
+    const auto place = std::ranges::lower_bound(out, hash);
+    if (place != out.end() && *place == hash) continue;
+    out.insert(place, hash);
+    if (out.size() > most) out.pop_back();
+  }
+  return out;
 }
 
-std::vector<uint64_t> sample(std::vector<uint64_t> hashes) {
-  std::vector<uint64_t> out;
-  std::ranges::copy_if(hashes, std::back_inserter(out),
-                       [](uint64_t hash) { return hash % kEvery == 0; });
-  sort_once(out);
-  if (out.size() >= kHashesFewest) {
-    out.resize(std::min(out.size(), kHashesMax));
-    return out;
-  }
-  sort_once(hashes);
-  hashes.resize(std::min(hashes.size(), kHashesFewest));
-  return hashes;
+std::vector<uint64_t> sample(const std::vector<uint64_t>& hashes) {
+  auto out = smallest(hashes, kEvery, kHashesMax);
+  return out.size() >= kHashesFewest ? out : smallest(hashes, 1, kHashesFewest);
 }
 
 std::string to_text(const std::vector<uint64_t>& hashes) {
@@ -168,13 +175,22 @@ Result<std::unique_ptr<Sketches>> Sketches::open(const std::string& folder, base
 void Sketches::add(const Sketched& one) {
   const auto kept = sample(hash_runs(one.answer, impl_->secret));
   if (kept.empty()) return;
-  const auto line = json::Value::object({{"time_ms", one.time_ms},
-                                         {"request", one.request},
-                                         {"account", one.account},
-                                         {"model", one.model},
-                                         {"hashes", to_text(kept)}});
+  {
+    const std::lock_guard lock(impl_->mutex);
+    impl_->segments->begin_line()
+        .number("time_ms", one.time_ms)
+        .text("request", one.request)
+        .text("account", one.account)
+        .text("model", one.model)
+        .text("hashes", to_text(kept))
+        .end();
+  }
+  if (!http::before_answers_leave(this, [this] { flush(); })) flush();
+}
+
+void Sketches::flush() {
   const std::lock_guard lock(impl_->mutex);
-  const auto written = impl_->segments->write(line);
+  const auto written = impl_->segments->flush();
   if (written || std::exchange(impl_->told, true)) return;
   base::log_error("provider: {}", written.error().text());
 }

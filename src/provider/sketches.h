@@ -32,8 +32,7 @@ constexpr size_t kHashesMax = 32;
 
 struct Sketched {
   int64_t time_ms = 0;  // when it was asked
-  std::string request{}, account{}, model{};
-  std::string_view answer{};
+  std::string_view request{}, account{}, model{}, answer{};
 };
 
 class Sketches {
@@ -43,13 +42,16 @@ class Sketches {
   Sketches(const Sketches&) = delete;
   Sketches& operator=(const Sketches&) = delete;
 
-  void add(const Sketched& one);  // from any thread; some microseconds
+  // From any thread; some microseconds. The system has its line before an answer leaves that the
+  // same thread makes afterwards (http::before_answers_leave).
+  void add(const Sketched& one);
   // Seals what is an hour old, removes what is older than so many days. One thread at a time.
   Result<void> work(int64_t keep_days);
   Result<void> seal();
 
  private:
   struct Impl;
+  void flush();
   explicit Sketches(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };

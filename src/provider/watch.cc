@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 
 #include <cstring>
+#include <utility>
 
 #include "base/files.h"
 #include "base/log.h"
@@ -93,8 +94,19 @@ void Watch::bind(std::shared_ptr<const policy::Policy> policy) {
   if (policy_) detector_.set_policy(bounds_of(*policy_));
 }
 
+Watch::All::value_type& Watch::meet(std::string_view account) {
+  const auto found = known_.find(account);
+  if (found != known_.end()) return *found;
+  auto& made = *known_.try_emplace(std::string(account)).first;
+  restore(made.first);
+  return made;
+}
+
+void Watch::note_changed(All::value_type& one) {
+  if (!std::exchange(one.second.changed, true)) changed_.push_back(&one);
+}
+
 void Watch::restore(const std::string& account) {
-  if (!known_.try_emplace(account).second) return;
   const auto found = [&]() -> Result<std::string> {
     RETORT_TRY(auto row, database_->prepare("SELECT state FROM states WHERE account = ?1"));
     RETORT_TRY(const bool there, row.bind(1, account).step());
@@ -110,25 +122,25 @@ void Watch::restore(const std::string& account) {
 void Watch::see(const Watched& watched) {
   const std::lock_guard lock(mutex_);
   if (!policy_) return;
-  restore(watched.account);
-  known_[watched.account] = watched.purpose;
-  std::vector<detect::Turn> turns;
-  for (const auto& [speaker, text] : watched.seen.turns) turns.push_back({speaker, text});
+  auto& met = meet(watched.account);
+  met.second.purpose = watched.purpose;
+  turns_.clear();
+  for (const auto& [speaker, text] : watched.seen.turns) turns_.push_back({speaker, text});
   const auto finding = detector_.observe({.subject = {.account = watched.account,
                                                       .key = watched.key,
                                                       .purpose = watched.purpose,
                                                       .licence = licence_of(watched.training)},
                                           .request = watched.seen.request,
                                           .time_ms = watched.asked_ms,
-                                          .turns = turns,
+                                          .turns = turns_,
                                           .sampling = watched.seen.sampling,
                                           .answer = watched.answer,
                                           .input_tokens = watched.input_tokens,
                                           .output_tokens = watched.output_tokens,
                                           .address_cell = watched.address_cell,
                                           .payment_cell = 0});
-  changed_.insert(watched.account);
-  if (finding) keep(watched.account, *finding);
+  note_changed(met);
+  if (finding) keep(met.first, *finding);
 }
 
 void Watch::keep(const std::string& account, const detect::Finding& finding) {
@@ -151,9 +163,9 @@ std::vector<Charged> Watch::take() {
 
 void Watch::forget(const std::string& account) {
   const std::lock_guard lock(mutex_);
-  restore(account);
+  auto& met = meet(account);
   detector_.forget(account);
-  changed_.insert(account);
+  note_changed(met);
 }
 
 Result<void> Watch::save() {
@@ -162,15 +174,17 @@ Result<void> Watch::save() {
   RETORT_TRY(auto transaction, database_->begin());
   RETORT_TRY(auto put, database_->prepare("INSERT OR REPLACE INTO states VALUES (?1, ?2)"));
   RETORT_TRY(auto drop, database_->prepare("DELETE FROM states WHERE account = ?1"));
-  for (const auto& account : changed_) {
+  for (const auto* one : changed_) {
+    const auto& [account, met] = *one;
     const std::string state = detector_.save(account);
     RETORT_TRY_VOID(state.empty() ? drop.bind(1, account).run()
                                   : put.bind(1, account).bind_blob(2, state).run());
     const auto* held = detector_.state(account);
-    const auto point = held == nullptr ? std::nullopt : course_point(*held, known_[account]);
+    const auto point = held == nullptr ? std::nullopt : course_point(*held, met.purpose);
     if (point) RETORT_TRY_VOID(course_.note(account, *point));
   }
   RETORT_TRY_VOID(transaction.commit());
+  for (auto* one : changed_) one->second.changed = false;
   changed_.clear();
   return {};
 }

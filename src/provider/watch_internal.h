@@ -7,8 +7,8 @@
 #include <map>
 #include <memory>
 #include <mutex>
-#include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "detect/detector.h"
@@ -42,7 +42,15 @@ class Watch {
 
  private:
   Watch(std::unique_ptr<store::Database> database, uint64_t salt);
+  struct Met {
+    std::string purpose;
+    bool changed = false;  // since it was saved
+  };
+  using All = std::map<std::string, Met, std::less<>>;
+  // Restores the account when it is met for the first time.
+  All::value_type& meet(std::string_view account);
   void restore(const std::string& account);
+  void note_changed(All::value_type& one);
   void keep(const std::string& account, const detect::Finding& finding);
 
   std::mutex mutex_;
@@ -51,8 +59,9 @@ class Watch {
   std::shared_ptr<const policy::Policy> policy_;
   detect::Detector detector_;
   Course course_;
-  std::map<std::string, std::string> known_;  // with their purposes
-  std::set<std::string> changed_;
+  All known_;
+  std::vector<All::value_type*> changed_;
+  std::vector<detect::Turn> turns_;  // of the request that is seen; kept for its memory
   std::vector<Charged> charged_;
 };
 

@@ -69,7 +69,7 @@ class WatchTest : public ::testing::Test {
     return word;
   }
   // One filled template after another, no answer ever used: the plainest harvest.
-  Watched harvested(int64_t i, const std::string& account) const {
+  Watched harvested(int64_t i, std::string_view account) const {
     Watched out;
     out.seen.request = "req_" + std::to_string(i);
     out.seen.turns.emplace_back(detect::Speaker::user,

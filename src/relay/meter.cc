@@ -90,7 +90,7 @@ void Meter::count_choices(const json::Value& value) {
       if (text == nullptr || !text->is_string()) continue;
       said += std::ssize(text->as_string());
       if (!first || answer_.size() >= kAnswerBytesKept) continue;
-      answer_ += text->as_string().substr(0, kAnswerBytesKept - answer_.size());
+      answer_.append(text->as_string(), 0, kAnswerBytesKept - answer_.size());
     }
     for (const char* key : kCalls) {
       const auto* calls = part->find(key);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 
+#include "json/append.h"
 #include "json/value.h"
 
 namespace retort::relay {
@@ -18,51 +19,46 @@ constexpr size_t kNameBytesShown = 64;
 constexpr json::ParseLimits kBodyLimits = {.depth = 64, .size_bytes = int64_t{16} << 20};
 
 // Passed on as they are.
-constexpr std::array kPassed = {"model",
-                                "messages",
-                                "prompt",
-                                "max_tokens",
-                                "n",
-                                "stream",
-                                "temperature",
-                                "max_completion_tokens",
-                                "top_p",
-                                "top_k",
-                                "min_p",
-                                "repetition_penalty",
-                                "stop",
-                                "seed",
-                                "logit_bias",
-                                "presence_penalty",
-                                "logprobs",
-                                "top_logprobs",
-                                "response_format",
-                                "frequency_penalty",
-                                "tools",
-                                "tool_choice",
-                                "functions",
-                                "parallel_tool_calls",
-                                "function_call",
-                                "reasoning_effort",
-                                "verbosity",
-                                "chat_template_kwargs",
-                                "suffix",
-                                "echo",
-                                "best_of",
-                                "ignore_eos",
-                                "stop_token_ids"};
+constexpr auto kPassed = std::to_array<std::string_view>({"model",
+                                                          "messages",
+                                                          "prompt",
+                                                          "max_tokens",
+                                                          "n",
+                                                          "stream",
+                                                          "temperature",
+                                                          "max_completion_tokens",
+                                                          "top_p",
+                                                          "top_k",
+                                                          "min_p",
+                                                          "repetition_penalty",
+                                                          "stop",
+                                                          "seed",
+                                                          "logit_bias",
+                                                          "presence_penalty",
+                                                          "logprobs",
+                                                          "top_logprobs",
+                                                          "response_format",
+                                                          "frequency_penalty",
+                                                          "tools",
+                                                          "tool_choice",
+                                                          "functions",
+                                                          "parallel_tool_calls",
+                                                          "function_call",
+                                                          "reasoning_effort",
+                                                          "verbosity",
+                                                          "chat_template_kwargs",
+                                                          "suffix",
+                                                          "echo",
+                                                          "best_of",
+                                                          "ignore_eos",
+                                                          "stop_token_ids"});
 // Of these what a model reads.
-constexpr std::array kRead = {"messages",  "prompt",          "tools",
-                              "functions", "response_format", "suffix"};
+constexpr auto kRead = std::to_array<std::string_view>(
+    {"messages", "prompt", "tools", "functions", "response_format", "suffix"});
 // Taken and dropped: they change no answer, and who asks is not the upstream's to know.
-constexpr std::array kDropped = {"user",
-                                 "metadata",
-                                 "store",
-                                 "service_tier",
-                                 "safety_identifier",
-                                 "prompt_cache_key",
-                                 "stream_options",
-                                 "prompt_cache_retention"};
+constexpr auto kDropped = std::to_array<std::string_view>(
+    {"user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key",
+     "stream_options", "prompt_cache_retention"});
 
 template <class List>
 bool holds(const List& list, std::string_view key) {
@@ -80,9 +76,10 @@ class Reader {
   Parsed<Asked> read(json::Value root, const std::string& model) {
     if (!check_fields(root)) return error_;
     read_options(root);
+    root.set("model", model);
     kind_ == Kind::chat ? read_messages(root) : read_prompts(root);
     if (failed_) return error_;
-    root.set("model", model);
+    out_.body.reserve(bytes_likely_ + 512);
     write(root);
     bound(root);
     if (failed_) return error_;
@@ -100,7 +97,7 @@ class Reader {
     out_.body += out_.body.empty() ? '{' : ',';
     json::append_quoted(out_.body, key);
     out_.body += ':';
-    out_.body += json::dump(value);
+    json::append_dump(out_.body, value);
   }
 
   // Everything but the end, and counts the bytes of what the model will read: prompts with names,
@@ -119,6 +116,7 @@ class Reader {
   // Leaves in `root` what is passed on.
   bool check_fields(json::Value& root) {
     json::Object kept;
+    kept.reserve(root.as_object().size());
     for (auto& [key, value] : root.as_object()) {
       if (key == "stream_options") read_stream_options(value);
       if (value.is_null() || holds(kDropped, key)) continue;
@@ -127,7 +125,7 @@ class Reader {
         fail(make_error(400, name + " is not passed on here", name, "unsupported_parameter"));
         return false;
       }
-      kept.emplace_back(key, std::move(value));
+      kept.emplace_back(std::move(key), std::move(value));
     }
     root.as_object() = std::move(kept);
     return !failed_;
@@ -174,22 +172,30 @@ class Reader {
     if (messages == nullptr || !messages->is_array() || messages->as_array().empty()) {
       return fail(wrong("messages", "must be an array of one or more messages"));
     }
+    out_.turns.reserve(messages->as_array().size());
     for (const auto& message : messages->as_array()) {
-      const auto param = fmt::format("messages[{}]", out_.turns.size());
+      const auto param = [this](const char* of) {
+        return fmt::format("messages[{}].{}", out_.turns.size(), of);
+      };
       const auto* role = message.find("role");
       if (role == nullptr || !role->is_string()) {
-        return fail(wrong(param + ".role", "must be a string"));
+        return fail(wrong(param("role"), "must be a string"));
       }
-      auto text = text_of(message.find("content"), param + ".content");
+      const auto* content = message.find("content");
+      if (content != nullptr && content->is_string()) {
+        bytes_likely_ += content->as_string().size();
+        out_.turns.emplace_back(role->as_string(), content->as_string());
+        continue;
+      }
+      auto text = text_of(content, param("content"));
       if (failed_) return;
       out_.turns.emplace_back(role->as_string(), std::move(text));
     }
   }
 
-  // Of a part that is no text nobody here knows what it costs.
+  // Of one that is no string. Of a part that is no text nobody here knows what it costs.
   std::string text_of(const json::Value* content, const std::string& param) {
     if (content == nullptr || content->is_null()) return "";  // calls of tools alone
-    if (content->is_string()) return content->as_string();
     std::string out;
     if (!content->is_array()) fail(wrong(param, "must be a string or an array of text parts"));
     if (failed_) return out;
@@ -250,6 +256,7 @@ class Reader {
   const Bounds& bounds_;
   Asked out_;
   int64_t bytes_ = 0;
+  size_t bytes_likely_ = 0;  // of the body
   bool failed_ = false;
   openai::ApiError error_;
 };

@@ -232,7 +232,7 @@ void relay_to(ServedModel& model, Call call, relay::Kind kind, json::Value reque
       return reply_refused(call, *refused);
     }
     ticket = std::move(std::get<provider::Ticket>(outcome));
-    call.headers = ticket->headers();
+    call.headers = ticket->take_headers();
     call.told = true;
   }
   std::make_shared<Relayed>(std::move(call), model, *asked, std::move(ticket))

@@ -43,7 +43,9 @@ void add_licence(const Call& call, http::Headers& headers) {
 http::Reply uncounted_head(const Call& call, int status, const std::string& content_type) {
   http::Reply reply;
   reply.status = status;
-  reply.headers = {{"Content-Type", content_type}, {"x-request-id", call.id}};
+  reply.headers.reserve(6 + call.headers.size());
+  reply.headers.emplace_back("Content-Type", content_type);
+  reply.headers.emplace_back("x-request-id", call.id);
   add_licence(call, reply.headers);
   for (const auto& header : call.headers) reply.headers.push_back(header);
   return reply;

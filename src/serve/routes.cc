@@ -106,7 +106,8 @@ bool let_in(Call& call, const char* scope) {
   auto who = call.door.provider->identify({.authorization = offered_key(call.request),
                                            .address = call.request.address,
                                            .scope = scope,
-                                           .request = call.id});
+                                           .request = call.id,
+                                           .turn = call.request.turn});
   if (const auto* refused = std::get_if<provider::Refused>(&who)) {
     reply_refused(call, *refused);
     return false;
@@ -148,7 +149,7 @@ bool begin_idempotent(Call& call) {
     return false;
   }
   // A key is its account's own, and of one request, route included.
-  const std::string whose = call.visitor ? call.visitor->principal.account.id : "";
+  const std::string whose = call.visitor ? call.visitor->principal->account.id : "";
   const std::string key = crypto::sha256_hex(whose + "\n" + std::string(*given));
   const auto begun =
       call.door.replays->begin(key, crypto::sha256_hex(call.route + "\n" + call.request.body));
