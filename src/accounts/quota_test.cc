@@ -252,6 +252,26 @@ TEST_P(QuotaTest, StandingTellsWhatIsLeft) {
   EXPECT_EQ(quotas->standing(subjects_)[0].remaining, 8);
 }
 
+TEST_P(QuotaTest, StandingOfASharedLimitFollowsWhatOthersTake) {
+  auto quotas = open();
+  const std::vector<Subject> one = {"key:1", "all"}, other = {"key:2", "all"};
+  Limit shared = {"all", Resource::requests, Window::minute, 10};
+  ASSERT_TRUE(quotas->set_limit(shared).ok());
+  EXPECT_EQ(quotas->standing(one)[0].remaining, 10) << "nobody has asked yet";
+  EXPECT_TRUE(quotas->reserve(other, {})->admitted());
+  EXPECT_EQ(quotas->standing(one)[0].remaining, 9);
+  shared.most = 5;
+  ASSERT_TRUE(quotas->set_limit(shared).ok());
+  ASSERT_TRUE(quotas->tick().ok());
+  EXPECT_EQ(quotas->standing(one)[0].most, 5);
+  for (int i = 0; i < 4; ++i) EXPECT_TRUE(quotas->reserve(one, {})->admitted()) << i;
+  EXPECT_FALSE(quotas->reserve(other, {})->admitted());
+  clock_.sleep_ms(60'000);
+  EXPECT_EQ(quotas->standing(one)[0].remaining, 5) << "another minute";
+  EXPECT_TRUE(quotas->reserve(other, {})->admitted());
+  EXPECT_EQ(quotas->standing(one)[0].remaining, 4);
+}
+
 TEST_P(QuotaTest, RefusesWhatCannotBe) {
   auto quotas = open();
   EXPECT_FALSE(quotas->set_limit({"", Resource::requests, Window::day, 1}).ok());

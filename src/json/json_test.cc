@@ -3,6 +3,7 @@
 #include <cmath>
 #include <limits>
 
+#include "json/append.h"
 #include "json/value.h"
 
 namespace retort::json {
@@ -75,6 +76,34 @@ TEST(JsonTest, CanonicalFormFollowsRfc8785) {
   EXPECT_EQ(canonical(keys),
             "{\"\\r\":2,\"1\":4,\"\u0080\":6,\"\u00f6\":7,\"\u20ac\":1,\"\U0001F600\":5,"
             "\"\ufb33\":3}");
+}
+
+// What needs care is found wherever it stands in a text that is read eight bytes at a time.
+TEST(JsonTest, QuotesAtEveryPlace) {
+  const std::pair<std::string, std::string> cases[] = {
+      {"\"", "\\\""},     {"\\", "\\\\"},
+      {"\n", "\\n"},      {"\x1f", "\\u001f"},
+      {"\x7f", "\x7f"},   {"\u00e9", "\u00e9"},
+      {"\x80", "\uFFFD"}, {std::string(1, '\0'), "\\u0000"}};
+  for (const auto& [text, quoted] : cases) {
+    for (size_t before = 0; before < 20; ++before) {
+      for (size_t after = 0; after < 20; ++after) {
+        std::string out = "x";
+        append_quoted(out, std::string(before, 'a') + text + std::string(after, 'b') + text);
+        ASSERT_EQ(out, "x\"" + std::string(before, 'a') + quoted + std::string(after, 'b') +
+                           quoted + "\"")
+            << before << " " << after;
+      }
+    }
+  }
+}
+
+TEST(JsonTest, AppendsWhatItPrints) {
+  const auto value = *parse(R"({"a":[],"b":{},"c":[{"d":{"e":[1,2.5,null]}},"{"],"f":true})");
+  std::string out = "{";
+  append_dump(out, value);
+  EXPECT_EQ(out, "{" + dump(value));
+  EXPECT_EQ(dump(value), R"({"a":[],"b":{},"c":[{"d":{"e":[1,2.5,null]}},"{"],"f":true})");
 }
 
 TEST(JsonTest, InvalidUtf8IsReplacedWhenPrinted) {

@@ -4,11 +4,16 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <atomic>
 #include <set>
 #include <thread>
 
 #include "accounts/cases.h"
 #include "base/files.h"
+#include "http/raw_testing.h"
+#include "http/server.h"
+#include "provider/segments_internal.h"
 
 namespace retort::provider {
 namespace {
@@ -156,6 +161,57 @@ TEST_F(AuditTest, ManyThreadsWriteWholeLines) {
   ASSERT_TRUE(audit_->seal().ok());
   const auto all = lines("request", "request");
   EXPECT_EQ(std::set<std::string>(all.begin(), all.end()).size(), 800U);
+}
+
+// What is in the files of the audit at this moment, sealed or not.
+std::string everything_in(const std::string& folder) {
+  std::string out;
+  const auto names = *base::list_directory(folder);
+  for (const auto& name : names) {
+    if (name.ends_with(".jsonl")) out += *base::read_file(base::join(folder, name));
+  }
+  return out;
+}
+
+TEST_F(AuditTest, ALineIsWithTheSystemBeforeItsAnswerLeaves) {
+  std::atomic<int> number{0};
+  const auto server = std::move(*http::Server::start(
+      {}, [&](const http::ServerRequest&, const std::shared_ptr<http::Responder>& responder) {
+        const int mine = ++number;
+        served(mine);
+        responder->reply({200, {}, "<req_" + std::to_string(mine) + ">"});
+      }));
+  constexpr int kTogether = 3;
+  std::string requests;
+  for (int i = 0; i < kTogether; ++i) requests += "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+  std::vector<std::thread> clients;
+  for (int i = 0; i < 4; ++i) {
+    clients.emplace_back([&] {
+      auto socket = http::RawSocket::connect(server->port());
+      for (int round = 0; round < 25; ++round) {
+        socket.write(requests);
+        std::string got;
+        while (std::count(got.begin(), got.end(), '>') < kTogether) {
+          ASSERT_TRUE(socket.read_some(got, 5000)) << got;
+          const size_t begin = got.rfind('<');
+          if (begin == std::string::npos || got.find('>', begin) == std::string::npos) continue;
+          const std::string id = got.substr(begin + 1, got.find('>', begin) - begin - 1);
+          EXPECT_THAT(everything_in(base::join(folder_, "audit")),
+                      ::testing::HasSubstr('"' + id + '"'));
+        }
+      }
+    });
+  }
+  for (auto& one : clients) one.join();
+}
+
+TEST(LineTest, IsWhatAnObjectPrints) {
+  const std::string odd = "q\"b\\n\n\x01 \u00e9 \xff end";
+  std::string out = "before";
+  Line(out).text(odd, odd).number("n", INT64_MIN).text("", "").number("m", 0).end();
+  const auto object =
+      json::Value::object({{odd, odd}, {"n", int64_t{INT64_MIN}}, {"", ""}, {"m", 0}});
+  EXPECT_EQ(out, "before" + json::dump(object) + "\n");
 }
 
 TEST_F(AuditTest, ChangesAreFollowedThroughARestart) {

@@ -82,6 +82,25 @@ TEST_F(ProviderTest, WhatOpensNothingIsAlike) {
   EXPECT_TRUE(std::holds_alternative<Visitor>(identify(secret_)));
 }
 
+TEST_F(ProviderTest, OneLookAtTheBookCountsForATurnAndNoLonger) {
+  constexpr int64_t kNever = 3'600'000;  // of its own accord
+  provider_ = std::move(*Provider::open({.folder = folder_, .look_ms = kNever}));
+  const auto is_in = [&](uint64_t turn) {
+    auto who = provider().identify({.authorization = secret_, .scope = "chat", .turn = turn});
+    return std::holds_alternative<Visitor>(who);
+  };
+  EXPECT_TRUE(is_in(7));
+  ASSERT_TRUE(book_->suspend(account_.id, "for a test", "", "ann").ok());
+  EXPECT_TRUE(is_in(7)) << "it had arrived before";
+  EXPECT_FALSE(is_in(8)) << "it may have been sent after the suspension was acknowledged";
+  ASSERT_TRUE(book_->reinstate(account_.id, "for a test", "ann").ok());
+  EXPECT_FALSE(is_in(8));
+  EXPECT_TRUE(is_in(0)) << "one that stands alone asks for itself";
+  ASSERT_TRUE(book_->suspend(account_.id, "for a test", "", "ann").ok());
+  EXPECT_FALSE(is_in(0));
+  EXPECT_FALSE(is_in(8));
+}
+
 TEST_F(ProviderTest, MetricsAreForTheAdministrationAlone) {
   const auto admin = issue({}, accounts::KeyKind::admin);
   EXPECT_TRUE(std::holds_alternative<Visitor>(identify(admin, "metrics")));
