@@ -23,6 +23,7 @@ struct Account {
   std::string id;            // "acct_…"
   std::string name;          // of a person or a firm, as they gave it
   std::string organisation;  // shares limits with others of the same; "" for none
+  std::string payer;         // a fingerprint of what pays for it, as billing gives it; "" unknown
   std::string purpose;       // what they said they use the answers for; a class of honest traffic
   Training training = Training::forbidden;
   std::string declaration;  // where training rests on one: its entry in the log
@@ -67,7 +68,5 @@ struct Change {
 // Whether `address` ("203.0.113.7", "2001:db8::1") lies in one of `blocks`; an empty list holds
 // all.
 bool address_allowed(const std::vector<std::string>& blocks, std::string_view address);
-// Nothing wrong, or the first entry that is no address or block.
-std::optional<std::string> bad_address(const std::vector<std::string>& blocks);
 
 }  // namespace retort::accounts

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "accounts/book_internal.h"
+#include "base/address.h"
 #include "base/files.h"
 
 namespace retort::accounts {
@@ -24,7 +25,7 @@ Result<void> check_text(const std::string& text, const char* what, bool needed) 
 }
 
 Result<void> check_limits(const KeyLimits& limits) {
-  if (const auto bad = bad_address(limits.addresses)) {
+  if (const auto bad = base::bad_address(limits.addresses)) {
     return base::usage_error(fmt::format("“{}” is no address and no block of them", *bad), "",
                              "for example 203.0.113.7, 10.0.0.0/8 or 2001:db8::/32");
   }
@@ -92,6 +93,24 @@ Result<void> Book::Impl::note(const std::string& account, const Change& change) 
       .run();
 }
 
+Result<void> Book::Impl::put_payer(const std::string& account, const std::string& payer) {
+  RETORT_TRY(auto row, database->prepare("INSERT INTO payers VALUES (?1, ?2) ON CONFLICT (account) "
+                                         "DO UPDATE SET payer = ?2"));
+  return row.bind(1, account).bind(2, payer).run();
+}
+
+Result<void> Book::set_payer(const std::string& id, const std::string& payer,
+                             const std::string& actor) {
+  RETORT_TRY_VOID(check_text(payer, "payer", false));
+  RETORT_TRY(const auto before, account(id));
+  RETORT_TRY(auto transaction, impl_->begin());
+  RETORT_TRY_VOID(impl_->put_payer(id, payer));
+  RETORT_TRY_VOID(impl_->note(
+      id,
+      {.actor = actor, .subject = id, .what = "payer", .before = before.payer, .after = payer}));
+  return transaction.commit();
+}
+
 Result<void> Book::note(const std::string& account, const Change& change) {
   RETORT_TRY(auto transaction, impl_->begin());
   RETORT_TRY_VOID(impl_->note(account, change));
@@ -101,12 +120,14 @@ Result<void> Book::note(const std::string& account, const Change& change) {
 Result<Account> Book::create(const NewAccount& account, const std::string& actor) {
   RETORT_TRY_VOID(check_text(account.name, "name", true));
   RETORT_TRY_VOID(check_text(account.organisation, "organisation", false));
+  RETORT_TRY_VOID(check_text(account.payer, "payer", false));
   RETORT_TRY_VOID(check_text(account.purpose, "purpose", false));
   RETORT_TRY_VOID(check_text(account.declaration, "declaration", false));
   Account made;
   made.id = make_id("acct_");
   made.name = account.name;
   made.organisation = account.organisation;
+  made.payer = account.payer;
   made.purpose = account.purpose;
   made.training = account.training;
   made.declaration = account.declaration;
@@ -122,6 +143,7 @@ Result<Account> Book::create(const NewAccount& account, const std::string& actor
                       .bind(6, made.declaration)
                       .bind(7, made.created_ms)
                       .run());
+  if (!made.payer.empty()) RETORT_TRY_VOID(impl_->put_payer(made.id, made.payer));
   RETORT_TRY_VOID(impl_->note(made.id, {.actor = actor,
                                         .subject = made.id,
                                         .what = "created",
@@ -132,8 +154,9 @@ Result<Account> Book::create(const NewAccount& account, const std::string& actor
 }
 
 Result<std::vector<Account>> Book::list() {
-  RETORT_TRY(auto rows, impl_->database->prepare(fmt::format(
-                            "SELECT {} FROM accounts ORDER BY created_ms, id", kAccountColumns)));
+  RETORT_TRY(auto rows,
+             impl_->database->prepare(fmt::format("SELECT {} FROM {} ORDER BY a.created_ms, a.id",
+                                                  kAccountColumns, kAccountTables)));
   std::vector<Account> out;
   while (true) {
     RETORT_TRY(const bool more, rows.step());
@@ -144,8 +167,8 @@ Result<std::vector<Account>> Book::list() {
 }
 
 Result<Account> Book::account(const std::string& id) {
-  RETORT_TRY(auto row, impl_->database->prepare(
-                           fmt::format("SELECT {} FROM accounts WHERE id = ?1", kAccountColumns)));
+  RETORT_TRY(auto row, impl_->database->prepare(fmt::format("SELECT {} FROM {} WHERE a.id = ?1",
+                                                            kAccountColumns, kAccountTables)));
   RETORT_TRY(const bool found, row.bind(1, id).step());
   if (!found) {
     return base::not_found(fmt::format("there is no account “{}”", id), impl_->path,
@@ -334,12 +357,12 @@ Result<void> Book::reinstate(const std::string& id, const std::string& reason,
 Result<std::optional<Principal>> Book::find(std::string_view secret) {
   if (!parse_key(secret)) return std::optional<Principal>{};
   const auto hash = hash_key(secret);
-  RETORT_TRY(auto row, impl_->database->prepare(
-                           "SELECT k.id, k.account, k.kind, k.label, k.limits, k.expires_ms, "
-                           "k.created_ms, k.ends_ms, k.replaced_by, a.id, a.name, a.organisation, "
-                           "a.purpose, a.training, a.declaration, a.state, a.reason, a.case_id, "
-                           "a.created_ms FROM keys k JOIN accounts a ON a.id = k.account "
-                           "WHERE k.hash = ?1"));
+  RETORT_TRY(auto row,
+             impl_->database->prepare(fmt::format(
+                 "SELECT k.id, k.account, k.kind, k.label, k.limits, k.expires_ms, k.created_ms, "
+                 "k.ends_ms, k.replaced_by, {} FROM {} JOIN keys k ON k.account = a.id "
+                 "WHERE k.hash = ?1",
+                 kAccountColumns, kAccountTables)));
   RETORT_TRY(const bool found, row.bind_blob(1, crypto::as_bytes(hash)).step());
   if (!found) return std::optional<Principal>{};
   Principal out;

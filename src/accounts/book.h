@@ -23,6 +23,7 @@ namespace retort::accounts {
 struct NewAccount {
   std::string name;
   std::string organisation{};
+  std::string payer{};
   std::string purpose{};
   Training training = Training::forbidden;
   std::string declaration{};
@@ -82,6 +83,10 @@ class Book {
   // history, its limits and what it has used.
   Result<IssuedKey> rotate(const std::string& key, int64_t overlap_ms, const std::string& actor);
   Result<void> revoke(const std::string& key, const std::string& actor);
+
+  // What detection may go by from the account's next look-up on; "" for unknown.
+  Result<void> set_payer(const std::string& account, const std::string& payer,
+                         const std::string& actor);
 
   // `reason` is read by the customer; a suspension without one is refused.
   Result<void> suspend(const std::string& account, const std::string& reason,

@@ -16,6 +16,8 @@ CREATE TABLE IF NOT EXISTS accounts (
   id TEXT PRIMARY KEY, name TEXT NOT NULL, organisation TEXT NOT NULL, purpose TEXT NOT NULL,
   training INTEGER NOT NULL, declaration TEXT NOT NULL, state INTEGER NOT NULL,
   reason TEXT NOT NULL, case_id TEXT NOT NULL, created_ms INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS payers (
+  account TEXT PRIMARY KEY REFERENCES accounts (id), payer TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS keys (
   id TEXT PRIMARY KEY, account TEXT NOT NULL REFERENCES accounts (id), kind INTEGER NOT NULL,
   label TEXT NOT NULL, hash BLOB NOT NULL UNIQUE, limits TEXT NOT NULL, expires_ms INTEGER NOT NULL,
@@ -41,7 +43,9 @@ CREATE INDEX IF NOT EXISTS events_by_case ON case_events (case_id, id);
 )";
 
 inline constexpr const char* kAccountColumns =
-    "id, name, organisation, purpose, training, declaration, state, reason, case_id, created_ms";
+    "a.id, a.name, a.organisation, a.purpose, a.training, a.declaration, a.state, a.reason, "
+    "a.case_id, a.created_ms, COALESCE(p.payer, '')";
+inline constexpr const char* kAccountTables = "accounts a LEFT JOIN payers p ON p.account = a.id";
 inline constexpr const char* kKeyColumns =
     "id, account, kind, label, limits, expires_ms, created_ms, ends_ms, replaced_by";
 
@@ -65,6 +69,7 @@ struct Book::Impl {
   Result<void> note(const std::string& account, const Change& change);
   Result<Key> key(const std::string& id);
   // In a transaction of the caller's.
+  Result<void> put_payer(const std::string& account, const std::string& payer);
   Result<IssuedKey> insert_key(const NewKey& key, const std::string& what,
                                const std::string& actor);
   Result<void> move(const std::string& account, State from, State to, const std::string& reason,

@@ -54,6 +54,7 @@ Result<Account> account_of(const store::Statement& row, int first, const std::st
   out.reason = text(7);
   out.case_id = text(8);
   out.created_ms = row.integer(first + 9);
+  out.payer = text(10);
   return out;
 }
 

@@ -48,6 +48,27 @@ TEST_P(BookTest, AKeyStandsForItsAccount) {
   EXPECT_EQ(found->key.limits, issued.key.limits);
 }
 
+TEST_P(BookTest, WhoPaysIsKnownToTheKeyAndMayChange) {
+  EXPECT_EQ(account_.payer, "");
+  const auto issued = issue();
+  EXPECT_EQ((*book_->find(issued.secret))->account.payer, "");
+  const auto version = *book_->version();
+  ASSERT_TRUE(book_->set_payer(account_.id, "card-1", "ann").ok());
+  clock_.sleep_ms(1'000);
+  EXPECT_GT(*open()->version(), version) << "servers look again";
+  ASSERT_TRUE(book_->set_payer(account_.id, "card-2", "ben").ok());
+  EXPECT_EQ((*book_->find(issued.secret))->account.payer, "card-2");
+  EXPECT_EQ(book_->account(account_.id)->payer, "card-2");
+  const auto other = *book_->create({.name = "Other", .payer = "card-2"}, "ann");
+  EXPECT_EQ(book_->account(other.id)->payer, "card-2");
+  EXPECT_EQ(book_->list()->size(), 2U);
+  const auto history = *book_->history(account_.id);
+  EXPECT_EQ(history.back().what + history.back().before + history.back().after,
+            "payercard-1card-2");
+  EXPECT_EQ(book_->set_payer("acct_nobody", "card-1", "ann").error().code, ErrorCode::not_found);
+  EXPECT_FALSE(book_->set_payer(account_.id, "two\nlines", "ann").ok());
+}
+
 TEST_P(BookTest, TheKeyItselfIsNowhereInTheFile) {
   if (is_server()) GTEST_SKIP() << "the tables are the same";
   const auto issued = issue();

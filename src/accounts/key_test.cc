@@ -5,6 +5,7 @@
 #include <set>
 
 #include "accounts/account.h"
+#include "base/address.h"
 
 namespace retort::accounts {
 namespace {
@@ -53,9 +54,9 @@ TEST(AddressTest, BlocksHoldTheirAddresses) {
   EXPECT_FALSE(address_allowed({"2001:db8::/32"}, "2001:db9::1"));
   EXPECT_TRUE(address_allowed({"10.0.0.0/8"}, "::ffff:10.0.0.1")) << "a dual-stack socket";
   EXPECT_FALSE(address_allowed({"10.0.0.0/8"}, "somewhere"));
-  EXPECT_FALSE(bad_address({"10.0.0.0/8", "::/0", "1.2.3.4"}));
+  EXPECT_FALSE(base::bad_address({"10.0.0.0/8", "::/0", "1.2.3.4"}));
   for (const char* bad : {"10.0.0.0/33", "10.0.0", "::/129", "x", "10.0.0.0/", "10.0.0.0/8x"}) {
-    EXPECT_EQ(bad_address({"1.2.3.4", bad}), bad);
+    EXPECT_EQ(base::bad_address({"1.2.3.4", bad}), bad);
   }
 }
 

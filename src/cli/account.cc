@@ -162,6 +162,10 @@ Result<void> revoke(Book& book, AccountArguments& arguments) {
   return book.revoke(arguments.what, person());
 }
 
+Result<void> payer(Book& book, AccountArguments& arguments) {
+  return book.set_payer(arguments.what, arguments.account.payer, person());
+}
+
 Result<void> suspend(Book& book, AccountArguments& arguments) {
   return book.suspend(arguments.what, arguments.reason, arguments.case_id, person());
 }
@@ -247,7 +251,7 @@ const std::map<std::string, Verb>& verbs() {
   static const std::map<std::string, Verb> all = {
       {"create", create}, {"list", list},     {"show", show},       {"issue", issue},
       {"rotate", rotate}, {"revoke", revoke}, {"suspend", suspend}, {"reinstate", reinstate},
-      {"limit", limit},   {"audit", audit},   {"match", match},
+      {"limit", limit},   {"audit", audit},   {"match", match},     {"payer", payer},
   };
   return all;
 }
@@ -274,11 +278,12 @@ Command account_command() {
   command.name = "account";
   command.summary =
       "accounts of a provider: create, list, show, issue, rotate, revoke, suspend, "
-      "reinstate, limit, audit, match";
+      "reinstate, limit, payer, audit, match";
   command.examples =
       "  retort account create \"Example Ltd\" --training non-competing\n"
       "  retort account issue acct_... --models 'small-*' --expires 2027-06-30\n"
       "  retort account rotate key_... --overlap 60\n"
+      "  retort account payer acct_... --payer card-3f9a\n"
       "  retort account limit acct_... --most output_tokens/day=100000\n"
       "  retort account suspend acct_... --reason \"clause 2.2(e): answers gathered for "
       "training\"\n"
@@ -294,6 +299,9 @@ Command account_command() {
     declare_place(app, arguments->place);
     app.add_option("--organisation", arguments->account.organisation,
                    "accounts of one organisation share its limits");
+    app.add_option("--payer", arguments->account.payer,
+                   "create, payer: a fingerprint of what pays, as billing gives it; accounts that "
+                   "share it are looked at together");
     app.add_option("--purpose", arguments->account.purpose, "what they say it is for");
     app.add_option("--training", arguments->training,
                    "may answers train a model: forbidden, non-competing or allowed")

@@ -32,6 +32,14 @@ void declare_serve(CLI::App& app, ServeArguments& arguments) {
   app.add_option("--host", arguments.door.host,
                  "address to listen on; any but loopback needs a key")
       ->capture_default_str();
+  app.add_option("--proxy", arguments.door.proxies,
+                 "address or block of a proxy in front: who asks through it is told by its "
+                 "X-Forwarded-For; several times for several")
+      ->allow_extra_args(false);
+  app.add_option("--name", arguments.door.names,
+                 "a name that the door answers to beside localhost, where a proxy on this machine "
+                 "stands in front of it")
+      ->allow_extra_args(false);
   app.add_option("--port", arguments.door.port, "0: the system picks one")->capture_default_str();
   app.add_option("--port-file", arguments.port_file,
                  "gets the port as one line once requests are answered");

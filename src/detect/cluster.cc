@@ -54,8 +54,10 @@ void add_to(Pool& pool, const Pooled& request, uint32_t account, uint64_t reques
   pool.stream.add(entry);
   pool.accounts.add(base::mix64(account));
   pool.asked.add(base::mix64(prompt.exact ^ base::mix64(account)));
-  pool.addresses.add(base::mix64(request.seen->address_cell));
-  pool.payments.add(base::mix64(request.seen->payment_cell));
+  // What is not known is nobody else's: that accounts have it in common is not to be claimed.
+  const auto own = [account](uint64_t cell) { return base::mix64(cell != 0 ? cell : account); };
+  pool.addresses.add(own(request.seen->address_cell));
+  pool.payments.add(own(request.seen->payment_cell));
 }
 
 void judge_pool(Pool& pool, const Judge& judge) {

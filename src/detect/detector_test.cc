@@ -344,6 +344,20 @@ TEST(Clusters, AListSharedOutIsFoundWhereEachAccountAsksLittle) {
   EXPECT_NEAR(pool->accounts.estimate(), 100, 35);
 }
 
+TEST(Clusters, WhatIsNotKnownIsHeldInCommonByNobody) {
+  const auto features = [](uint64_t address) {
+    Traffic traffic(honest_like(-9, 5));
+    traffic.address = address;
+    const Pool* pool = traffic.detector().clusters().find(split_harvest(traffic, 60, 14).cluster);
+    return pool != nullptr ? pool->features() : Features{};
+  };
+  const Features nowhere = features(0), one_place = features(77);
+  EXPECT_GT(at(nowhere, Feature::accounts), 0.4);
+  EXPECT_LT(at(nowhere, Feature::few_addresses), 0.3);
+  EXPECT_GT(at(one_place, Feature::few_addresses), 0.9);
+  EXPECT_LT(at(one_place, Feature::few_payments), 0.3);
+}
+
 TEST(Clusters, WhoTakesOverTheListJoinsTheCluster) {
   Traffic traffic(honest_like(-9, 5));
   split_harvest(traffic, 20, 30);

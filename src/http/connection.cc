@@ -7,6 +7,7 @@
 #include <cerrno>
 
 #include "base/log.h"
+#include "http/forwarded_internal.h"
 
 namespace retort::http {
 namespace {
@@ -274,8 +275,9 @@ void Connection::answer() {
 
 void Connection::on_all_read() {
   if (!std::exchange(asked_, false)) return;
+  auto address = asking_address(core_.proxies, address_, head_.headers);
   call_handler({std::move(head_.method), std::move(head_.path), std::move(head_.query),
-                std::move(head_.headers), std::move(body_), address_, loop_.turn()});
+                std::move(head_.headers), std::move(body_), std::move(address), loop_.turn()});
   loop_.wake(*this);
 }
 

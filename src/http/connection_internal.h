@@ -7,7 +7,9 @@
 #include <mutex>
 #include <string>
 #include <utility>
+#include <vector>
 
+#include "base/address.h"
 #include "http/head_internal.h"
 #include "http/loop_internal.h"
 #include "http/outbox_internal.h"
@@ -19,6 +21,7 @@ namespace retort::http {
 struct Core {
   ServerOptions options;
   Handler handler;
+  std::vector<base::AddressBlock> proxies = {};
   bool loopback = false;
   std::atomic<bool> stopping{false};
 

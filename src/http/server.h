@@ -24,7 +24,7 @@ struct ServerRequest {
   std::string query;  // raw, without the question mark
   Headers headers;
   std::string body;
-  std::string address = {};  // of the connection's other end, without the port
+  std::string address = {};  // of who asked, without the port (ServerOptions::proxies)
   // Requests of one turn had all arrived before the first of them was handled, so that one look at
   // something outside counts for all of them. 0: it stands alone.
   uint64_t turn = 0;
@@ -79,6 +79,9 @@ struct ServerOptions {
   // Names that Host may carry beside the loopback ones when the server is bound to loopback: a page
   // whose name was re-bound to 127.0.0.1 must not get in. Origin is held to the same list.
   std::vector<std::string> allowed_hosts = {};
+  // Addresses and blocks ("10.0.0.0/8") of proxies in front: of what comes from one of them the
+  // address is that of X-Forwarded-For, read from its end. usage error for what is no address.
+  std::vector<std::string> proxies = {};
   // The body of the server's own refusals; plain text by default.
   std::function<Reply(int status, const std::string& reason)> error_reply = {};
 };

@@ -19,6 +19,7 @@ json::Value account_json(const accounts::Account& account) {
   return json::Value::object({{"id", account.id},
                               {"name", account.name},
                               {"organisation", account.organisation},
+                              {"payer", account.payer},
                               {"purpose", account.purpose},
                               {"training", accounts::name(account.training)},
                               {"state", accounts::name(account.state)},

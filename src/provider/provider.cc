@@ -366,7 +366,7 @@ Outcome<Ticket> Provider::admit(const Visitor& visitor, Wish wish) {
   const auto& account = visitor.principal->account;
   ticket.watched_ = std::make_unique<Watched>(
       Watched{std::move(wish.seen), account.id, visitor.principal->key.id, account.purpose,
-              account.training, now_ms, visitor.address_cell, wish.input_tokens, 0});
+              account.payer, account.training, now_ms, visitor.address_cell, wish.input_tokens, 0});
   return ticket;
 }
 

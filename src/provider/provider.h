@@ -91,7 +91,7 @@ struct Visitor {
 // A request for detection, complete when its ticket ends. Its account lives longer than it.
 struct Watched {
   Seen seen;
-  std::string_view account, key, purpose;
+  std::string_view account, key, purpose, payer;
   accounts::Training training = accounts::Training::forbidden;
   int64_t asked_ms = 0;
   uint64_t address_cell = 0;

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/random.h"
 #include "crypto/hash.h"
+#include "detect/prompt.h"
 #include "json/value.h"
 
 namespace retort::provider {
@@ -124,6 +125,8 @@ void Watch::see(const Watched& watched) {
   if (!policy_) return;
   auto& met = meet(watched.account);
   met.second.purpose = watched.purpose;
+  const uint64_t payment_cell =
+      watched.payer.empty() ? 0 : detect::hash_text(watched.payer, salt_) | 1U;
   turns_.clear();
   for (const auto& [speaker, text] : watched.seen.turns) turns_.push_back({speaker, text});
   const auto finding = detector_.observe({.subject = {.account = watched.account,
@@ -138,7 +141,7 @@ void Watch::see(const Watched& watched) {
                                           .input_tokens = watched.input_tokens,
                                           .output_tokens = watched.output_tokens,
                                           .address_cell = watched.address_cell,
-                                          .payment_cell = 0});
+                                          .payment_cell = payment_cell});
   note_changed(met);
   if (finding) keep(met.first, *finding);
 }

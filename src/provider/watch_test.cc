@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <set>
 #include <thread>
 
 #include "accounts/cases.h"
@@ -103,6 +104,34 @@ TEST_F(WatchTest, APlainHarvestIsCharged) {
     }
   }
   EXPECT_EQ(gravest, Step::suspend) << words;
+}
+
+// Accounts that have nothing in common but who pays for them.
+TEST_F(WatchTest, WhoPaysTiesAccountsTogether) {
+  const auto bonds = [&](std::string_view payer) {
+    auto watch = *Watch::open(folder_);
+    watch->bind(policy_);
+    std::set<std::string> out;
+    for (int64_t i = 0; i < 3'000; ++i) {
+      const std::string account = "acct_" + std::to_string(i % 60);
+      Watched one = harvested(i, account);
+      one.payer = payer;
+      one.seen.turns.front().second = item(i % 60) + " " + item(90 + i % 60) + " about " + item(i) +
+                                      " " + item(200 + i % 60) + " " + item(300 + i % 60);
+      watch->see(one);
+      for (const auto& charged : watch->take()) {
+        const auto evidence = *json::parse(charged.finding.evidence);
+        const auto* cluster = evidence.find("cluster");
+        if (cluster != nullptr) out.insert(*cluster->string_at("bond"));
+      }
+    }
+    watch.reset();
+    EXPECT_TRUE(base::remove_all(folder_).ok());
+    EXPECT_TRUE(base::make_directories(folder_).ok());
+    return out;
+  };
+  EXPECT_THAT(bonds("card-3f9a"), ::testing::Contains("payer"));
+  EXPECT_THAT(bonds(""), ::testing::Not(::testing::Contains("payer")));
 }
 
 TEST_F(WatchTest, WithoutAPolicyNothingIsFound) {

@@ -2,6 +2,7 @@
 #pragma once
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 
@@ -11,6 +12,8 @@ struct Options {
   std::string host = "127.0.0.1";
   int port = 8080;                 // 0: the system picks one
   std::string api_key = {};        // "": nobody is asked for one, and the door stays on loopback
+  std::vector<std::string> proxies = {};  // in front, whose word on who asks is taken
+  std::vector<std::string> names = {};    // that Host may carry on loopback, beside localhost
   std::string terms_url = {};      // of the terms that bind the answers; sent with each
   std::string content_usage = {};  // the short form of them ("train-ai=n"), sent likewise
   int64_t max_batch = 64;          // answers that each model works on at once

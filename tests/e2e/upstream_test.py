@@ -15,6 +15,9 @@ import served
 from fake_upstream import SECRET, TOOLS, USAGE, FakeUpstream
 
 
+USAGE_ERROR = 2
+
+
 class UpstreamTest(served.ServedRun):
     def setUp(self):
         super().setUp()
@@ -71,6 +74,36 @@ class UpstreamTest(served.ServedRun):
         line, = self.stop_and_audit()
         self.assertEqual((line["input_tokens"], line["output_tokens"], line["outcome"]),
                          (11, 7, "answered"))
+
+    def test_behind_a_proxy_it_is_known_who_asks(self):
+        self.key = self.retort("account", "issue", self.account, "--addresses",
+                               "203.0.113.0/24").stdout.strip()
+        self.retort("account", "payer", self.account, "--payer", "card-3f9a")
+        shown = json.loads(self.retort("account", "show", self.account, "--json").stdout)
+        self.assertEqual(shown["payer"], "card-3f9a")
+
+        def status(*said, host="localhost"):
+            return self.server.raw(self.server.request(
+                "POST", "/v1/chat/completions",
+                {"model": "large", "messages": [{"role": "user", "content": "Hello."}]},
+                [f"Authorization: Bearer {self.key}", *(f"X-Forwarded-For: {one}" for one in said)]
+            ).replace(b"Host: localhost", f"Host: {host}".encode())).status
+
+        self.open()
+        self.assertEqual(status("203.0.113.9"), 403)  # nobody is believed without being named
+        self.assertEqual(status(host="api.example.com"), 403)
+        self.server.stop()
+        self.open("--proxy", "127.0.0.1", "--proxy", "10.0.0.0/8", "--name", "api.example.com")
+        self.assertEqual(status("203.0.113.9", host="api.example.com"), 200)
+        self.assertEqual(status("203.0.113.9, 10.1.1.1"), 200)
+        self.assertEqual(status("203.0.113.9, 198.51.100.1"), 403)  # a client's own word before it
+        self.assertEqual(status("203.0.113.9", "198.51.100.1"), 403)
+        self.assertEqual(status(), 403)
+        self.assertEqual(status("203.0.113.9", host="other.example.com"), 403)
+        self.server.stop()
+        said = self.retort("serve", "--upstream", "large=http://127.0.0.1:1/v1", "--proxy",
+                           "proxy.local", code=USAGE_ERROR).stderr
+        self.assertIn("“proxy.local” is no address", said)
 
     def test_calls_of_tools_pass_both_ways(self):
         sent = (harness.ROOT / "tests/golden/openai/chat_tools.http").read_bytes()

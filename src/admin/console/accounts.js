@@ -97,6 +97,7 @@ export async function show_account(id) {
       facts(["State", el("span", {}, badge(account.state), ` ${account.reason}`)],
         ["Account", el("code", {}, account.id)],
         ["Organisation", account.organisation],
+        ["Payer", account.payer],
         ["Purpose", account.purpose || "none declared"],
         ["Licence", TRAINING[account.training]],
         ["Since", time(account.created_ms)],

@@ -1,0 +1,54 @@
+#include "base/address.h"
+
+#include <arpa/inet.h>
+
+#include <algorithm>
+#include <charconv>
+
+namespace retort::base {
+
+std::optional<AddressBytes> parse_address(std::string_view text) {
+  const std::string ended(text);
+  AddressBytes out{};
+  if (::inet_pton(AF_INET, ended.c_str(), out.data() + 12) == 1) {
+    out[10] = out[11] = 0xff;
+    return out;
+  }
+  if (::inet_pton(AF_INET6, ended.c_str(), out.data()) == 1) return out;
+  return {};
+}
+
+bool AddressBlock::holds(const AddressBytes& address) const {
+  for (int bit = 0; bit < bits; bit += 8) {
+    const int left = std::min(8, bits - bit);
+    const int mask = 0xff << (8 - left) & 0xff;
+    const auto byte = static_cast<size_t>(bit / 8);
+    if ((bytes[byte] & mask) != (address[byte] & mask)) return false;
+  }
+  return true;
+}
+
+std::optional<AddressBlock> parse_address_block(std::string_view text) {
+  const size_t slash = text.find('/');
+  const auto bytes = parse_address(text.substr(0, slash));
+  if (!bytes) return {};
+  AddressBlock block{*bytes, 128};
+  if (slash == std::string_view::npos) return block;
+  const bool is_v4 = text.find(':') == std::string_view::npos;
+  const auto digits = text.substr(slash + 1);
+  int bits = -1;
+  const auto parsed = std::from_chars(digits.data(), digits.data() + digits.size(), bits);
+  if (parsed.ec != std::errc{} || parsed.ptr != digits.data() + digits.size()) return {};
+  if (bits < 0 || bits > (is_v4 ? 32 : 128)) return {};
+  block.bits = is_v4 ? bits + 96 : bits;
+  return block;
+}
+
+std::optional<std::string> bad_address(const std::vector<std::string>& blocks) {
+  const auto bad = std::find_if(blocks.begin(), blocks.end(),
+                                [](const std::string& text) { return !parse_address_block(text); });
+  if (bad == blocks.end()) return {};
+  return *bad;
+}
+
+}  // namespace retort::base

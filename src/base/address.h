@@ -1,0 +1,30 @@
+// Blocks of internet addresses, as people write them in lists of who may come. Pure.
+#pragma once
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace retort::base {
+
+// 16 bytes; IPv4 as ::ffff:a.b.c.d, so that a client that came over a dual-stack socket is the same
+// client.
+using AddressBytes = std::array<uint8_t, 16>;
+
+// "203.0.113.7", "2001:db8::1"; nothing for any other text.
+std::optional<AddressBytes> parse_address(std::string_view text);
+
+// An address, or with /bits all that begin like it: "10.0.0.0/8".
+struct AddressBlock {
+  AddressBytes bytes{};
+  int bits = 128;
+  bool holds(const AddressBytes& address) const;
+};
+std::optional<AddressBlock> parse_address_block(std::string_view text);
+
+// The first that is neither an address nor a block; nothing when all are.
+std::optional<std::string> bad_address(const std::vector<std::string>& blocks);
+
+}  // namespace retort::base
