@@ -17,6 +17,7 @@
 #include "json/value.h"
 #include "provider/administration.h"
 #include "provider/audit.h"
+#include "provider/calibrating.h"
 
 namespace retort::cli {
 namespace {
@@ -66,6 +67,24 @@ void print_issued(const accounts::IssuedKey& issued) {
                issued.key.id.c_str(), issued.key.account.c_str());
 }
 
+// A purpose that nobody calibrated with is no error: a provider may calibrate with it later.
+Result<void> note_unknown_purpose(const AccountArguments& arguments) {
+  RETORT_TRY(const auto calibration, provider::calibration_of(arguments.place.folder));
+  const std::string& purpose = arguments.account.purpose;
+  if (purpose.empty() || calibration.find(purpose) != calibration.find("")) return {};
+  std::string known;
+  for (const auto& [name, one] : calibration.classes) {
+    if (calibration.find(name) == calibration.find("")) continue;
+    known += (known.empty() ? "" : ", ") + name;
+  }
+  std::fprintf(
+      stderr,
+      "No honest accounts are known for “%s”: this one is compared with all, and throttled "
+      "at most on its own evidence. Known: %s.\n",
+      purpose.c_str(), known.c_str());
+  return {};
+}
+
 Result<void> create(Book& book, AccountArguments& arguments) {
   arguments.account.name = arguments.what;
   const auto training = accounts::parse_training(arguments.training);
@@ -74,6 +93,7 @@ Result<void> create(Book& book, AccountArguments& arguments) {
                              "--training", "forbidden, non-competing or allowed");
   }
   arguments.account.training = *training;
+  RETORT_TRY_VOID(note_unknown_purpose(arguments));
   RETORT_TRY(const auto made, book.create(arguments.account, person()));
   if (globals().json) {
     print_json(provider::account_json(made));
@@ -302,7 +322,9 @@ Command account_command() {
     app.add_option("--payer", arguments->account.payer,
                    "create, payer: a fingerprint of what pays, as billing gives it; accounts that "
                    "share it are looked at together");
-    app.add_option("--purpose", arguments->account.purpose, "what they say it is for");
+    app.add_option("--purpose", arguments->account.purpose,
+                   "what they say it is for; a class of honest accounts, as support or "
+                   "translation (docs/concepts/detection.md)");
     app.add_option("--training", arguments->training,
                    "may answers train a model: forbidden, non-competing or allowed")
         ->capture_default_str();

@@ -44,6 +44,10 @@ ClassCalibration class_of(const std::vector<Wealth>& lives, double bet) {
   return out;
 }
 
+void raise(Levels& levels, const Levels& other) {
+  for (size_t i = 0; i < levels.size(); ++i) levels[i] = std::max(levels[i], other[i]);
+}
+
 Error bad(std::string_view what, std::string_view where) {
   return base::bad_input(std::string(what), std::string(where),
                          "make the calibration anew from honest accounts");
@@ -113,7 +117,7 @@ Wealth wealth_of(const Judge& judge, const Features& values) {
 }
 
 const ClassCalibration* Calibration::find(std::string_view purpose) const {
-  auto found = classes.find(purpose);
+  auto found = purpose.starts_with(kClusterClass) ? classes.end() : classes.find(purpose);
   if (found == classes.end()) found = classes.find("");
   return found == classes.end() ? nullptr : &found->second;
 }
@@ -146,6 +150,27 @@ Calibration CalibrationBuilder::finish() const {
   Calibration out;
   for (const auto& [purpose, lives] : lives_) out.classes[purpose] = class_of(lives, bet_);
   for (const auto& [bond, lives] : clusters_) out.classes[bond] = class_of(lives, bet_);
+  return out;
+}
+
+Result<Calibration> pooled(const Calibration& one, const Calibration& other) {
+  Calibration out = one;
+  for (const auto& [purpose, more] : other.classes) {
+    const auto [at, is_new] = out.classes.try_emplace(purpose, more);
+    if (is_new) continue;
+    ClassCalibration& both = at->second;
+    if (both.bet != more.bet) {
+      return base::usage_error("calibrations with bets of other sizes have no sum", purpose,
+                               "make both with the same size of bets");
+    }
+    const double most = std::max(both.log_total, more.log_total);
+    both.log_total =
+        most + std::log(std::exp(both.log_total - most) + std::exp(more.log_total - most));
+    both.periods += more.periods;
+    raise(both.total, more.total);
+    raise(both.rest, more.rest);
+    for (size_t i = 0; i < kFamilies; ++i) raise(both.families[i], more.families[i]);
+  }
   return out;
 }
 

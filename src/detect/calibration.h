@@ -61,6 +61,9 @@ struct ClassCalibration {
   std::array<Levels, kFamilies> families{};
 };
 
+// What names of the classes of clusters begin with; no purpose is one of them.
+constexpr std::string_view kClusterClass = "cluster:";
+
 struct Calibration {
   std::map<std::string, ClassCalibration, std::less<>> classes;
 
@@ -93,6 +96,11 @@ class CalibrationBuilder {
   double bet_;
   std::map<std::string, std::vector<Wealth>, std::less<>> lives_, clusters_;
 };
+
+// Both together: sums and numbers of periods add up, so that e_value() is of all of them; of the
+// levels the higher ones stand, so that p-values err towards 1. A class that only one has is as
+// there. usage error where bets on the same class differ.
+Result<Calibration> pooled(const Calibration& one, const Calibration& other);
 
 const Calibration& built_in_calibration();
 json::Value to_json(const Calibration& calibration);

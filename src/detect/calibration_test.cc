@@ -107,8 +107,8 @@ TEST_P(ErrorBound, HonestAccountsEverReachOneOverAlphaAtMostAlpha) {
 
 INSTANTIATE_TEST_SUITE_P(Traffic, ErrorBound,
                          ::testing::Values(std::pair{"steady", Draw(steady)},
-                                         std::pair{"wild", Draw(wild)},
-                                         std::pair{"tied", Draw(tied)}),
+                                           std::pair{"wild", Draw(wild)},
+                                           std::pair{"tied", Draw(tied)}),
                          [](const auto& which) { return std::string(which.param.first); });
 
 TEST(Calibration, WhatIsFarBeyondAllHonestAccountsIsSeen) {
@@ -173,6 +173,46 @@ TEST(Calibration, GoesThroughJson) {
   std::string zero = text;
   zero.replace(zero.find("\"periods\":"), 13, "\"periods\":0,\"");
   EXPECT_FALSE(json::parse(zero).ok() && calibration_from_json(*json::parse(zero)).ok());
+}
+
+// e_value() of both together is that of one built of all.
+TEST(Calibration, TwoPooledAreAsOneOfAll) {
+  base::Random random(4);
+  CalibrationBuilder first, second, all;
+  for (int i = 0; i < 3'000; ++i) {
+    Wealth one;
+    one.total = static_cast<float>(random.uniform() * 4 - 3);
+    one.rest = one.total - 1;
+    for (auto& family : one.families) family = one.total - 2;
+    (i % 3 == 0 ? first : second).add("chat", one);
+    all.add("chat", one);
+  }
+  Wealth other;
+  second.add("weather", other);
+  all.add("weather", other);
+  const auto both = pooled(first.finish(), second.finish());
+  ASSERT_TRUE(both.ok()) << both.error().text();
+  const auto whole = all.finish();
+  for (const char* purpose : {"", "chat", "weather"}) {
+    const auto& got = both->classes.at(purpose);
+    const auto& wanted = whole.classes.at(purpose);
+    EXPECT_EQ(got.periods, wanted.periods);
+    EXPECT_NEAR(got.log_total, wanted.log_total, 1e-6);
+    for (const float score : {-3.0f, -1.0f, 0.5f, 0.99f, 2.0f}) {
+      EXPECT_NEAR(e_value(got, score), e_value(wanted, score), 1e-6 * e_value(wanted, score));
+      EXPECT_GE(p_value(got.total, got.periods, score) * 1.001,
+                p_value(wanted.total, wanted.periods, score));
+    }
+  }
+  CalibrationBuilder bolder(7);
+  bolder.add("chat", other);
+  EXPECT_EQ(pooled(first.finish(), bolder.finish()).error().code, ErrorCode::usage);
+}
+
+TEST(Calibration, NoPurposeIsComparedWithClusters) {
+  const auto& built_in = built_in_calibration();
+  ASSERT_TRUE(built_in.classes.contains("cluster:template"));
+  EXPECT_EQ(built_in.find("cluster:template"), built_in.find(""));
 }
 
 }  // namespace

@@ -26,7 +26,7 @@ bool is_news(const CoursePoint& last, const CoursePoint& point) {
 }  // namespace
 
 std::optional<CoursePoint> course_point(const detect::AccountState& state,
-                                        const std::string& purpose) {
+                                        const detect::ClassCalibration* honest) {
   CoursePoint out;
   double prompts = 0, topics = 0;
   for (const auto& stream : state.streams) {
@@ -43,7 +43,7 @@ std::optional<CoursePoint> course_point(const detect::AccountState& state,
   };
   out.prompts = capped(prompts);
   out.topics = capped(topics);
-  if (const auto* honest = detect::built_in_calibration().find(purpose)) {
+  if (honest != nullptr) {
     out.e_value = state.evidence_past + detect::period_weight(state.period) *
                                             detect::e_value(*honest, state.wealth.total);
   }

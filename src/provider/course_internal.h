@@ -19,9 +19,9 @@ struct CoursePoint {
   int64_t prompts = 0, topics = 0;  // of these, different ones; estimates
   double e_value = 0;
 };
-// Nothing before the detector judges anything. `purpose` is the class of honest accounts.
+// Nothing before the detector judges anything. `honest`: those that it is compared with, or null.
 std::optional<CoursePoint> course_point(const detect::AccountState& state,
-                                        const std::string& purpose);
+                                        const detect::ClassCalibration* honest);
 
 // Requires a transaction of the caller's for note().
 class Course {

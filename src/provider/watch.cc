@@ -11,6 +11,7 @@
 #include "crypto/hash.h"
 #include "detect/prompt.h"
 #include "json/value.h"
+#include "provider/calibrating.h"
 
 namespace retort::provider {
 namespace {
@@ -77,15 +78,22 @@ uint64_t address_cell(std::string_view address) {
   return cell;
 }
 
-Watch::Watch(std::unique_ptr<store::Database> database, uint64_t salt)
-    : database_(std::move(database)), salt_(salt), detector_({.salt = salt}), course_(*database_) {}
+Watch::Watch(std::unique_ptr<store::Database> database, uint64_t salt,
+             detect::Calibration calibration)
+    : database_(std::move(database)),
+      salt_(salt),
+      calibration_(std::move(calibration)),
+      detector_({.salt = salt, .calibration = calibration_}),
+      course_(*database_) {}
 
 Result<std::unique_ptr<Watch>> Watch::open(const std::string& folder) {
   RETORT_TRY(auto database, store::Database::open(base::join(folder, kDetectionFile)));
   RETORT_TRY_VOID(database->execute(kWatchTables));
   RETORT_TRY_VOID(Course::make_tables(*database));
+  RETORT_TRY_VOID(make_period_table(*database));
   RETORT_TRY(const uint64_t salt, salt_of(*database));
-  return std::unique_ptr<Watch>(new Watch(std::move(database), salt));
+  RETORT_TRY(auto calibration, calibration_of(folder));
+  return std::unique_ptr<Watch>(new Watch(std::move(database), salt, std::move(calibration)));
 }
 
 void Watch::bind(std::shared_ptr<const policy::Policy> policy) {
@@ -107,6 +115,13 @@ void Watch::note_changed(All::value_type& one) {
   if (!std::exchange(one.second.changed, true)) changed_.push_back(&one);
 }
 
+void Watch::note_closed(const All::value_type& one, int64_t time_ms) {
+  const auto* state = detector_.state(one.first);
+  if (state == nullptr || state->requests == 0) return;
+  if ((time_ms - state->first_ms) / detect::kPeriodMs <= state->period) return;
+  closed_.push_back({one.first, state->period, one.second.purpose, state->wealth});
+}
+
 void Watch::restore(const std::string& account) {
   const auto found = [&]() -> Result<std::string> {
     RETORT_TRY(auto row, database_->prepare("SELECT state FROM states WHERE account = ?1"));
@@ -125,6 +140,7 @@ void Watch::see(const Watched& watched) {
   if (!policy_) return;
   auto& met = meet(watched.account);
   met.second.purpose = watched.purpose;
+  note_closed(met, watched.asked_ms);
   const uint64_t payment_cell =
       watched.payer.empty() ? 0 : detect::hash_text(watched.payer, salt_) | 1U;
   turns_.clear();
@@ -183,10 +199,13 @@ Result<void> Watch::save() {
     RETORT_TRY_VOID(state.empty() ? drop.bind(1, account).run()
                                   : put.bind(1, account).bind_blob(2, state).run());
     const auto* held = detector_.state(account);
-    const auto point = held == nullptr ? std::nullopt : course_point(*held, met.purpose);
+    const auto point =
+        held == nullptr ? std::nullopt : course_point(*held, calibration_.find(met.purpose));
     if (point) RETORT_TRY_VOID(course_.note(account, *point));
   }
+  for (const auto& one : closed_) RETORT_TRY_VOID(put_period(*database_, one));
   RETORT_TRY_VOID(transaction.commit());
+  closed_.clear();
   for (auto* one : changed_) one->second.changed = false;
   changed_.clear();
   return {};

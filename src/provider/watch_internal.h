@@ -14,6 +14,7 @@
 #include "detect/detector.h"
 #include "policy/policy.h"
 #include "provider/course_internal.h"
+#include "provider/periods_internal.h"
 #include "provider/provider.h"
 #include "store/database.h"
 
@@ -41,7 +42,7 @@ class Watch {
   Result<void> save();
 
  private:
-  Watch(std::unique_ptr<store::Database> database, uint64_t salt);
+  Watch(std::unique_ptr<store::Database> database, uint64_t salt, detect::Calibration calibration);
   struct Met {
     std::string purpose;
     bool changed = false;  // since it was saved
@@ -51,17 +52,21 @@ class Watch {
   All::value_type& meet(std::string_view account);
   void restore(const std::string& account);
   void note_changed(All::value_type& one);
+  // Before a request of another period makes the detector forget what the last one came to.
+  void note_closed(const All::value_type& one, int64_t time_ms);
   void keep(const std::string& account, const detect::Finding& finding);
 
   std::mutex mutex_;
   std::unique_ptr<store::Database> database_;
   uint64_t salt_;
   std::shared_ptr<const policy::Policy> policy_;
+  detect::Calibration calibration_;
   detect::Detector detector_;
   Course course_;
   All known_;
   std::vector<All::value_type*> changed_;
-  std::vector<detect::Turn> turns_;  // of the request that is seen; kept for its memory
+  std::vector<detect::Turn> turns_;   // of the request that is seen; kept for its memory
+  std::vector<ClosedPeriod> closed_;  // not saved yet
   std::vector<Charged> charged_;
 };
 

@@ -4,6 +4,7 @@
 
 #include "base/files.h"
 #include "detect/detector.h"
+#include "provider/calibrating.h"
 #include "provider/course_internal.h"
 #include "provider/watch_internal.h"
 
@@ -84,7 +85,8 @@ json::Value streams_json(const detect::AccountState& state) {
 
 }  // namespace
 
-Watching::Watching(std::unique_ptr<store::Database> database) : database_(std::move(database)) {}
+Watching::Watching(std::unique_ptr<store::Database> database, detect::Calibration calibration)
+    : database_(std::move(database)), calibration_(std::move(calibration)) {}
 Watching::~Watching() = default;
 
 Result<std::unique_ptr<Watching>> Watching::open(const std::string& folder) {
@@ -92,26 +94,26 @@ Result<std::unique_ptr<Watching>> Watching::open(const std::string& folder) {
   if (!base::exists(path)) return base::not_found("detection has not begun here", folder);
   RETORT_TRY(auto database, store::Database::open(path, {.create = false}));
   RETORT_TRY_VOID(Course::make_tables(*database));
-  return std::unique_ptr<Watching>(new Watching(std::move(database)));
+  RETORT_TRY(auto calibration, calibration_of(folder));
+  return std::unique_ptr<Watching>(new Watching(std::move(database), std::move(calibration)));
 }
 
 Result<json::Value> Watching::account(const std::string& id, const std::string& purpose) {
   RETORT_TRY(auto row, database_->prepare("SELECT state FROM states WHERE account = ?1"));
   RETORT_TRY(const bool there, row.bind(1, id).step());
   json::Value out = json::Value::object();
+  const auto* honest = calibration_.find(purpose);
   if (there) {
     RETORT_TRY(const auto state, detect::restore(row.blob(0)));
     out.set("requests", static_cast<int64_t>(state.requests));
     out.set("step", detect::name(state.step));
-    const auto point = course_point(state, purpose);
+    const auto point = course_point(state, honest);
     out.set("e_value", point ? rounded(point->e_value) : 0.0);
     out.set("streams", streams_json(state));
   }
   RETORT_TRY(const auto course, Course(*database_).of(id));
   if (!there && course.empty()) return json::Value();
-  const auto& classes = detect::built_in_calibration().classes;
-  out.set("compared_with", classes.contains(purpose) ? purpose : "");
-  const auto* honest = detect::built_in_calibration().find(purpose);
+  out.set("compared_with", honest == calibration_.find("") ? "" : purpose);
   out.set("honest_periods", honest != nullptr ? honest->periods : 0);
   out.set("course", course_json(course));
   return out;

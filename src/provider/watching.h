@@ -7,6 +7,7 @@
 #include <string>
 
 #include "base/result.h"
+#include "detect/calibration.h"
 #include "json/value.h"
 
 namespace retort::store {
@@ -26,8 +27,9 @@ class Watching {
   Result<json::Value> account(const std::string& id, const std::string& purpose);
 
  private:
-  explicit Watching(std::unique_ptr<store::Database> database);
+  Watching(std::unique_ptr<store::Database> database, detect::Calibration calibration);
   std::unique_ptr<store::Database> database_;
+  detect::Calibration calibration_;
 };
 
 }  // namespace retort::provider
