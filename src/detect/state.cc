@@ -61,13 +61,15 @@ void each_passage(std::string_view text, uint64_t salt, Use use) {
   constexpr size_t kReadBytes = 3072;
   const std::string_view part = text.substr(0, kReadBytes);
   if (part.size() < kRun) return;
-  const auto byte = [&part](size_t i) { return static_cast<unsigned char>(part[i]) + 1ULL; };
+  const auto of = [](const char* at) { return static_cast<unsigned char>(*at) + 1ULL; };
+  const char* at = part.data();
+  const char* const end = at + part.size();
   uint64_t hash = 0;
-  for (size_t i = 0; i + 1 < kRun; ++i) hash = hash * kBase + byte(i);
+  for (; at < part.data() + kRun - 1; ++at) hash = hash * kBase + of(at);
   uint64_t leaves = 0;  // before the first run nothing does
-  for (size_t i = kRun - 1; i < part.size(); ++i) {
-    hash = hash * kBase + (byte(i) - leaves);
-    leaves = kLeaving * byte(i + 1 - kRun);
+  for (; at < end; ++at) {
+    hash = hash * kBase + (of(at) - leaves);
+    leaves = kLeaving * of(at + 1 - kRun);
     if ((hash >> 58) != 0) continue;
     if (!use(static_cast<uint32_t>((hash ^ salt) >> 20) | 1U)) return;
   }

@@ -16,11 +16,11 @@
 namespace retort::http {
 namespace {
 
-constexpr int64_t kIdleMs = 90'000;  // until a connection that nobody needs is closed
+constexpr int64_t kIdleMs = 90'000;      // until a connection that nobody needs is closed
+constexpr size_t kKeptBytes = 16 << 10;  // of memory, by one that is idle
 
-std::string request_bytes(const Direct::Work& work) {
+void put_request(const Direct::Work& work, std::string& out) {
   const Request& request = work.request;
-  std::string out;
   out.reserve(512 + request.body.size());
   out.append(request.method).append(" ").append(work.target->path).append(" HTTP/1.1\r\n");
   const auto put = [&out](std::string_view name, std::string_view value) {
@@ -37,7 +37,6 @@ std::string request_bytes(const Direct::Work& work) {
   if (has_body && !has("Content-Length"))
     put("Content-Length", std::to_string(request.body.size()));
   out.append("\r\n").append(request.body);
-  return out;
 }
 
 }  // namespace
@@ -109,7 +108,7 @@ void DirectLink::meet_connection() {
 void DirectLink::ask() {
   work_->sent = true;
   too_large_ = false;
-  out_ = request_bytes(*work_);
+  put_request(*work_, out_);
   out_sent_ = 0;
   reader_ = std::make_unique<AnswerReader>(
       work_->request.method == "HEAD",
@@ -212,6 +211,7 @@ void DirectLink::finish(Failure failure, Error error) {
   const bool reusable = failure == Failure::none && reader_->reusable() && out_sent_ == out_.size();
   auto work = std::move(work_);
   reader_.reset();
+  if (out_.capacity() > kKeptBytes) out_ = {};
   out_.clear();
   if (!reusable) loop_.remove(*this);
   if (reusable) loop_.set_deadline(*this, kIdleMs);

@@ -2,20 +2,22 @@
 
 #include <strings.h>
 
+#include <algorithm>
+
+#include "http/bytes_internal.h"
+
 namespace retort::http {
 
 bool is_same_word(std::string_view a, std::string_view b) {
   return a.size() == b.size() && strncasecmp(a.data(), b.data(), a.size()) == 0;
 }
 
-// To its end, whatever comes: so the compiler takes many bytes at once.
 bool is_field_value(std::string_view text) {
-  bool wrong = false;
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    wrong |= (byte < 0x20 && byte != '\t') || byte == 0x7f;
-  }
-  return !wrong;
+  const bool plain = !any_below(text, 0x20) && text.find('\x7f') == std::string_view::npos;
+  return plain || std::all_of(text.begin(), text.end(), [](char c) {
+           const auto byte = static_cast<unsigned char>(c);
+           return byte == '\t' || (byte >= 0x20 && byte != 0x7f);
+         });
 }
 
 const std::string* find_header(const Headers& headers, std::string_view name) {

@@ -6,18 +6,13 @@
 #include <algorithm>
 #include <iterator>
 
+#include "http/bytes_internal.h"
+
 namespace retort::http {
 namespace {
 
 bool breaks_line(char c) {
   return c == '\r' || c == '\n' || c == '\0';
-}
-
-// To its end, as hardly any does: so the compiler takes many bytes at once.
-bool breaks_lines(std::string_view text) {
-  bool breaks = false;
-  for (const char c : text) breaks |= breaks_line(c);
-  return breaks;
 }
 
 }  // namespace
@@ -97,7 +92,7 @@ void Outbox::put_header(std::string_view name, std::string_view value) {
   pending_ += name;
   pending_ += ": ";
   pending_ += value;
-  if (breaks_lines(std::string_view(pending_).substr(begin))) {
+  if (any_below(std::string_view(pending_).substr(begin), ' ')) {
     std::replace_if(pending_.begin() + static_cast<std::ptrdiff_t>(begin), pending_.end(),
                     breaks_line, ' ');
   }

@@ -90,9 +90,9 @@ Result<void> Segments::begin() {
 }
 
 void Line::key(std::string_view key) {
-  out_ += std::exchange(first_, false) ? '{' : ',';
-  json::append_quoted(out_, key);
-  out_ += ':';
+  out_ += std::exchange(first_, false) ? "{\"" : ",\"";
+  out_ += key;
+  out_ += "\":";
 }
 
 Line& Line::text(std::string_view key, std::string_view value) {

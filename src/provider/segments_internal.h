@@ -39,6 +39,7 @@ class OpenSegment {
 };
 
 // Makes one line: what json::dump() prints of an object with these members, without making one.
+// Keys are words of the program's own, which need no quoting.
 class Line {
  public:
   explicit Line(std::string& out) : out_(out) {}

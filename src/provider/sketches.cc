@@ -1,5 +1,6 @@
 #include "provider/sketches.h"
 
+#define XXH_INLINE_ALL  // of runs as short as these, a call is a good part of the work
 #include <unistd.h>
 #include <xxhash.h>
 
@@ -115,7 +116,8 @@ std::vector<uint64_t> hash_runs(std::string_view text, const std::string& secret
 }
 
 // The smallest, each once, in order; of those alone that are 0 modulo `every`.
-std::vector<uint64_t> smallest(const std::vector<uint64_t>& hashes, uint64_t every, size_t most) {
+template <uint64_t every>
+std::vector<uint64_t> smallest(const std::vector<uint64_t>& hashes, size_t most) {
   std::vector<uint64_t> out;
   out.reserve(most + 1);
   for (const uint64_t hash : hashes) {
@@ -129,8 +131,8 @@ std::vector<uint64_t> smallest(const std::vector<uint64_t>& hashes, uint64_t eve
 }
 
 std::vector<uint64_t> sample(const std::vector<uint64_t>& hashes) {
-  auto out = smallest(hashes, kEvery, kHashesMax);
-  return out.size() >= kHashesFewest ? out : smallest(hashes, 1, kHashesFewest);
+  auto out = smallest<kEvery>(hashes, kHashesMax);
+  return out.size() >= kHashesFewest ? out : smallest<1>(hashes, kHashesFewest);
 }
 
 std::string to_text(const std::vector<uint64_t>& hashes) {

@@ -79,7 +79,7 @@ class Reader {
     root.set("model", model);
     kind_ == Kind::chat ? read_messages(root) : read_prompts(root);
     if (failed_) return error_;
-    out_.body.reserve(bytes_likely_ + 512);
+    out_.body.reserve(bytes_likely_ + 256);
     write(root);
     bound(root);
     if (failed_) return error_;
