@@ -17,7 +17,7 @@ namespace retort::http {
 namespace {
 
 constexpr int64_t kIdleMs = 90'000;      // until a connection that nobody needs is closed
-constexpr size_t kKeptBytes = 16 << 10;  // of memory, by one that is idle
+constexpr size_t kIdleBytes = 16 << 10;  // of memory, by one that is idle
 
 void put_request(const Direct::Work& work, std::string& out) {
   const Request& request = work.request;
@@ -211,7 +211,7 @@ void DirectLink::finish(Failure failure, Error error) {
   const bool reusable = failure == Failure::none && reader_->reusable() && out_sent_ == out_.size();
   auto work = std::move(work_);
   reader_.reset();
-  if (out_.capacity() > kKeptBytes) out_ = {};
+  if (out_.capacity() > kIdleBytes) out_ = {};
   out_.clear();
   if (!reusable) loop_.remove(*this);
   if (reusable) loop_.set_deadline(*this, kIdleMs);
