@@ -172,15 +172,14 @@ class Reader {
   // Returns its end.
   const char* word(const char* const begin, const char* const end) {
     uint64_t hash = kFnvBasis;
-    bool number = true;
     const char* at = begin;
     for (; at < end; ++at) {
       const unsigned c = lowered(*at);
       if (c == 0) break;
-      number = number && c <= '9';
       hash = (hash ^ c) * kFnvPrime;
     }
-    take(hash, {begin, static_cast<size_t>(at - begin)}, number);
+    const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
+    take(hash, {begin, static_cast<size_t>(at - begin)}, std::all_of(begin, at, is_digit));
     return at;
   }
 

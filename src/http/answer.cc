@@ -124,6 +124,8 @@ bool AnswerReader::read_status(std::string_view line) {
   std::from_chars(digits.data(), digits.data() + digits.size(), response_.status);
   if (response_.status < 100) return break_off("has a status that is none");
   status_seen_ = true;
+  constexpr size_t kUsual = 8;
+  response_.headers.reserve(kUsual);
   return true;
 }
 

@@ -208,9 +208,15 @@ TEST_F(AuditTest, ALineIsWithTheSystemBeforeItsAnswerLeaves) {
 TEST(LineTest, IsWhatAnObjectPrints) {
   const std::string odd = "q\"b\\n\n\x01 \u00e9 \xff end";
   std::string out = "before";
-  Line(out).text("odd", odd).number("n", INT64_MIN).text("", "").number("m", 0).end();
-  const auto object =
-      json::Value::object({{"odd", odd}, {"n", int64_t{INT64_MIN}}, {"", ""}, {"m", 0}});
+  Line(out)
+      .digits("d", "09af")
+      .text("odd", odd)
+      .number("n", INT64_MIN)
+      .text("", "")
+      .number("m", 0)
+      .end();
+  const auto object = json::Value::object(
+      {{"d", "09af"}, {"odd", odd}, {"n", int64_t{INT64_MIN}}, {"", ""}, {"m", 0}});
   EXPECT_EQ(out, "before" + json::dump(object) + "\n");
 }
 

@@ -101,6 +101,12 @@ Line& Line::text(std::string_view key, std::string_view value) {
   return *this;
 }
 
+Line& Line::digits(std::string_view key, std::string_view hexadecimal) {
+  this->key(key);
+  out_.append("\"").append(hexadecimal).append("\"");
+  return *this;
+}
+
 Line& Line::number(std::string_view key, int64_t value) {
   this->key(key);
   std::array<char, 24> digits{};

@@ -44,6 +44,7 @@ class Line {
  public:
   explicit Line(std::string& out) : out_(out) {}
   Line& text(std::string_view key, std::string_view value);
+  Line& digits(std::string_view key, std::string_view hexadecimal);
   Line& number(std::string_view key, int64_t value);
   void end();
 

@@ -95,21 +95,22 @@ std::vector<uint64_t> hash_runs(std::string_view text, const std::string& secret
   std::vector<size_t> begins;
   begins.reserve(text.size() / 4 + 2);
   char* at = plain.data();
-  bool inside = false;
-  for (const char c : text) {
-    const char letter = kLowered[static_cast<unsigned char>(c)];
-    if (letter == 0 && !inside) continue;
-    if (!inside) begins.push_back(static_cast<size_t>(at - plain.data()));
-    inside = letter != 0;
-    *at++ = inside ? letter : ' ';
+  const char* from = text.data();
+  const char* const end = from + text.size();
+  const auto letter = [&] { return kLowered[static_cast<unsigned char>(*from)]; };
+  while (true) {
+    while (from < end && letter() == 0) ++from;
+    if (from == end) break;
+    begins.push_back(static_cast<size_t>(at - plain.data()));
+    for (char c = 0; from < end && (c = letter()) != 0; ++from) *at++ = c;
+    *at++ = ' ';
   }
-  if (inside) *at++ = ' ';
   begins.push_back(static_cast<size_t>(at - plain.data()));
   std::vector<uint64_t> out;
   out.reserve(begins.size());
   for (size_t i = kRunWords; i < begins.size(); ++i) {
-    const size_t from = begins[i - kRunWords];
-    out.push_back(XXH3_64bits_withSecret(plain.data() + from, begins[i] - from, secret.data(),
+    const size_t begin = begins[i - kRunWords];
+    out.push_back(XXH3_64bits_withSecret(plain.data() + begin, begins[i] - begin, secret.data(),
                                          secret.size()));
   }
   return out;
@@ -184,7 +185,7 @@ void Sketches::add(const Sketched& one) {
         .text("request", one.request)
         .text("account", one.account)
         .text("model", one.model)
-        .text("hashes", to_text(kept))
+        .digits("hashes", to_text(kept))
         .end();
   }
   if (!http::before_answers_leave(this, [this] { flush(); })) flush();

@@ -49,8 +49,9 @@ http::ExchangeId Upstream::ask(Kind kind, Asked asked, http::Handlers handlers) 
   http::Request request;
   request.method = "POST";
   request.url = options_.base_url + (kind == Kind::chat ? "/chat/completions" : "/completions");
-  request.headers = {{"Content-Type", "application/json"},
-                     {"Accept", asked.stream ? "text/event-stream" : "application/json"}};
+  request.headers.reserve(4);  // with the client's User-Agent
+  request.headers.emplace_back("Content-Type", "application/json");
+  request.headers.emplace_back("Accept", asked.stream ? "text/event-stream" : "application/json");
   if (!key_.empty()) request.headers.emplace_back("Authorization", "Bearer " + key_);
   request.body = std::move(asked.body);
   request.idle_timeout_ms = options_.idle_timeout_ms;

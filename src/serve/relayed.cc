@@ -61,11 +61,12 @@ class Relayed : public std::enable_shared_from_this<Relayed> {
     call_.responder->on_gone([weak = weak_from_this()] {
       if (const auto alive = weak.lock()) alive->leave();
     });
-    const auto self = shared_from_this();
+    // Until on_done, which comes once whatever happens, it holds itself.
+    self_ = shared_from_this();
     http::Handlers handlers;
-    handlers.on_head = [self](const http::Response& head) { self->take_head(head); };
-    handlers.on_chunk = [self](std::string_view bytes) { self->take(bytes); };
-    handlers.on_done = [self](const http::Outcome& outcome) { self->end(outcome); };
+    handlers.on_head = [this](const http::Response& head) { take_head(head); };
+    handlers.on_chunk = [this](std::string_view bytes) { take(bytes); };
+    handlers.on_done = [this](const http::Outcome& outcome) { end(outcome); };
     // The lock keeps somebody who leaves at once from finding no exchange to cancel.
     const std::lock_guard lock(mutex_);
     exchange_ = model_.upstream->ask(kind, std::move(asked), std::move(handlers));
@@ -132,6 +133,7 @@ class Relayed : public std::enable_shared_from_this<Relayed> {
   }
 
   void end(const http::Outcome& outcome) {
+    const auto self = std::move(self_);
     refused_ = !good_ && !outcome.ok() ? !outcome.sent : !good_;
     if (!over_ && !is_gone()) conclude(outcome);
     over_ = true;
@@ -201,6 +203,7 @@ class Relayed : public std::enable_shared_from_this<Relayed> {
   bool good_ = false, streams_ = false, begun_ = false, over_ = false;
   bool refused_ = false;  // by the upstream, or never sent
   std::string body_;
+  std::shared_ptr<Relayed> self_;
 
   std::mutex mutex_;  // of what follows
   http::ExchangeId exchange_ = 0;
