@@ -192,8 +192,12 @@ bool Connection::begin_body() {
 bool Connection::read_body() {
   const auto length = static_cast<size_t>(head_.content_length);
   if (buffer_.size() < length) return false;
-  body_.assign(buffer_, 0, length);
-  buffer_.erase(0, length);
+  if (buffer_.size() == length) {
+    body_ = std::exchange(buffer_, {});
+  } else {
+    body_.assign(buffer_, 0, length);
+    buffer_.erase(0, length);
+  }
   answer();
   return true;
 }
