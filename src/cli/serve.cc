@@ -1,6 +1,7 @@
 #include <CLI/CLI.hpp>
 
 #include <fmt/core.h>
+#include <sys/resource.h>
 
 #include <cstdio>
 #include <cstdlib>
@@ -133,7 +134,14 @@ Result<void> check_admin(const ServeArguments& arguments) {
                            "give it --accounts FOLDER");
 }
 
+// Keys and prompts would lie in it.
+void leave_no_core() {
+  const rlimit none{0, 0};
+  ::setrlimit(RLIMIT_CORE, &none);
+}
+
 Result<void> serve_until_stopped(ServeArguments arguments) {
+  leave_no_core();
   arguments.door.max_batch = arguments.engine.max_batch;
   arguments.engine.turns = std::make_shared<engine::Turns>();
   // Before a model is read: a wrong address or name should not cost a minute.
@@ -149,6 +157,7 @@ Result<void> serve_until_stopped(ServeArguments arguments) {
   RETORT_TRY(const auto server,
              serve::Server::start(arguments.door, std::move(opened.models), std::move(provider)));
   say_hello(arguments, server->port(), opened, names);
+  std::fputs(serve::warning(arguments.door).c_str(), stderr);
   RETORT_TRY(const auto admin, open_admin(arguments, *server, audited));
   // Last: whoever waits for this file finds everything else done.
   if (!arguments.port_file.empty()) {

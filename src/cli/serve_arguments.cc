@@ -86,6 +86,10 @@ void declare_serve(CLI::App& app, ServeArguments& arguments) {
                  "connections at once, idle ones among them; further ones get 503")
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 20))
       ->capture_default_str();
+  app.add_option("--max-connections-of-one", arguments.door.max_connections_of_one,
+                 "of these from one address; 0: half, and as many as there are from this machine")
+      ->check(CLI::Range(int64_t{0}, int64_t{1} << 20))
+      ->capture_default_str();
   app.add_option("--max-logprobs", arguments.door.max_logprobs,
                  "alternatives a token that a request may ask for; trainers that learn from "
                  "distributions want 100 and more")

@@ -75,6 +75,7 @@ struct Request {
   int64_t top_logprobs = 0;      // 0 to kTopLogprobsMax
   int64_t prompt_logprobs = -1;  // scores the prompt with so many alternatives; -1: not
   int64_t adapter = -1;          // of Options::adapters; -1: the model as it is
+  uint64_t tenant = 0;           // computed prefixes are shared among requests of one tenant alone
   std::function<void(const Event&)> on_event;
 };
 

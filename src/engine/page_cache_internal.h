@@ -17,14 +17,18 @@ namespace retort::engine {
 
 using PageId = int32_t;
 
-// The same tokens under another adapter have other keys and values.
+// The same tokens under another adapter have other keys and values. Those of another tenant have
+// the same, and are not shared all the same: that they are there would tell what somebody else
+// asked.
 struct Prefix {
-  Prefix(std::span<const tokenizer::TokenId> its_tokens, int64_t its_adapter = -1)  // NOLINT
-      : tokens(its_tokens), adapter(its_adapter) {}
+  Prefix(std::span<const tokenizer::TokenId> its_tokens, int64_t its_adapter = -1,  // NOLINT
+         uint64_t its_tenant = 0)
+      : tokens(its_tokens), adapter(its_adapter), tenant(its_tenant) {}
   Prefix(const std::vector<tokenizer::TokenId>& its_tokens)
       : Prefix(std::span(its_tokens)) {}  // NOLINT
   std::span<const tokenizer::TokenId> tokens;
   int64_t adapter;
+  uint64_t tenant = 0;
 };
 
 class PageCache {
@@ -61,7 +65,7 @@ class PageCache {
     std::list<PageId>::iterator idle = {};
   };
   static Key first_key(const Prefix& prefix) {
-    return {static_cast<uint64_t>(prefix.adapter + 1), 0};
+    return {static_cast<uint64_t>(prefix.adapter + 1), prefix.tenant};
   }
   Key next_key(const Key& parent, std::span<const tokenizer::TokenId> tokens) const;
   void take(PageId id);

@@ -28,6 +28,19 @@ TEST(PageCacheTest, WholePagesAreFoundAgainInOrder) {
   EXPECT_TRUE(cache.match(shifted, 8).empty());
 }
 
+TEST(PageCacheTest, NobodyFindsWhatAnotherTenantAsked) {
+  PageCache cache(8);
+  const auto prompt = numbers(40);
+  const auto pages = *cache.allocate(2), others = *cache.allocate(2);
+  cache.publish({std::span(prompt).first(32), -1, 7}, pages);
+  EXPECT_EQ(cache.match({prompt, -1, 7}, 8), pages);
+  EXPECT_TRUE(cache.match({prompt, -1, 8}, 8).empty());
+  EXPECT_TRUE(cache.match(prompt, 8).empty());
+  cache.publish({std::span(prompt).first(32), -1, 8}, others);
+  EXPECT_EQ(cache.match({prompt, -1, 8}, 8), others);
+  EXPECT_EQ(cache.match({prompt, -1, 7}, 8), pages);
+}
+
 TEST(PageCacheTest, HeldPagesAreNeverGivenAwayIdleOnesOldestFirst) {
   PageCache cache(4);
   const auto first = *cache.allocate(2), second = *cache.allocate(2);

@@ -147,7 +147,7 @@ bool Scheduler::start_next(int64_t tokens_left) {
   }
   // The last token of a prompt is always computed: its logits are the answer's beginning.
   const int64_t reusable = sequence->scored() ? 0 : (sequence->prompt_size() - 1) / kPagePositions;
-  sequence->pages = cache_.match({sequence->request.prompt, sequence->request.adapter}, reusable);
+  sequence->pages = cache_.match(prefix_of(*sequence, sequence->request.prompt), reusable);
   const auto found = static_cast<int64_t>(sequence->pages.size());
   const int64_t needed = pages_for(sequence->prompt_size() + sequence->request.max_tokens) - found;
   const auto fresh = cache_.allocate(needed);

@@ -82,6 +82,9 @@ class Scheduler {
 
   // Null for the model as it is.
   const EngineAdapter* adapter_of(const Sequence& sequence) const;
+  static Prefix prefix_of(const Sequence& sequence, std::span<const tokenizer::TokenId> tokens) {
+    return {tokens, sequence.request.adapter, sequence.request.tenant};
+  }
 
   EngineWeights& weights_;
   const EngineAdapters& adapters_;

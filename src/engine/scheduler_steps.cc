@@ -29,7 +29,7 @@ void Scheduler::prefill() {
          sequence.computed, sequence.pages.data(), adapter_of(sequence)});
     whose.push_back(&sequence);
     cache_.publish(
-        {prompt.first(static_cast<size_t>(sequence.computed + count)), sequence.request.adapter},
+        prefix_of(sequence, prompt.first(static_cast<size_t>(sequence.computed + count))),
         sequence.pages);
     left -= count;
   }

@@ -29,11 +29,14 @@ Connection::Connection(Core& core, Loop& loop, int socket, std::string address)
     : core_(core), loop_(loop), socket_(socket), address_(std::move(address)) {
   const std::lock_guard lock(core_.mutex);
   ++core_.connections;
+  ++core_.of_address[address_];
 }
 
 Connection::~Connection() {
   const std::lock_guard lock(core_.mutex);
   --core_.connections;
+  const auto of_address = core_.of_address.find(address_);
+  if (--of_address->second == 0) core_.of_address.erase(of_address);
   core_.changed.notify_all();
 }
 

@@ -6,6 +6,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -27,7 +28,8 @@ struct Core {
 
   std::mutex mutex;
   std::condition_variable changed;
-  int64_t connections = 0;  // protected by mutex
+  int64_t connections = 0;                                   // protected by mutex
+  std::unordered_map<std::string, int64_t> of_address = {};  // likewise; none of them zero
 
   Reply error_reply(int status, const std::string& reason) const {
     if (options.error_reply) return options.error_reply(status, reason);

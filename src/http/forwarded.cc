@@ -44,22 +44,22 @@ class Chain {
 
 }  // namespace
 
+bool is_of(const std::vector<base::AddressBlock>& blocks, std::string_view address) {
+  if (blocks.empty()) return false;
+  const auto bytes = base::parse_address(address);
+  return bytes && std::any_of(blocks.begin(), blocks.end(),
+                              [&bytes](const auto& block) { return block.holds(*bytes); });
+}
+
 std::string asking_address(const std::vector<base::AddressBlock>& proxies, const std::string& peer,
                            const Headers& headers) {
-  const auto is_proxy = [&proxies](const base::AddressBytes& address) {
-    return std::any_of(proxies.begin(), proxies.end(),
-                       [&address](const auto& block) { return block.holds(address); });
-  };
-  if (proxies.empty()) return peer;
   std::string asking = peer;
   Chain chain(headers);
-  while (true) {
-    const auto address = base::parse_address(asking);
-    std::string_view before;
-    if (!address || !is_proxy(*address) || !chain.next(before)) return asking;
-    if (!base::parse_address(before)) return asking;
+  std::string_view before;
+  while (is_of(proxies, asking) && chain.next(before) && base::parse_address(before)) {
     asking = before;
   }
+  return asking;
 }
 
 }  // namespace retort::http

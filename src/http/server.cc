@@ -22,6 +22,7 @@
 #include "base/thread_name.h"
 #include "http/connection_internal.h"
 #include "http/file_limit_internal.h"
+#include "http/forwarded_internal.h"
 
 namespace retort::http {
 namespace {
@@ -135,16 +136,28 @@ class Listener : public Watched {
   void take(int socket, std::string address) {
     set_option(socket, IPPROTO_TCP, TCP_NODELAY, 1);
     set_option(socket, SOL_SOCKET, SO_SNDBUF, kSendBufferBytes);
-    if (is_full()) return turn_away(socket);
+    if (is_full(address)) return turn_away(socket);
     Loop& loop = *loops_[next_++ % loops_.size()];
     const auto connection = std::make_shared<Connection>(core_, loop, socket, std::move(address));
     if (&loop == Loop::current()) return connection->begin();
     if (!loop.post([connection] { connection->begin(); })) ::close(socket);
   }
 
-  bool is_full() {
+  bool is_full(const std::string& address) {
+    const int64_t most = most_of(address);
     const std::lock_guard lock(core_.mutex);
-    return core_.connections >= core_.options.max_connections;
+    if (core_.connections >= core_.options.max_connections) return true;
+    const auto of_address = core_.of_address.find(address);
+    return of_address != core_.of_address.end() && of_address->second >= most;
+  }
+
+  // So that one machine cannot keep all others out.
+  int64_t most_of(const std::string& address) const {
+    const auto& options = core_.options;
+    if (is_of(core_.proxies, address)) return options.max_connections;
+    if (options.max_connections_of_one > 0) return options.max_connections_of_one;
+    return is_loopback_host(address) ? options.max_connections
+                                     : std::max<int64_t>(1, options.max_connections / 2);
   }
 
   void turn_away(int socket) {

@@ -102,6 +102,29 @@ TEST(HttpServerTest, TooManyConnectionsAreTurnedAway) {
   EXPECT_TRUE(answer.starts_with("HTTP/1.1 200"));
 }
 
+TEST(HttpServerTest, OneAddressCannotTakeAllConnections) {
+  const auto answers = [](RawSocket& socket) {
+    socket.write("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    return socket.read_until("GET|?#");
+  };
+  const auto limited = started(echo, {.max_connections = 10, .max_connections_of_one = 1});
+  RawSocket first = RawSocket::connect(limited->port());
+  answers(first);
+  EXPECT_TRUE(RawSocket::connect(limited->port()).read_all().starts_with("HTTP/1.1 503"));
+  first.close();
+  std::string answer;
+  for (int i = 0; i < 100 && !answer.starts_with("HTTP/1.1 200"); ++i) {
+    answer = ask(*limited, "GET / HTTP/1.1\r\n" + kEnd);
+  }
+  EXPECT_TRUE(answer.starts_with("HTTP/1.1 200")) << "its place is free again";
+  const auto behind =
+      started(echo, {.max_connections = 10, .max_connections_of_one = 1, .proxies = {"127.0.0.1"}});
+  RawSocket one = RawSocket::connect(behind->port());
+  RawSocket other = RawSocket::connect(behind->port());
+  answers(one);
+  answers(other);
+}
+
 // Hands the responder to a test.
 struct Held {
   std::promise<std::shared_ptr<Responder>> promise;

@@ -114,8 +114,11 @@ void Answer::start(Call call, ServedModel& model, Plan plan) {
 
 void Answer::submit(Plan plan) {
   Door& door = call_.door;
+  const uint64_t tenant =
+      call_.visitor ? std::hash<std::string>()(call_.visitor->principal->account.id) | 1U : 0;
   for (size_t i = 0; i < plan.choices.size(); ++i) {
     engine::Request& request = plan.choices[i].request;
+    request.tenant = tenant;
     request.on_event = [&door, answer = shared_from_this(), i](const engine::Event& event) {
       if (event.done) answer->model_.in_flight.fetch_sub(1);
       door.formatter.push({answer, i, event, base::monotonic_seconds()});

@@ -46,4 +46,14 @@ Result<void> check(const Options& options, bool with_accounts) {
   return {};
 }
 
+std::string warning(const Options& options) {
+  // Nobody is kept from it: there are networks of one's own.
+  if (http::is_loopback_host(options.host) || !options.proxies.empty()) return "";
+  return fmt::format(
+      "{} is reached without TLS: whoever is on the way reads keys, prompts and answers. Put a "
+      "proxy "
+      "in front and name it with --proxy (docs/guides/providing.md).\n",
+      options.host);
+}
+
 }  // namespace retort::serve

@@ -182,6 +182,10 @@ TEST(OptionsTest, OpenAddressesNeedAKey) {
   EXPECT_NE(check(options).error().hint.find("--api-key"), std::string::npos);
   options.api_key = "k";
   EXPECT_TRUE(check(options).ok());
+  EXPECT_NE(warning(options).find("without TLS"), std::string::npos);
+  options.proxies = {"10.0.0.1"};
+  EXPECT_EQ(warning(options), "");
+  EXPECT_EQ(warning({}), "");
   options.api_key = "a key";
   EXPECT_FALSE(check(options).ok());
 }

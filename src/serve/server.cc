@@ -96,6 +96,7 @@ Result<std::unique_ptr<Server>> Server::start(const Options& options, std::vecto
   listen.host = options.host;
   listen.port = options.port;
   listen.max_connections = options.max_connections;
+  listen.max_connections_of_one = options.max_connections_of_one;
   listen.proxies = options.proxies;
   listen.allowed_hosts = options.names;
   listen.error_reply = [&parts](int status, const std::string& reason) {

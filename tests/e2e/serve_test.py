@@ -140,6 +140,23 @@ class ServeTest(served.ServedRun):
         self.assertEqual(server.ask("GET", "/health").status, 200)
         self.assertNotIn("canary", server.said())
 
+    def test_nobody_learns_what_another_account_asked(self):
+        keys = []
+        for name in ("One", "Other"):
+            account = self.retort("account", "create", name).stdout.split()[0]
+            keys.append(self.retort("account", "issue", account).stdout.strip())
+        server = self.serve("--accounts", "accounts")
+        prompt = " ".join(f"The secret number {i} is {i * 7919}." for i in range(20))
+
+        def cached(key):
+            answer = server.chat(prompt, [f"Authorization: Bearer {key}"], max_tokens=1)
+            return answer.json()["usage"]["prompt_tokens_details"]["cached_tokens"]
+
+        self.assertEqual(cached(keys[0]), 0)
+        self.assertGreater(cached(keys[0]), 100)
+        self.assertEqual(cached(keys[1]), 0)
+        self.assertGreater(cached(keys[1]), 100)
+
     def test_client_that_leaves_is_not_worked_for(self):
         server = self.serve("--max-batch", "2")
         for stream in (True, False):

@@ -105,6 +105,11 @@ class UpstreamTest(served.ServedRun):
                            "proxy.local", code=USAGE_ERROR).stderr
         self.assertIn("“proxy.local” is no address", said)
 
+    def test_a_crash_leaves_no_core_with_keys_in_it(self):
+        self.open()
+        limits = pathlib.Path(f"/proc/{self.server.process.pid}/limits").read_text()
+        self.assertRegex(limits, r"Max core file size +0 +0 ")
+
     def test_calls_of_tools_pass_both_ways(self):
         sent = (harness.ROOT / "tests/golden/openai/chat_tools.http").read_bytes()
         asked = json.loads(sent[sent.index(b"\r\n\r\n") + 4:])
