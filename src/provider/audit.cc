@@ -15,7 +15,7 @@ namespace retort::provider {
 namespace {
 
 constexpr int64_t kSegmentMs = 60'000;
-constexpr int64_t kSegmentBytes = int64_t{64} << 20;
+constexpr int64_t kSegmentBytes = int64_t{4} << 20;  // sealed in one piece, beside the requests
 constexpr int64_t kRowsAtOnce = 1000;
 constexpr const char* kSchema = "retort.audit/1";
 

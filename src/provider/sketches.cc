@@ -27,7 +27,7 @@ namespace retort::provider {
 namespace {
 
 constexpr int64_t kSegmentMs = 3'600'000;
-constexpr int64_t kSegmentBytes = int64_t{64} << 20;
+constexpr int64_t kSegmentBytes = int64_t{4} << 20;  // sealed in one piece, beside the requests
 constexpr int64_t kDayMs = 86'400'000;
 constexpr const char* kKind = "sketch";
 constexpr const char* kRemoved = "sketch-removed";
