@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 
 #include <cstring>
+#include <iterator>
 #include <utility>
 
 #include "base/files.h"
@@ -124,6 +125,7 @@ void Watch::note_closed(const All::value_type& one, int64_t time_ms) {
 
 void Watch::restore(const std::string& account) {
   const auto found = [&]() -> Result<std::string> {
+    const std::lock_guard lock(store_mutex_);
     RETORT_TRY(auto row, database_->prepare("SELECT state FROM states WHERE account = ?1"));
     RETORT_TRY(const bool there, row.bind(1, account).step());
     return there ? std::string(row.blob(0)) : std::string();
@@ -187,28 +189,48 @@ void Watch::forget(const std::string& account) {
   note_changed(met);
 }
 
-Result<void> Watch::save() {
+Watch::Unsaved Watch::take_unsaved() {
   const std::lock_guard lock(mutex_);
-  if (changed_.empty()) return {};
+  Unsaved out;
+  out.closed = std::exchange(closed_, {});
+  for (auto* one : std::exchange(changed_, {})) {
+    auto& [account, met] = *one;
+    met.changed = false;
+    const auto* held = detector_.state(account);
+    out.states.push_back(
+        {one, detector_.save(account),
+         held == nullptr ? std::nullopt : course_point(*held, calibration_.find(met.purpose))});
+  }
+  return out;
+}
+
+// Requests do not wait for the store meanwhile, but one of an account that is met for the first
+// time.
+Result<void> Watch::save() {
+  auto unsaved = take_unsaved();
+  if (unsaved.states.empty() && unsaved.closed.empty()) return {};
+  auto done = write(unsaved);
+  if (done) return done;
+  const std::lock_guard lock(mutex_);
+  for (auto& one : unsaved.states) note_changed(*one.whose);
+  closed_.insert(closed_.begin(), std::make_move_iterator(unsaved.closed.begin()),
+                 std::make_move_iterator(unsaved.closed.end()));
+  return done;
+}
+
+Result<void> Watch::write(const Unsaved& unsaved) {
+  const std::lock_guard lock(store_mutex_);
   RETORT_TRY(auto transaction, database_->begin());
   RETORT_TRY(auto put, database_->prepare("INSERT OR REPLACE INTO states VALUES (?1, ?2)"));
   RETORT_TRY(auto drop, database_->prepare("DELETE FROM states WHERE account = ?1"));
-  for (const auto* one : changed_) {
-    const auto& [account, met] = *one;
-    const std::string state = detector_.save(account);
-    RETORT_TRY_VOID(state.empty() ? drop.bind(1, account).run()
-                                  : put.bind(1, account).bind_blob(2, state).run());
-    const auto* held = detector_.state(account);
-    const auto point =
-        held == nullptr ? std::nullopt : course_point(*held, calibration_.find(met.purpose));
-    if (point) RETORT_TRY_VOID(course_.note(account, *point));
+  for (const auto& one : unsaved.states) {
+    const std::string& account = one.whose->first;
+    RETORT_TRY_VOID(one.state.empty() ? drop.bind(1, account).run()
+                                      : put.bind(1, account).bind_blob(2, one.state).run());
+    if (one.point) RETORT_TRY_VOID(course_.note(account, *one.point));
   }
-  for (const auto& one : closed_) RETORT_TRY_VOID(put_period(*database_, one));
-  RETORT_TRY_VOID(transaction.commit());
-  closed_.clear();
-  for (auto* one : changed_) one->second.changed = false;
-  changed_.clear();
-  return {};
+  for (const auto& one : unsaved.closed) RETORT_TRY_VOID(put_period(*database_, one));
+  return transaction.commit();
 }
 
 }  // namespace retort::provider

@@ -2,11 +2,12 @@
 // stored in the folder of the accounts, and its findings wait for the desk.
 //
 // Threads: everything from any thread. see() takes some 20 us, and a read of the store when an
-// account is met for the first time since the start; save() waits for the store.
+// account is met for the first time since the start; save() waits for the store, and nobody for it.
 #pragma once
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -55,9 +56,21 @@ class Watch {
   // Before a request of another period makes the detector forget what the last one came to.
   void note_closed(const All::value_type& one, int64_t time_ms);
   void keep(const std::string& account, const detect::Finding& finding);
+  struct Unsaved {
+    struct State {
+      All::value_type* whose;  // never removed; its first does not change
+      std::string state;       // "": none is left
+      std::optional<CoursePoint> point;
+    };
+    std::vector<State> states;
+    std::vector<ClosedPeriod> closed;
+  };
+  Unsaved take_unsaved();
+  Result<void> write(const Unsaved& unsaved);
 
-  std::mutex mutex_;
+  std::mutex store_mutex_;  // of the database and the course; taken behind `mutex_`, or alone
   std::unique_ptr<store::Database> database_;
+  std::mutex mutex_;  // of the others
   uint64_t salt_;
   std::shared_ptr<const policy::Policy> policy_;
   detect::Calibration calibration_;
