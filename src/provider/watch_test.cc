@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <chrono>
 #include <set>
 #include <thread>
 
@@ -149,6 +150,27 @@ TEST_F(WatchTest, ALicensedAccountIsNeverCharged) {
     watch->see(one);
   }
   EXPECT_TRUE(watch->take().empty());
+}
+
+TEST_F(WatchTest, NoRequestWaitsForWhatIsBeingSaved) {
+  auto watch = *Watch::open(folder_);
+  watch->bind(policy_);
+  watch->see(harvested(0, "acct_1"));
+  auto other = std::move(*store::Database::open(base::join(folder_, kDetectionFile)));
+  std::atomic<bool> saved{false};
+  std::thread saving;
+  {
+    auto held = std::move(*other->begin());  // the store is somebody else's for a while
+    saving = std::thread([&] {
+      (void)watch->save();
+      saved = true;
+    });
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    watch->see(harvested(1, "acct_1"));
+    EXPECT_FALSE(saved);
+  }
+  saving.join();
+  EXPECT_TRUE(watch->save().ok());
 }
 
 TEST_F(WatchTest, WhatWasSeenSurvivesARestartAndAReinstatementForgetsIt) {
