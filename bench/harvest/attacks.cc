@@ -284,6 +284,10 @@ uint64_t network_of(const Campaign& campaign, int index) {
   return cell_of(campaign, campaign.networks, 1, index);
 }
 
+uint64_t payer_of(const Campaign& campaign, int index) {
+  return cell_of(campaign, campaign.payers, 2, index);
+}
+
 Member harvester(const Texts& texts, const Campaign& campaign, int index, int campaign_id,
                  int64_t from_item, int64_t from_ms) {
   Member out;
@@ -291,7 +295,7 @@ Member harvester(const Texts& texts, const Campaign& campaign, int index, int ca
   out.purpose = campaign.purpose;
   out.campaign = campaign_id;
   out.address = network_of(campaign, index);
-  out.payment = cell_of(campaign, campaign.payers, 2, index);
+  out.payment = payer_of(campaign, index);
   // Who begins anew under another name takes another network and another card.
   if (campaign.rotates) out.address = base::mix64(out.address + static_cast<uint64_t>(index));
   if (campaign.rotates) out.payment = base::mix64(out.payment + static_cast<uint64_t>(index));

@@ -16,10 +16,10 @@ using detect::kFamilies;
 using detect::kFeatures;
 
 constexpr size_t kSize = kFeatures + 1;  // and the bias
-using Row = std::array<double, kSize>;
+using Numbers = std::array<double, kSize>;
 
 // Solves a x = b for a symmetric positive a (Cholesky), in place.
-void solve(std::vector<Row>& a, Row& b) {
+void solve(std::vector<Numbers>& a, Numbers& b) {
   for (size_t j = 0; j < kSize; ++j) {
     for (size_t k = 0; k < j; ++k) {
       for (size_t i = j; i < kSize; ++i) a[i][j] -= a[i][k] * a[j][k];
@@ -38,17 +38,18 @@ void solve(std::vector<Row>& a, Row& b) {
 }
 
 struct Point {
-  Row x{};
+  Numbers x{};
   double weight = 1;
   bool harvest = false;
 };
 
-Row newton(const std::vector<Point>& points, const std::array<bool, kSize>& used, Row start) {
+Numbers newton(const std::vector<Point>& points, const std::array<bool, kSize>& used,
+               Numbers start) {
   constexpr double kRidge = 0.003;
-  Row beta = start;
+  Numbers beta = start;
   for (int round = 0; round < 12; ++round) {
-    std::vector<Row> hessian(kSize, Row{});
-    Row gradient{};
+    std::vector<Numbers> hessian(kSize, Numbers{});
+    Numbers gradient{};
     for (size_t i = 0; i < kSize; ++i) {
       hessian[i][i] = used[i] ? (i + 1 == kSize ? 1e-6 : kRidge) : 1.0;
       gradient[i] = used[i] && i + 1 < kSize ? -kRidge * beta[i] : 0;
@@ -96,7 +97,7 @@ void balance(std::vector<Point>& points, const std::vector<const Sample*>& sampl
 }
 
 detect::Scorer fit(std::vector<Point> points, const std::array<bool, kSize>& used) {
-  Row beta{};
+  Numbers beta{};
   constexpr int kRounds = 3;
   for (int round = 0; round < kRounds; ++round) {
     beta = newton(points, used, beta);

@@ -14,6 +14,7 @@
 #include "harvest/compare.h"
 #include "harvest/learn.h"
 #include "harvest/measure.h"
+#include "harvest/oracle.h"
 #include "harvest/tables.h"
 #include "harvest/trace.h"
 #include "harvest/world.h"
@@ -29,7 +30,9 @@ struct Plan {
   bool built_in = false;              // test what is in the program instead of learning anew
   bool left_out = true;               // also learn without some kinds, and test on them
   bool trace = false;                 // a line for each campaign
+  bool oracle = false;                // what could be reached, instead of a test
   double neighbours = 0;              // share of the test's honest accounts on harvesters' networks
+  double colleagues = 0;              // ... of those, of those with their payers too
   bool peers = true;                  // and the baselines and the speed
   std::vector<std::string> variants;  // that campaigns are of; none: all
   std::string write;                  // a folder for the model and the calibration, as sources
@@ -199,14 +202,34 @@ std::vector<detect::Calibration> calibrate(const Texts& texts, const Plan& plan,
   return out;
 }
 
-std::vector<Outcome> test(const Texts& texts, const Plan& plan, const detect::Model& model,
-                          const detect::Calibration& calibration) {
-  return each_world(plan.test_worlds, [&](int world) {
-    Spec spec = spec_of(plan, 3, world, plan.campaigns);
-    spec.neighbours = plan.neighbours;
+struct Tested {
+  std::vector<Outcome> outcomes;
+  std::vector<Courses> courses;  // of the campaigns of each, where they are traced
+};
+
+Spec test_spec(const Plan& plan, int world) {
+  Spec out = spec_of(plan, 3, world, plan.campaigns);
+  out.neighbours = plan.neighbours;
+  out.colleagues = plan.colleagues;
+  return out;
+}
+
+Tested test(const Texts& texts, const Plan& plan, const detect::Model& model,
+            const detect::Calibration& calibration) {
+  const auto made = each_world(plan.test_worlds, [&](int world) {
+    const Spec spec = test_spec(plan, world);
     detect::Detector detector(detector_of(spec.seed, model, calibration));
-    return run_world(texts, spec, detector);
+    Follower follower(detector);
+    const Listener listener = [&](const Seen& seen) { follower.note(seen); };
+    Outcome outcome = run_world(texts, spec, detector, plan.trace ? listener : Listener{});
+    return std::pair{std::move(outcome), follower.courses()};
   });
+  Tested out;
+  for (const auto& [outcome, courses] : made) {
+    out.outcomes.push_back(outcome);
+    out.courses.push_back(courses);
+  }
+  return out;
 }
 
 void test_left_out(const Texts& texts, const Plan& plan, const LeftOut& left,
@@ -248,7 +271,8 @@ void print_classes(const detect::Calibration& calibration) {
       "\ncalibration: periods, log of the sum, scores of 10 %, 1 %, 0.1 % and the highest\n");
   for (const auto& [purpose, one] : calibration.classes) {
     fmt::print("  {:<18} {:>6} {:>7.2f} {:>7.2f} {:>7.2f} {:>7.2f} {:>7.2f}\n", purpose,
-               one.periods, one.log_total, one.total[2], one.total[5], one.total[8], one.total[9]);
+               one.periods, one.log_total, one.total[2], one.total[5], one.total[8],
+               one.total.back());
   }
 }
 
@@ -272,7 +296,9 @@ int run(int argc, char** argv) {
     if (flag == "--left-out") plan.left_out = number(argv[i + 1]) != 0;
     if (flag == "--variant") plan.variants.emplace_back(argv[i + 1]);
     if (flag == "--trace") plan.trace = number(argv[i + 1]) != 0;
+    if (flag == "--oracle") plan.oracle = number(argv[i + 1]) != 0;
     if (flag == "--neighbours") plan.neighbours = static_cast<double>(number(argv[i + 1])) / 100;
+    if (flag == "--colleagues") plan.colleagues = static_cast<double>(number(argv[i + 1])) / 100;
     if (flag == "--peers") plan.peers = number(argv[i + 1]) != 0;
     if (flag == "--write") plan.write = argv[i + 1];
     if (flag == "--built-in") plan.built_in = number(argv[i + 1]) != 0;
@@ -311,14 +337,20 @@ int run(int argc, char** argv) {
   print_model(model.account, "accounts");
   print_model(model.cluster, "clusters");
   print_classes(calibration);
-  const auto outcomes = test(*texts, plan, model, calibration);
+  if (plan.oracle) {
+    std::vector<Spec> specs;
+    for (int world = 0; world < plan.test_worlds; ++world) specs.push_back(test_spec(plan, world));
+    print_oracle(*texts, specs);
+    return 0;
+  }
+  const auto [outcomes, courses] = test(*texts, plan, model, calibration);
   int64_t requests = 0;
   for (const auto& one : outcomes) requests += one.requests;
   const double took = lap();
   fmt::print("tested on {} requests ({:.0f} s, {:.1f} us each with their making)\n", requests, took,
              1e6 * took / static_cast<double>(requests));
   print_outcomes(outcomes);
-  if (plan.trace) print_trace(outcomes, calibration);
+  if (plan.trace) print_trace(outcomes, courses, calibration);
   for (size_t i = 0; i + 1 < models.size(); ++i) {
     test_left_out(*texts, plan, kLeftOut[i], models[i + 1], calibrations[i + 1]);
   }

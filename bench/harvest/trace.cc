@@ -64,14 +64,89 @@ void print_one(const CampaignFate& fate, const Summary& s, const detect::ClassCa
              s.strong, s.families);
 }
 
+// Of a campaign over several accounts: when it was proven, and how each part of the list was lost.
+void print_course(const CampaignFate& fate, const Course& course) {
+  const Campaign& plan = fate.plan;
+  const auto list = static_cast<double>(plan.list);
+  fmt::print(
+      "    {:.0f} items an account, {} payers, {:.1f} accounts at once; proven at {} ({:.3f})",
+      list / plan.accounts, plan.payers, course.at_once(), course.proven_at,
+      static_cast<double>(course.proven_at) / list);
+  constexpr std::array<std::string_view, kWhys> kNames = {
+      "nothing proven", "no pool",     "asks, early", "asks, usual", "comes, early",
+      "comes, usual",   "both, early", "both, usual", "ended"};
+  for (size_t i = 0; i < kWhys; ++i) {
+    if (course.whys[i] == 0) continue;
+    fmt::print("; {} {:.3f}", kNames[i], static_cast<double>(course.whys[i]) / list);
+  }
+  fmt::print("\n");
+}
+
+void print_accused(const Outcome& outcome) {
+  for (const Fate& fate : outcome.fates) {
+    const Mark& mark = fate.steps[kSuspend];
+    if (fate.campaign >= 0 || fate.licensed || mark.requests < 0) continue;
+    fmt::print("honest: {} as \"{}\" suspended {} after {} requests of {}\n", fate.kind,
+               fate.purpose, fate.clusters.empty() ? "by itself" : "by a cluster", mark.requests,
+               fate.requests);
+  }
+}
+
 }  // namespace
 
-void print_trace(const std::vector<Outcome>& outcomes, const detect::Calibration& calibration) {
-  for (const auto& outcome : outcomes) {
+double Course::at_once() const {
+  int64_t first = INT64_MAX, last = 0;
+  double sum = 0;
+  for (const auto& [member, one] : accounts) {
+    sum += static_cast<double>(one.last_ms - one.first_ms);
+    first = std::min(first, one.first_ms);
+    last = std::max(last, one.last_ms);
+  }
+  return sum / std::max(1.0, static_cast<double>(last - first));
+}
+
+Why Follower::why(const Seen& seen, Course& course) const {
+  const auto* charge = *seen.finding ? std::get_if<detect::Charge>(&**seen.finding) : nullptr;
+  if (charge != nullptr && charge->step == detect::Step::suspend) return Why::ended;
+  bool asks = false, comes = false;
+  for (const detect::Pool* pool : detector_.last_pools()) {
+    if (!detector_.is_proven(*pool)) continue;
+    (detect::of_content(pool->bond) ? asks : comes) = true;
+  }
+  if ((asks || comes) && course.proven_at < 0) course.proven_at = course.requests;
+  if (course.proven_at < 0) return Why::nothing_proven;
+  if (!asks && !comes) return Why::no_pool;
+  const auto* state = detector_.state(seen.observation->subject.account);
+  const bool early =
+      state->streams[detector_.last_stream()].count < detect::Policy{}.member_requests;
+  if (asks && comes) return early ? Why::both_early : Why::both_usual;
+  if (asks) return early ? Why::asks_early : Why::asks_usual;
+  return early ? Why::comes_early : Why::comes_usual;
+}
+
+void Follower::note(const Seen& seen) {
+  if (!seen.request->harvest || seen.fate->campaign < 0) return;
+  Course& course = courses_[seen.fate->campaign];
+  ++course.requests;
+  auto& account = course.accounts[seen.member];
+  if (account.requests++ == 0) account.first_ms = seen.request->time_ms;
+  account.last_ms = seen.request->time_ms;
+  ++course.whys[static_cast<size_t>(why(seen, course))];
+}
+
+void print_trace(const std::vector<Outcome>& outcomes, const std::vector<Courses>& courses,
+                 const detect::Calibration& calibration) {
+  for (size_t world = 0; world < outcomes.size(); ++world) {
+    const Outcome& outcome = outcomes[world];
+    print_accused(outcome);
     for (size_t i = 0; i < outcome.campaigns.size(); ++i) {
       const auto* honest = calibration.find(outcome.campaigns[i].plan.purpose);
       if (honest == nullptr) continue;
-      print_one(outcome.campaigns[i], summary_of(outcome, static_cast<int>(i), *honest), *honest);
+      const int id = static_cast<int>(i);
+      print_one(outcome.campaigns[i], summary_of(outcome, id, *honest), *honest);
+      const auto course = courses[world].find(id);
+      if (outcome.campaigns[i].plan.accounts == 1 || course == courses[world].end()) continue;
+      print_course(outcome.campaigns[i], course->second);
     }
   }
 }

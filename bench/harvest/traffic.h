@@ -108,6 +108,7 @@ struct Campaign {
 const std::vector<std::string>& variants();
 Campaign draw_campaign(const Texts& texts, const std::string& variant, uint64_t seed);
 uint64_t network_of(const Campaign& campaign, int index);
+uint64_t payer_of(const Campaign& campaign, int index);
 // Account number `index` of the campaign, which begins with item `index` and takes every
 // accounts-th; one that takes over from another begins at `from_item` and `from_ms`.
 Member harvester(const Texts& texts, const Campaign& campaign, int index, int campaign_id,

@@ -24,7 +24,7 @@ class World {
       : texts_(texts), spec_(spec), detector_(detector), listener_(listener) {
     add_honest();
     for (size_t i = 0; i < spec.campaigns.size(); ++i) {
-      add_campaign(spec.campaigns[i], spec.seed * 1000 + i);
+      add_campaign(spec.campaigns[i], campaign_seed(spec, i));
     }
   }
 
@@ -62,14 +62,17 @@ class World {
     }
   }
 
-  // Behind a network that accounts of some campaign use as well.
+  // Behind a network that accounts of some campaign use as well, and perhaps of the same house.
   void move_in(Member& member, base::Random& random) const {
     if (spec_.neighbours == 0 || spec_.campaigns.empty()) return;
     if (random.uniform() >= spec_.neighbours) return;
     const size_t which = random.below(spec_.campaigns.size());
-    const auto plan = draw_campaign(texts_, spec_.campaigns[which], spec_.seed * 1000 + which);
+    const auto plan = draw_campaign(texts_, spec_.campaigns[which], campaign_seed(spec_, which));
     const auto index = random.below(static_cast<uint64_t>(plan.accounts));
     member.address = network_of(plan, static_cast<int>(index));
+    if (spec_.colleagues > 0 && random.uniform() < spec_.colleagues) {
+      member.payment = payer_of(plan, static_cast<int>(index));
+    }
   }
 
   void add_campaign(const std::string& variant, uint64_t seed) {

@@ -47,8 +47,13 @@ struct Spec {
   std::vector<std::string> campaigns;  // variants, one campaign each
   std::vector<int> left_out_kinds;     // of honest ones
   double neighbours = 0;               // share of honest accounts on a campaign's networks
+  double colleagues = 0;               // ... of these, of those who pay as the campaign does, too
   bool acts = true;                    // what is suspended is stopped
 };
+
+inline uint64_t campaign_seed(const Spec& spec, size_t index) {
+  return spec.seed * 1000 + index;
+}
 
 struct Seen {
   size_t member = 0;

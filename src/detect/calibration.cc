@@ -137,6 +137,15 @@ double p_value(const Levels& levels, int64_t periods, float score) {
   return std::min(1.0, (1 + reached) / (n + 1));
 }
 
+double all_or_nothing(const ClassCalibration& of, float total, double alpha, uint32_t period) {
+  const double weight = period_weight(period);
+  const auto tail =
+      std::find_if(kTails.begin(), kTails.end(), [&](double one) { return one <= weight * alpha; });
+  const bool reachable = *tail * static_cast<double>(of.periods + 1) >= 1;
+  if (!reachable) return weight * e_value(of, total);
+  return p_value(of.total, of.periods, total) <= *tail ? weight / *tail : 0;
+}
+
 void CalibrationBuilder::add(std::string_view purpose, const Wealth& wealth) {
   lives_[""].push_back(wealth);
   if (!purpose.empty()) lives_[std::string(purpose)].push_back(wealth);
@@ -189,12 +198,12 @@ json::Value to_json(const Calibration& calibration) {
                                               {"families", std::move(families)}}));
   }
   return json::Value::object(
-      {{"schema", "retort.detect.calibration/2"}, {"classes", std::move(classes)}});
+      {{"schema", "retort.detect.calibration/3"}, {"classes", std::move(classes)}});
 }
 
 Result<Calibration> calibration_from_json(const json::Value& value) {
   RETORT_TRY(const std::string schema, value.string_at("schema"));
-  if (schema != "retort.detect.calibration/2") return bad("this is no calibration", schema);
+  if (schema != "retort.detect.calibration/3") return bad("this is no calibration", schema);
   Calibration out;
   const json::Value* classes = value.find("classes");
   if (classes == nullptr || !classes->is_object()) return bad("there are no classes", "classes");

@@ -49,7 +49,8 @@ float early_handicap(uint32_t requests);
 Wealth wealth_of(const Judge& judge, const Features& values);
 
 // Scores beyond which the p-value is at most a given tail.
-constexpr std::array kTails = {0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001, 0.0};
+constexpr std::array kTails = {0.5,   0.2,   0.1,   0.05,   0.02,   0.01,
+                               0.005, 0.002, 0.001, 0.0005, 0.0001, 0.0};
 using Levels = std::array<float, kTails.size()>;
 
 // Of one declared purpose.
@@ -80,6 +81,11 @@ constexpr double period_weight(uint32_t period) {
   const double m = period + 1.0;
   return 1 / (m * (m + 1));
 }
+
+// Evidence of one period weighted for it, all or nothing: what alpha takes where the p-value is one
+// of kTails that the period's weight times alpha allows; what e_value() gives where there is none,
+// or too few periods for it. 1 / tail where p <= tail has a mean of 1 at most, as e_value() has.
+double all_or_nothing(const ClassCalibration& of, float total, double alpha, uint32_t period);
 
 // The larger a bet, the more the highest honest score alone decides; the smaller, the more all of
 // them do. Where n is hardly above what 1/alpha needs, only large bets can reach it.

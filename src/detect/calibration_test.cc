@@ -49,9 +49,9 @@ Wealth most_of(const Path& path) {
 }
 
 struct Rates {
-  double ever = 0;     // accounts whose evidence ever reached 1/alpha
-  double mean_e = 0;   // of the first period's e-value at its end
-  double small_p = 0;  // accounts with a p-value of at most 0.05
+  double ever = 0, ever_sure = 0;  // accounts whose evidence ever reached 1/alpha
+  double mean_e = 0;               // of the first period's e-value at its end
+  double small_p = 0;              // accounts with a p-value of at most 0.05
 };
 
 // Each trial: fresh honest accounts calibrate, one more like them lives for some periods.
@@ -64,8 +64,8 @@ Rates simulate(const Draw& draw, double bet, double alpha, int trials) {
     for (int i = 0; i < kLives; ++i) builder.add("chat", most_of(draw(random)));
     const Calibration calibration = builder.finish();
     const ClassCalibration& honest = *calibration.find("chat");
-    double past = 0;
-    bool crossed = false;
+    double past = 0, past_sure = 0, sure = 0;
+    bool crossed = false, crossed_sure = false;
     for (uint32_t period = 0; period < kPeriods; ++period) {
       Wealth wealth;
       double e = 0;
@@ -75,16 +75,21 @@ Rates simulate(const Draw& draw, double bet, double alpha, int trials) {
         wealth.raise(now);
         e = e_value(honest, wealth.total);
         crossed = crossed || past + period_weight(period) * e >= 1 / alpha;
+        sure = all_or_nothing(honest, wealth.total, alpha, period);
+        crossed_sure = crossed_sure || past_sure + sure >= 1 / alpha;
       }
       if (period == 0) {
         out.mean_e += e;
         out.small_p += p_value(honest.total, honest.periods, wealth.total) <= 0.05 ? 1 : 0;
       }
       past += period_weight(period) * e;
+      past_sure += sure;
     }
     out.ever += crossed ? 1 : 0;
+    out.ever_sure += crossed_sure ? 1 : 0;
   }
   out.ever /= trials;
+  out.ever_sure /= trials;
   out.mean_e /= trials;
   out.small_p /= trials;
   return out;
@@ -100,6 +105,7 @@ TEST_P(ErrorBound, HonestAccountsEverReachOneOverAlphaAtMostAlpha) {
     // Three standard errors of a rate of exactly alpha.
     const double slack = 3 * std::sqrt(kAlpha * (1 - kAlpha) / kTrials);
     EXPECT_LE(rates.ever, kAlpha + slack) << bet;
+    EXPECT_LE(rates.ever_sure, kAlpha + slack) << bet;
     EXPECT_LE(rates.mean_e, 1.25) << bet;
     EXPECT_LE(rates.small_p, 0.05 + slack) << bet;
   }
@@ -124,6 +130,27 @@ TEST(Calibration, WhatIsFarBeyondAllHonestAccountsIsSeen) {
   EXPECT_NEAR(p_value(honest.total, honest.periods, -40), 1, 1e-9);
   // A purpose without a class of its own is compared with all.
   EXPECT_EQ(calibration.find("weather"), calibration.find(""));
+}
+
+TEST(Calibration, AllOrNothingTakesWhatAlphaNeedsAndNoMore) {
+  CalibrationBuilder builder;
+  for (int i = 0; i < 4000; ++i) {
+    Wealth wealth;
+    wealth.total = static_cast<float>(i) / 1000;
+    builder.add("chat", wealth);
+  }
+  // The highest is so high that bets by size never reach it.
+  Wealth high;
+  high.total = 9;
+  builder.add("chat", high);
+  const Calibration calibration = builder.finish();
+  const ClassCalibration& honest = *calibration.find("chat");
+  EXPECT_LT(period_weight(0) * e_value(honest, 5), 1000);
+  EXPECT_NEAR(all_or_nothing(honest, 5, 0.001, 0), 1000, 1e-6);  // one is higher: 2 of 4,002
+  EXPECT_EQ(all_or_nothing(honest, 3.999f, 0.001, 0), 0);
+  // Of 4,001 none can be so rare that a second period suffices: what size says.
+  EXPECT_DOUBLE_EQ(all_or_nothing(honest, 5, 0.001, 1), period_weight(1) * e_value(honest, 5));
+  EXPECT_DOUBLE_EQ(all_or_nothing(honest, 5, 1e-9, 0), period_weight(0) * e_value(honest, 5));
 }
 
 TEST(Calibration, ScoresOfFewRequestsCountForLess) {
@@ -166,7 +193,7 @@ TEST(Calibration, GoesThroughJson) {
     return parsed.ok() && !calibration_from_json(*parsed).ok();
   };
   EXPECT_TRUE(refused("{}"));
-  EXPECT_TRUE(refused(R"({"schema":"retort.detect.calibration/2"})"));
+  EXPECT_TRUE(refused(R"({"schema":"retort.detect.calibration/3"})"));
   std::string free = text;
   free.replace(free.find("\"bet\":0.5"), 9, "\"bet\":0.0");
   EXPECT_TRUE(refused(free));

@@ -48,6 +48,9 @@ void add_to(Pool& pool, const Pooled& request, uint32_t account, uint64_t reques
     pool.expected += static_cast<float>(1 - std::exp(-kTogetherMs / mean_gap));
   }
   pool.last_account = account;
+  const uint32_t guise = guise_of(*request.seen, entry.setting);
+  if (pool.guise_hits == 0) pool.guise = guise;
+  pool.guise_hits += pool.guise == guise ? 1 : -1;
   pool.one_shots += request.one_shot;
   pool.reuse += request.reuse;
   pool.met_at = requests;
@@ -62,7 +65,7 @@ void add_to(Pool& pool, const Pooled& request, uint32_t account, uint64_t reques
 
 void judge_pool(Pool& pool, const Judge& judge) {
   if (pool.stream.count < std::max(kFirstClusterCheck, pool.stream.check_at)) return;
-  if (pool.accounts.estimate() < Clusters::kClusterAccounts) return;
+  if (pool.accounts.estimate() < Clusters::kJudgedAccounts) return;
   pool.stream.check_at = pool.stream.count + 1 + pool.stream.count / 8;
   const Features values = pool.features();
   const Wealth now = wealth_of(judge, values);
@@ -70,13 +73,16 @@ void judge_pool(Pool& pool, const Judge& judge) {
   pool.wealth.raise(now);
 }
 
-void begin_period(Pool& pool, uint32_t period, const Calibration& calibration) {
+void begin_period(Pool& pool, uint32_t period, double evidence) {
   Pool next;
   next.key = pool.key;
   next.bond = pool.bond;
   next.period = period;
   next.first_ms = pool.first_ms;
-  next.evidence_past = pool.evidence(calibration);
+  next.evidence_past = evidence;
+  next.left = pool.left;
+  next.lefts = pool.lefts;
+  next.gone = pool.gone;
   next.stream.prefix = pool.stream.prefix;
   next.stream.suffix = pool.stream.suffix;
   pool = next;
@@ -123,10 +129,30 @@ Features Pool::features() const {
   return out;
 }
 
-double Pool::evidence(const Calibration& calibration) const {
+uint32_t guise_of(const Observation& seen, uint16_t setting) {
+  return static_cast<uint32_t>(hash_text(seen.subject.purpose, setting));
+}
+
+int Pool::left_as(uint32_t one) const {
+  return static_cast<int>(std::count_if(left.begin(), left.end(), [one](const Left& other) {
+    return other.account != 0 && other.guise == one;
+  }));
+}
+
+bool Pool::is_private() const {
+  constexpr uint32_t kLeast = 3;
+  constexpr double kPart = 0.7;
+  return gone >= kLeast && gone >= kPart * accounts.estimate();
+}
+
+bool Pool::is_mostly(uint32_t one) const {
+  return guise == one && 2 * guise_hits >= stream.count;
+}
+
+double Pool::evidence(const Calibration& calibration, double alpha) const {
   const auto honest = calibration.classes.find(class_of(bond));
   if (honest == calibration.classes.end()) return 0;
-  return evidence_past + period_weight(period) * e_value(honest->second, wealth.total);
+  return evidence_past + all_or_nothing(honest->second, wealth.total, alpha, period);
 }
 
 Clusters::Clusters(uint64_t salt) : salt_(salt), pools_(kPools), keys_(kPools), met_(kMet) {}
@@ -143,11 +169,46 @@ const Pool* Clusters::find(uint64_t key) const {
   return nullptr;
 }
 
+uint32_t Clusters::hash_of(std::string_view account) const {
+  return static_cast<uint32_t>(hash_text(account, salt_)) | 1U;
+}
+
+void Clusters::note_left(std::string_view account, uint32_t guise, bool heir) {
+  const uint32_t hash = hash_of(account);
+  for (const uint64_t key : last_keys_) {
+    if (key == 0) continue;
+    Met& met = met_[key / 2 % kMet];
+    auto* pool = const_cast<Pool*>(find(key));
+    if (pool == nullptr) {
+      if (met.key == key && met.account == hash && !heir) met.left_as = guise;
+      continue;
+    }
+    ++pool->gone;
+    if (heir) continue;
+    pool->left[pool->lefts++ % pool->left.size()] = {hash, guise};
+    if (pool->wealth.total <= Wealth{}.total) pool->best = pool->features();  // never judged yet
+  }
+}
+
+void Clusters::forget(std::string_view account) {
+  const uint32_t hash = hash_of(account);
+  for (Met& met : met_) {
+    if (met.account == hash) met.left_as = 0;
+  }
+  for (Pool& pool : pools_) {
+    for (Left& one : pool.left) {
+      if (one.account != hash) continue;
+      one = {};
+      --pool.gone;
+    }
+  }
+}
+
 Pool* Clusters::place(uint64_t key, Bond bond, uint32_t account) {
   if (const Pool* found = find(key)) return const_cast<Pool*>(found);
   Met& met = met_[key / 2 % kMet];
   if (met.key != key) {
-    met = {key, account};
+    met = {key, account, 0};
     return nullptr;
   }
   if (met.account == account) return nullptr;
@@ -165,18 +226,24 @@ Pool* Clusters::place(uint64_t key, Bond bond, uint32_t account) {
   least->key = keys_[static_cast<size_t>(least - pools_.data())] = key;
   least->bond = bond;
   least->accounts.add(base::mix64(met.account));
+  if (met.left_as != 0) {
+    least->left[0] = {met.account, met.left_as};
+    least->gone = least->lefts = 1;
+  }
   if (bond == Bond::beginning) least->stream.prefix = static_cast<uint32_t>(key) | 1U;
   if (bond == Bond::ending) least->stream.suffix = static_cast<uint32_t>(key) | 1U;
   return least;
 }
 
 std::vector<const Pool*> Clusters::add(const Pooled& request, const Judge& judge,
-                                       const Calibration& calibration) {
+                                       const Calibration& calibration, double alpha) {
   ++requests_;
   std::vector<const Pool*> out;
   out.reserve(kBonds);
-  const auto account = static_cast<uint32_t>(hash_text(request.seen->subject.account, salt_)) | 1U;
-  for (const Key& key : keys_of(request, salt_)) {
+  const uint32_t account = hash_of(request.seen->subject.account);
+  const auto keys = keys_of(request, salt_);
+  for (size_t i = 0; i < keys.size(); ++i) last_keys_[i] = keys[i].key;
+  for (const Key& key : keys) {
     if (key.key == 0) continue;
     Pool* pool = place(key.key, key.bond, account);
     if (pool == nullptr) continue;
@@ -184,7 +251,7 @@ std::vector<const Pool*> Clusters::add(const Pooled& request, const Judge& judge
     if (pool->stream.count == 0 && pool->period == 0) {
       pool->first_ms = request.seen->time_ms;
     } else if (const auto period = static_cast<uint32_t>(age / kPeriodMs); period > pool->period) {
-      begin_period(*pool, period, calibration);
+      begin_period(*pool, period, pool->evidence(calibration, alpha));
     }
     add_to(*pool, request, account, requests_);
     judge_pool(*pool, judge);

@@ -29,6 +29,15 @@ constexpr bool of_content(Bond bond) {
 }
 std::string_view class_of(Bond bond);  // of the calibration that honest clusters are in
 
+// As what an account asks: a hash of its options and of the purpose it declares.
+uint32_t guise_of(const Observation& seen, uint16_t setting);
+
+// An account that was suspended while it asked what the pool asks.
+struct Left {
+  uint32_t account = 0;  // a hash; 0: none
+  uint32_t guise = 0;
+};
+
 struct Pool {
   uint64_t key = 0;  // 0: free
   Bond bond = Bond::beginning;
@@ -46,9 +55,19 @@ struct Pool {
   Distinct accounts, asked, addresses, payments;  // asked: pairs of account and prompt
   Wealth wealth;
   Features best{};
+  uint32_t guise = 0, guise_hits = 0;  // the majority's (Boyer and Moore)
+  uint32_t gone = 0;                   // how many of its accounts were suspended,
+  uint32_t lefts = 0;                  // ... of these, not as heirs (finding.h),
+  std::array<Left, 4> left{};          // and the latest of them
 
   Features features() const;
-  double evidence(const Calibration& calibration) const;
+  // Of the latest suspended, those who asked in this guise.
+  int left_as(uint32_t one) const;
+  // Hardly anybody is in it but who was suspended: no template that others use, too.
+  bool is_private() const;
+  // Most of its requests come in it.
+  bool is_mostly(uint32_t one) const;
+  double evidence(const Calibration& calibration, double alpha) const;
 };
 static_assert(sizeof(Pool) <= 1024);
 
@@ -65,26 +84,34 @@ class Clusters {
   explicit Clusters(uint64_t salt);
   // The pools that the request went into, each judged by `judge` where its turn has come.
   std::vector<const Pool*> add(const Pooled& request, const Judge& judge,
-                               const Calibration& calibration);
+                               const Calibration& calibration, double alpha);
   const Pool* find(uint64_t key) const;
-  // For calibration: use(pool) of every pool with at least kClusterAccounts accounts.
+  // The account was suspended with the request that was added last; `heir`: for others' evidence.
+  void note_left(std::string_view account, uint32_t guise, bool heir);
+  // It was reinstated: it no longer counts as suspended anywhere.
+  void forget(std::string_view account);
+  // For calibration: use(pool) of every pool with at least two accounts.
   template <class Use>
   void each(Use use) const {
     for (const Pool& pool : pools_) {
-      if (pool.key != 0 && pool.accounts.estimate() >= kClusterAccounts) use(pool);
+      if (pool.key != 0 && pool.accounts.estimate() >= kJudgedAccounts) use(pool);
     }
   }
-  static constexpr double kClusterAccounts = 2.5;
+  static constexpr double kJudgedAccounts = 1.5;   // two
+  static constexpr double kClusterAccounts = 2.5;  // three, before anybody is charged with them
   static size_t bytes();
 
  private:
   struct Met {
     uint64_t key = 0;
     uint32_t account = 0;
+    uint32_t left_as = 0;  // its guise, once it was suspended
   };
   Pool* place(uint64_t key, Bond bond, uint32_t account);
+  uint32_t hash_of(std::string_view account) const;
   uint64_t salt_;
   uint64_t requests_ = 0;
+  std::array<uint64_t, kBonds> last_keys_{};
   std::vector<Pool> pools_;
   std::vector<uint64_t> keys_;  // of the pools, side by side: a set of them is one line of cache
   std::vector<Met> met_;

@@ -30,6 +30,7 @@ struct Detector::Verdict {
   const Features* best = nullptr;
   const Stream* stream = nullptr;
   const Pool* pool = nullptr;
+  Membership membership = Membership::none;  // of the pool
   Step step = Step::watch;
   double threshold = 0;
 };
@@ -57,6 +58,8 @@ std::optional<Finding> Detector::observe(const Observation& seen) {
   last_stream_ = counted.stream;
   judge_streams(state, seen, counted.stream);
   last_pools_.clear();
+  last_guise_ = guise_of(seen, counted.entry.setting);
+  ++state.in_period;
   // What somebody may do is no evidence against others, and dialogs that go on are no list.
   if (counted.stream != kDialogs && seen.subject.licence == Licence::none) {
     const Stream& stream = state.streams[counted.stream];
@@ -65,8 +68,8 @@ std::optional<Finding> Detector::observe(const Observation& seen) {
         &seen, &counted,
         static_cast<float>(share(stream.one_shots, stream.one_shots + stream.followed, 0.6)),
         static_cast<float>(share(state.streams[kDialogs].count, requests, 0.2))};
-    ++state.questions;
-    last_pools_ = clusters_.add(pooled, options_.model.cluster, options_.calibration);
+    last_pools_ = clusters_.add(pooled, options_.model.cluster, options_.calibration,
+                                options_.policy.cluster_alpha);
   }
   return decide(state, seen, last_pools_);
 }
@@ -120,10 +123,13 @@ Detector::Verdict Detector::pool_verdict(const Pool& pool) const {
   Verdict out;
   const auto found = options_.calibration.classes.find(class_of(pool.bond));
   if (found == options_.calibration.classes.end()) return out;
+  // A pool of two may be nothing but the account itself.
+  if (pool.accounts.estimate() < Clusters::kClusterAccounts) return out;
   out.honest = &found->second;
   out.compared_with = found->first;
-  out.e_value = pool.evidence(options_.calibration);
-  if (!reaches_any_step(out.e_value, options_.policy.cluster_alpha)) return out;
+  out.e_value = pool.evidence(options_.calibration, options_.policy.cluster_alpha);
+  const double left = evidence_of_left(pool);
+  if (!reaches_any_step(std::max(out.e_value, left), options_.policy.cluster_alpha)) return out;
   out.p_value = p_value(found->second.total, found->second.periods, pool.wealth.total);
   out.rest_p = p_value(found->second.rest, found->second.periods, pool.wealth.rest);
   out.family_p = family_p_values(found->second, pool.wealth);
@@ -133,23 +139,52 @@ Detector::Verdict Detector::pool_verdict(const Pool& pool) const {
   out.pool = &pool;
   out.step = step_of(out, options_.policy.cluster_alpha);
   if (out.step != Step::suspend) out.step = Step::watch;
+  if (out.step != Step::suspend && left * options_.policy.cluster_alpha >= 1) {
+    out.e_value = left;
+    out.step = Step::suspend;
+  }
   return out;
 }
 
-// Who only shares a network or a popular template with harvesters is no member. A member asks what
-// the cluster asks, more than once or twice, and is itself unusual; or nearly all that it asks is
-// what a cluster asks, and comes from where a cluster's requests come from as well.
-bool Detector::is_member(const AccountState& state, const Observation& seen) const {
-  const Policy& policy = options_.policy;
-  if (state.shared >= policy.shared_requests &&
-      state.shared >= policy.shared_part * state.questions) {
-    return true;
+bool Detector::is_proven(const Pool& pool) const {
+  return pool_verdict(pool).step == Step::suspend;
+}
+
+// One by the chance that so many of so many honest accounts, who have nothing to do with each
+// other, are ever suspended.
+double Detector::evidence_of_left(const Pool& pool) const {
+  const int left = pool.left_as(last_guise_);
+  if (left < 2 || (of_content(pool.bond) && !pool.is_private())) return 0;
+  const double accounts = std::max<double>(left, pool.accounts.estimate());
+  double chance = 1;
+  for (int i = 0; i < left; ++i) {
+    chance *= options_.policy.suspend_alpha * (accounts - i) / (i + 1);
   }
-  if (state.streams[last_stream_].count < policy.member_requests) return false;
+  return 1 / std::min(1.0, chance);
+}
+
+bool Detector::shares_guise(const Pool& pool) const {
+  return pool.is_mostly(last_guise_) || pool.left_as(last_guise_) >= 2;
+}
+
+// Who only shares a network or a popular template with harvesters is no member. A member asks what
+// the cluster asks, more than once or twice, and is itself unusual; or it is an heir (finding.h).
+Detector::Membership Detector::membership(const AccountState& state, const Observation& seen,
+                                          Heir of) const {
+  const Policy& policy = options_.policy;
   const auto honest = options_.calibration.classes.find(seen.subject.purpose);
-  if (honest == options_.calibration.classes.end()) return false;
-  const ClassCalibration& of = honest->second;
-  return p_value(of.total, of.periods, state.wealth.total) <= policy.member_p;
+  if (state.streams[last_stream_].count >= policy.member_requests &&
+      honest != options_.calibration.classes.end()) {
+    const ClassCalibration& others = honest->second;
+    const double p = p_value(others.total, others.periods, state.wealth.total);
+    if (p <= policy.member_p) return Membership::unusual;
+  }
+  const auto suffice = [&](uint32_t requests, uint32_t least) {
+    return requests >= least && requests >= policy.heir_part * state.in_period;
+  };
+  const bool heir = (of.place && suffice(state.heir, policy.heir_requests)) ||
+                    (of.content && suffice(state.template_heir, policy.template_heir_requests));
+  return heir ? Membership::heir : Membership::none;
 }
 
 // The gravest of the account's own evidence and that of the clusters that the request went into.
@@ -157,16 +192,28 @@ Detector::Verdict Detector::verdict(AccountState& state, const Observation& seen
                                     const std::vector<const Pool*>& pools) const {
   Verdict worst = own_verdict(state, seen);
   Verdict cluster;
-  bool asks = false, comes = false;
+  Heir of;
+  bool counts = false;  // for what it inherits by place
   for (const Pool* pool : pools) {
     const Verdict one = pool_verdict(*pool);
-    if (one.step != Step::suspend) continue;
-    (of_content(pool->bond) ? asks : comes) = true;
-    if (cluster.step != Step::suspend) cluster = one;
+    const bool proven = one.step == Step::suspend;
+    if (proven && cluster.step != Step::suspend) cluster = one;
+    if (!shares_guise(*pool)) continue;
+    // Who may be most of a pool has nothing to inherit.
+    const bool inherits = proven && 2 * state.in_period <= pool->stream.count;
+    if (of_content(pool->bond)) {
+      of.content = of.content || (inherits && pool->is_private());
+      continue;
+    }
+    of.place = of.place || inherits;
+    // Of who came after the others all counts, also before it was known what they are.
+    counts = counts || proven || state.first_ms >= pool->first_ms;
   }
-  state.shared += asks && comes ? 1 : 0;
-  if (cluster.step > worst.step && is_member(state, seen)) worst = cluster;
-  return worst;
+  state.heir += counts ? 1 : 0;
+  state.template_heir += of.content ? 1 : 0;
+  if (cluster.step <= worst.step) return worst;
+  cluster.membership = membership(state, seen, of);
+  return cluster.membership == Membership::none ? worst : cluster;
 }
 
 // Either so many families are unusual by themselves, or, where two are asked for, all the others
@@ -196,6 +243,11 @@ std::optional<Finding> Detector::decide(AccountState& state, const Observation& 
                                         const std::vector<const Pool*>& pools) {
   Verdict worst = verdict(state, seen, pools);
   if (worst.step <= state.step) return {};
+  // An heir is no evidence for what it inherits.
+  const bool licensed = seen.subject.licence != Licence::none;
+  if (worst.step == Step::suspend && !licensed) {
+    clusters_.note_left(seen.subject.account, last_guise_, worst.membership == Membership::heir);
+  }
   state.step = worst.step;
   state.best_pool = worst.pool != nullptr ? worst.pool->key : 0;
   const auto& policy = options_.policy;
@@ -205,7 +257,7 @@ std::optional<Finding> Detector::decide(AccountState& state, const Observation& 
                                                       : policy.suspend_alpha;
   worst.threshold = 1 / alpha;
   Evidence evidence = this->evidence(state, seen, worst);
-  if (seen.subject.licence != Licence::none) return Report{std::move(evidence)};
+  if (licensed) return Report{std::move(evidence)};
   return Charge{worst.step, std::move(evidence)};
 }
 
@@ -236,7 +288,7 @@ Evidence Detector::evidence(const AccountState& state, const Observation& seen,
   if (verdict.pool != nullptr) {
     out.cluster = ClusterEvidence{verdict.pool->key, verdict.pool->bond,
                                   static_cast<int64_t>(verdict.pool->accounts.estimate() + 0.5),
-                                  verdict.pool->stream.count};
+                                  verdict.pool->stream.count, verdict.pool->left_as(last_guise_)};
     out.examples.emplace_back(seen.request);
   }
   out.clause = options_.policy.clause;
@@ -258,6 +310,7 @@ Result<void> Detector::restore(std::string_view account, std::string_view bytes)
 void Detector::forget(std::string_view account) {
   const auto found = accounts_.find(account);
   if (found != accounts_.end()) accounts_.erase(found);
+  clusters_.forget(account);
 }
 
 const AccountState* Detector::state(std::string_view account) const {

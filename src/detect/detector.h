@@ -49,9 +49,16 @@ class Detector {
   const Clusters& clusters() const { return clusters_; }
   size_t last_stream() const { return last_stream_; }
   const std::vector<const Pool*>& last_pools() const { return last_pools_; }
+  bool is_proven(const Pool& pool) const;
 
  private:
   struct Verdict;
+  // Why an account is charged with a cluster.
+  enum class Membership : uint8_t { none, unusual, heir };
+  // What a request inherits, of clusters by where it comes from and by what it asks.
+  struct Heir {
+    bool place = false, content = false;
+  };
   // So that an account is looked up by a view of its id.
   struct Hash {
     using is_transparent = void;
@@ -63,7 +70,9 @@ class Detector {
                                 const std::vector<const Pool*>& pools);
   Verdict own_verdict(const AccountState& state, const Observation& seen) const;
   Verdict pool_verdict(const Pool& pool) const;
-  bool is_member(const AccountState& state, const Observation& seen) const;
+  double evidence_of_left(const Pool& pool) const;
+  bool shares_guise(const Pool& pool) const;
+  Membership membership(const AccountState& state, const Observation& seen, Heir of) const;
   Verdict verdict(AccountState& state, const Observation& seen,
                   const std::vector<const Pool*>& pools) const;
   bool of_several_kinds(const Verdict& verdict) const;
@@ -76,6 +85,7 @@ class Detector {
   Clusters clusters_;
   std::unordered_map<std::string, std::unique_ptr<AccountState>, Hash, std::equal_to<>> accounts_;
   size_t last_stream_ = 0;
+  uint32_t last_guise_ = 0;  // guise_of
   std::vector<const Pool*> last_pools_;
 };
 

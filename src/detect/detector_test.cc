@@ -10,7 +10,9 @@
 namespace retort::detect {
 namespace {
 
+using testing::ask;
 using testing::chatter;
+using testing::simple_model;
 using testing::word;
 
 template <class T>
@@ -19,37 +21,6 @@ concept HasStep = requires(T finding) {
 };
 static_assert(HasStep<Charge>);
 static_assert(!HasStep<Report>, "nothing can be done to an account that may train");
-
-// One question a tree, the same at all its nodes.
-Tree ask(Feature feature, float threshold, float no, float yes) {
-  Tree out;
-  out.feature.fill(static_cast<uint8_t>(feature));
-  out.threshold.fill(threshold);
-  out.leaf = {no, no, no, no, yes, yes, yes, yes};
-  return out;
-}
-
-void weigh(Judge& judge, Feature feature, float usual, float spread) {
-  at(judge.usual, feature) = usual;
-  at(judge.spread, feature) = spread;
-  auto& scorer = judge.families[static_cast<size_t>(text_of(feature).family)];
-  scorer.bias = 0;
-  at(scorer.weights, feature) = 1;
-}
-
-// Filled templates with long answers are a harvest; of clusters, unless many ask the same.
-Model simple_model() {
-  Model out;
-  for (Judge* judge : {&out.account, &out.cluster}) {
-    judge->bias = 0;
-    judge->trees = {ask(Feature::filled_template, 0.25f, -6, 6)};
-    weigh(*judge, Feature::filled_template, 0.05f, 0.05f);
-    weigh(*judge, Feature::answer_length, 0.5f, 0.05f);
-  }
-  out.cluster.trees.push_back(ask(Feature::overlap, 0.2f, 0, -12));
-  weigh(out.cluster, Feature::accounts, 0.1f, 0.05f);
-  return out;
-}
 
 // Two kinds of evidence in the score, none of which is unusual by the family's own measure: what is
 // asked and how long answers are, and of clusters how many accounts there are.
@@ -100,6 +71,7 @@ class Traffic {
     seen.turns = turns;
     seen.input_tokens = 15;
     seen.output_tokens = answer_tokens;
+    seen.sampling.temperature = temperature;
     seen.address_cell = address;
     return detector_.observe(seen);
   }
@@ -109,10 +81,12 @@ class Traffic {
     return ask(account, "Write a detailed encyclopedia article about " + word(i) + ".", licence);
   }
   Detector& detector() { return detector_; }
+  uint64_t asked() const { return static_cast<uint64_t>(asked_); }
   void wait_days(int64_t days) { time_ms_ += days * 24 * 3'600'000; }
 
   int64_t answer_tokens = 500, step_ms = 20'000;
   uint64_t address = 0;
+  double temperature = 1;
   std::string purpose = "chat";
 
  private:
@@ -383,67 +357,118 @@ TEST(Clusters, AnAccountThatIsUsualByItselfIsNoMember) {
   EXPECT_TRUE(split_harvest(traffic, 50, 14).charged.empty());
 }
 
-TEST(Clusters, WhoAsksTheSameFromTheSameNetworkIsAMemberAtTheThirdRequest) {
+// When an account that takes of the list is suspended: its so-manieth request; 0: not with five.
+struct Newcomer {
+  std::string account;
+  uint64_t address = 77;
+  std::string purpose = "chat";
+  double temperature = 1;
+  bool asks_elsewhere = false;  // something else, before each
+};
+int suspended_at(Traffic& traffic, const Newcomer& newcomer) {
+  traffic.purpose = newcomer.purpose;
+  traffic.temperature = newcomer.temperature;
+  for (uint64_t i = 0; i < 5; ++i) {
+    traffic.address = 0;
+    if (newcomer.asks_elsewhere) traffic.ask(newcomer.account, chatter(9000 + i));
+    traffic.address = newcomer.address;
+    const auto finding = traffic.take(newcomer.account, 1000 + i);
+    if (!finding || std::get<Charge>(*finding).step != Step::suspend) continue;
+    EXPECT_TRUE(evidence_of(*finding).cluster);
+    return static_cast<int>(i) + 1;
+  }
+  return 0;
+}
+
+TEST(Clusters, WhoAsksInItsGuiseIsAnHeir) {
   // By themselves they are as honest accounts are.
   Traffic traffic(honest_like(20), {}, joint_model());
   traffic.address = 77;
   for (uint64_t i = 0; i < 200; ++i) traffic.take("acct_" + std::to_string(i % 10), i);
   ASSERT_EQ(traffic.detector().state("acct_1")->step, Step::suspend);
-  const auto third = [&](const std::string& account, uint64_t address, bool other_questions) {
-    Step step = Step::watch;
-    for (uint64_t i = 0; i < 3; ++i) {
-      traffic.address = address;
-      if (other_questions) traffic.ask(account, chatter(9000 + i));
-      if (const auto finding = traffic.take(account, 1000 + i)) {
-        EXPECT_TRUE(evidence_of(*finding).cluster);
-        step = std::get<Charge>(*finding).step;
-        EXPECT_EQ(i, 2U);
-      }
+  EXPECT_EQ(suspended_at(traffic, {"acct_new"}), 2);
+  EXPECT_EQ(suspended_at(traffic, {"acct_elsewhere", 99}), 3);  // all with the template are gone
+  EXPECT_EQ(suspended_at(traffic, {"acct_other_purpose", 77, "writing"}), 0);
+  EXPECT_EQ(suspended_at(traffic, {"acct_other_options", 77, "chat", 0.3}), 0);
+  EXPECT_EQ(suspended_at(traffic, {"acct_with_questions", 77, "chat", 1, true}), 0);
+}
+
+TEST(Clusters, OfWhoCameAfterTheOthersEarlierRequestsCount) {
+  Traffic traffic(honest_like(20), {}, joint_model());
+  // Two accounts are no cluster by this model; the pool begins with the second one.
+  traffic.address = 77;
+  for (uint64_t i = 0; i < 30; ++i) traffic.take("acct_" + std::to_string(i % 2), i);
+  ASSERT_EQ(traffic.detector().state("acct_1")->step, Step::watch);
+  for (uint64_t i = 0; i < 30; ++i) traffic.take("acct_more_" + std::to_string(i % 6), 100 + i);
+  ASSERT_EQ(traffic.detector().state("acct_more_5")->step, Step::suspend);
+  traffic.take("acct_0", 500);
+  traffic.take("acct_1", 501);
+  EXPECT_EQ(traffic.detector().state("acct_0")->step, Step::watch);
+  EXPECT_EQ(traffic.detector().state("acct_1")->step, Step::suspend);
+}
+
+TEST(Clusters, WhoFollowsTwoSuspendedAccountsInTheirPlaceAndGuiseIsAnHeir) {
+  Model model = simple_model();
+  model.cluster.trees.clear();
+  model.cluster.bias = -20;  // no pool looks like a harvest
+  Traffic traffic(honest_like(-7), {}, model);
+  traffic.address = 55;
+  const auto harvest = [&](const std::string& account, const std::string& words) {
+    for (uint64_t i = 0; i < 60; ++i) {
+      traffic.ask(account, "Write " + words + " about " + word(i) + ".");
     }
-    return step;
+    return traffic.detector().state(account)->step;
   };
-  EXPECT_EQ(third("acct_new", 77, false), Step::suspend);
-  EXPECT_EQ(third("acct_elsewhere", 99, false), Step::watch);
-  EXPECT_EQ(third("acct_with_questions", 77, true), Step::watch);
+  const auto follow = [&](const std::string& account) {
+    std::optional<Finding> found;
+    for (uint64_t i = 0; i < 2; ++i) {
+      EXPECT_FALSE(found);
+      found = traffic.ask(account, chatter(traffic.asked() * 7));
+    }
+    return found;
+  };
+  ASSERT_EQ(harvest("acct_a", "a very long and careful essay"), Step::suspend);
+  EXPECT_FALSE(follow("acct_1"));
+  ASSERT_EQ(harvest("acct_b", "one more detailed encyclopedia article"), Step::suspend);
+  const auto finding = follow("acct_2");
+  ASSERT_TRUE(finding);
+  const Evidence& evidence = evidence_of(*finding);
+  ASSERT_TRUE(evidence.cluster);
+  EXPECT_EQ(evidence.cluster->bond, Bond::network);
+  EXPECT_EQ(evidence.cluster->suspended, 2);  // acct_2 itself counts for nobody
+  EXPECT_GE(evidence.e_value, 1000);
+  EXPECT_NE(json::dump(to_json(*finding)).find(R"("suspended":2)"), std::string::npos);
+  EXPECT_NE(to_words(*finding).find("have been suspended"), std::string::npos);
+  traffic.temperature = 0.3;
+  EXPECT_FALSE(follow("acct_3"));
+  traffic.temperature = 1;
+  traffic.detector().forget("acct_a");  // reinstated
+  EXPECT_FALSE(follow("acct_4"));
+}
+
+TEST(Clusters, WhoIsMostOfAPoolInheritsNothing) {
+  Traffic traffic(honest_like(20), {}, joint_model());
+  traffic.address = 77;
+  traffic.take("acct_0", 0);
+  for (uint64_t i = 1; i < 61; ++i) traffic.take("acct_much", i);
+  for (uint64_t i = 0; i < 16; ++i) traffic.take("acct_" + std::to_string(i % 8), 100 + i);
+  ASSERT_EQ(traffic.detector().state("acct_7")->step, Step::suspend);
+  traffic.take("acct_much", 500);
+  EXPECT_EQ(traffic.detector().state("acct_much")->step, Step::watch);
+}
+
+TEST(Clusters, TwoAccountsAreJudgedAndOneIsNot) {
+  Traffic traffic(honest_like(20));
+  traffic.address = 77;
+  for (uint64_t i = 0; i < 40; ++i) traffic.take("acct_0", i);
+  EXPECT_TRUE(traffic.detector().last_pools().empty());
+  for (uint64_t i = 0; i < 40; ++i) traffic.take("acct_1", 100 + i);
+  ASSERT_FALSE(traffic.detector().last_pools().empty());
+  for (const Pool* pool : traffic.detector().last_pools()) EXPECT_GT(pool->wealth.total, -20);
 }
 
 TEST(Clusters, MemoryIsBounded) {
   EXPECT_LE(Clusters::bytes(), size_t{5} << 20);
-}
-
-TEST(Model, TheRestOfAScoreIsWithoutTheFamilyThatWeighsMost) {
-  Judge judge;
-  judge.bias = -1;
-  judge.trees = {ask(Feature::filled_template, 0.5f, -4, 4), ask(Feature::templated, 0.5f, -1, 1),
-                 ask(Feature::pace, 0.5f, -3, 3), ask(Feature::one_shot, 0.5f, -2, 2)};
-  Features values{};
-  EXPECT_FLOAT_EQ(score_of(judge, values).total, -11);
-  EXPECT_FLOAT_EQ(score_of(judge, values).rest, -11);  // no family speaks for a harvest
-  at(values, Feature::pace) = 1;
-  EXPECT_FLOAT_EQ(score_of(judge, values).rest, -1 - 5 - 2);
-  at(values, Feature::filled_template) = at(values, Feature::templated) = 1;
-  EXPECT_FLOAT_EQ(score_of(judge, values).total, 5);
-  EXPECT_FLOAT_EQ(score_of(judge, values).rest, -1 + 3 - 2);
-  EXPECT_FLOAT_EQ(score_of(judge, values).total, total_score(judge, values));
-}
-
-TEST(Model, GoesThroughJsonAndBadOnesAreRefused) {
-  const std::string text = json::dump(to_json(simple_model()));
-  const auto back = model_from_json(*json::parse(text));
-  ASSERT_TRUE(back.ok()) << back.error().text();
-  EXPECT_EQ(json::dump(to_json(*back)), text);
-  const auto changed = [&](const std::string& what, const std::string& by) {
-    std::string other = text;
-    const size_t place = other.find(what);
-    EXPECT_NE(place, std::string::npos);
-    other.replace(place, what.size(), by);
-    const auto value = json::parse(other);
-    return value.ok() && model_from_json(*value).ok();
-  };
-  EXPECT_FALSE(changed("detect.model/1", "detect.model/9"));
-  EXPECT_FALSE(changed("\"trees\":[[6", "\"trees\":[[99"));
-  EXPECT_FALSE(changed("\"trees\":[[6,", "\"trees\":[["));
-  EXPECT_FALSE(changed("\"usual\":[", "\"usual\":[1,"));
 }
 
 }  // namespace

@@ -89,7 +89,8 @@ json::Value to_json(const Finding& finding) {
                                             {"bond", name(cluster.bond)},
                                             {"words", words(cluster.bond)},
                                             {"accounts", cluster.accounts},
-                                            {"requests", cluster.requests}}));
+                                            {"requests", cluster.requests},
+                                            {"suspended", cluster.suspended}}));
   }
   out.set("clause", evidence.clause).set("clause_text", evidence.clause_text);
   return out;
@@ -104,6 +105,9 @@ std::string to_words(const Finding& finding) {
   if (e.cluster) {
     out += fmt::format("They are of about {} accounts with {}.\n", e.cluster->accounts,
                        words(e.cluster->bond));
+    if (e.cluster->suspended > 1) {
+      out += "Several of these, with the same options and declared purpose, have been suspended.\n";
+    }
   }
   out +=
       fmt::format("Compared with {} periods of 30 days of {}:\n", e.honest_periods, class_words(e));

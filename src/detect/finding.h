@@ -24,9 +24,12 @@ struct Policy {
   double family_p = 0.05;              // what counts as evidence from one family
   int families = 2;                    // so many are needed for a suspension
   uint32_t member_requests = 6;        // a member of a cluster has made so many of its kind
-  double member_p = 0.01;              // and is so unusual among honest accounts of its purpose,
-  uint32_t shared_requests = 3;  // or so many, of a cluster by what is asked and of one by where
-  double shared_part = 0.8;      // from, which are so much of all its questions
+  double member_p = 0.01;              // and is so unusual among honest accounts of its purpose.
+  // Or it is an heir: it declares the purpose and uses the options of most of a cluster, or of
+  // accounts suspended in it, with so many requests, of a cluster by where they come from or by
+  // what they ask,
+  uint32_t heir_requests = 2, template_heir_requests = 3;
+  double heir_part = 0.8;  // which are so much of all that it asks.
 };
 
 struct FamilyEvidence {
@@ -39,6 +42,7 @@ struct ClusterEvidence {
   uint64_t id = 0;
   Bond bond = Bond::beginning;
   int64_t accounts = 0, requests = 0;  // estimates
+  int64_t suspended = 0;               // of its accounts, with the same purpose and options
 };
 
 struct Evidence {

@@ -31,15 +31,15 @@ struct AccountState {
   uint64_t best_pool = 0;   // the cluster of the last finding, 0 for none
   int64_t first_ms = 0;
   uint64_t requests = 0;     // in all periods
-  uint32_t questions = 0;    // in this one, but for what goes on with a dialog,
-  uint32_t shared = 0;       // and of those, what clusters ask from where clusters ask it
+  uint32_t in_period = 0;    // in this one
+  uint32_t heir = 0;         // of these, as an heir (finding.h) of a cluster by where it comes from
   double evidence_past = 0;  // of closed periods, weighted
   Wealth wealth;
   Features best{};  // measures of the best stream when it was best
   std::array<Stream, kStreams> streams{};
 
   std::array<uint32_t, kKinds> kinds{};  // of the streams of first questions
-  uint32_t even_three = 0;
+  uint32_t template_heir = 0;  // requests as an heir (finding.h) of a cluster by what is asked
   // Beginnings of templates met lately, of which the second occurrence makes a stream.
   std::array<std::array<uint32_t, 2>, 32> candidates{};
   // Requests that began a dialog and may still be followed: the prompt's hash, the stream's index.
