@@ -286,9 +286,12 @@ Evidence Detector::evidence(const AccountState& state, const Observation& seen,
     if (!id.empty()) out.examples.emplace_back(id);
   }
   if (verdict.pool != nullptr) {
-    out.cluster = ClusterEvidence{verdict.pool->key, verdict.pool->bond,
+    out.cluster = ClusterEvidence{verdict.pool->key,
+                                  verdict.pool->bond,
                                   static_cast<int64_t>(verdict.pool->accounts.estimate() + 0.5),
-                                  verdict.pool->stream.count, verdict.pool->left_as(last_guise_)};
+                                  verdict.pool->stream.count,
+                                  verdict.pool->left_as(last_guise_),
+                                  verdict.membership == Membership::heir};
     out.examples.emplace_back(seen.request);
   }
   out.clause = options_.policy.clause;

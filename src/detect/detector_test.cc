@@ -436,6 +436,7 @@ TEST(Clusters, WhoFollowsTwoSuspendedAccountsInTheirPlaceAndGuiseIsAnHeir) {
   ASSERT_TRUE(evidence.cluster);
   EXPECT_EQ(evidence.cluster->bond, Bond::network);
   EXPECT_EQ(evidence.cluster->suspended, 2);  // acct_2 itself counts for nobody
+  EXPECT_TRUE(evidence.cluster->heir);
   EXPECT_GE(evidence.e_value, 1000);
   EXPECT_NE(json::dump(to_json(*finding)).find(R"("suspended":2)"), std::string::npos);
   EXPECT_NE(to_words(*finding).find("have been suspended"), std::string::npos);

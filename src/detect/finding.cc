@@ -90,7 +90,8 @@ json::Value to_json(const Finding& finding) {
                                             {"words", words(cluster.bond)},
                                             {"accounts", cluster.accounts},
                                             {"requests", cluster.requests},
-                                            {"suspended", cluster.suspended}}));
+                                            {"suspended", cluster.suspended},
+                                            {"heir", cluster.heir}}));
   }
   out.set("clause", evidence.clause).set("clause_text", evidence.clause_text);
   return out;

@@ -43,6 +43,7 @@ struct ClusterEvidence {
   Bond bond = Bond::beginning;
   int64_t accounts = 0, requests = 0;  // estimates
   int64_t suspended = 0;               // of its accounts, with the same purpose and options
+  bool heir = false;                   // the account is charged with it whatever its own score is
 };
 
 struct Evidence {

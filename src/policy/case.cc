@@ -64,7 +64,7 @@ Move next_move(const Policy& policy, const Case& subject, int64_t now_ms) {
   if (subject.finding.carries < next) return Move::none;
   if (!has_lasted(policy.steps, subject, now_ms)) return Move::none;
   if (next != Step::suspend) return Move::advance;
-  return policy.steps.automatic ? Move::advance : Move::propose;
+  return policy.steps.automatic && !subject.finding.of_others ? Move::advance : Move::propose;
 }
 
 void advance(const Policy& policy, Case& subject, int64_t now_ms) {

@@ -21,6 +21,7 @@ struct Finding {
   Step carries = Step::watch;  // the gravest step that the evidence is strong enough for
   std::string words;           // for the customer
   std::string evidence{};      // JSON, for programs; "" for none
+  bool of_others = false;      // rests on what other accounts did: a person decides on a suspension
 };
 
 struct Appeal {

@@ -69,6 +69,7 @@ Result<Case> read(const json::Value& value) {
   out.finding.carries = *parse_step(carries);
   RETORT_TRY(out.finding.words, finding->string_at("words"));
   RETORT_TRY(out.finding.evidence, finding->string_at("evidence"));
+  RETORT_TRY(out.finding.of_others, finding->bool_at("of_others", false));
   RETORT_TRY(out.appeal.text, appeal->string_at("text"));
   RETORT_TRY(out.appeal.at_ms, appeal->int_at("at_ms"));
   RETORT_TRY(out.appeal.decide_by_ms, appeal->int_at("decide_by_ms"));
@@ -94,7 +95,8 @@ json::Value to_json(const Case& subject) {
        {"appeal_by_ms", subject.appeal_by_ms},
        {"finding", json::Value::object({{"carries", name(finding.carries)},
                                         {"words", finding.words},
-                                        {"evidence", finding.evidence}})},
+                                        {"evidence", finding.evidence},
+                                        {"of_others", finding.of_others}})},
        {"appeal", json::Value::object({{"text", subject.appeal.text},
                                        {"at_ms", subject.appeal.at_ms},
                                        {"decide_by_ms", subject.appeal.decide_by_ms}})},

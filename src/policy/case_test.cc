@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "base/random.h"
+#include "policy/case_json.h"
 
 namespace retort::policy {
 namespace {
@@ -90,6 +91,21 @@ TEST_F(CaseTest, SuspendsByItselfOnlyWhereThePolicySaysSo) {
   ASSERT_TRUE(step());
   EXPECT_EQ(case_.step, Step::suspend);
   EXPECT_FALSE(step());
+}
+
+TEST_F(CaseTest, WhatOthersDidSuspendsNobodyByItself) {
+  policy_.steps.automatic = true;
+  case_.finding.of_others = true;
+  throttled();
+  pass(20, 3);
+  ASSERT_TRUE(step());
+  EXPECT_EQ(case_.step, Step::throttle);
+  EXPECT_TRUE(case_.proposed);
+  const auto stored = read_case(json::dump(to_json(case_)), "");
+  ASSERT_TRUE(stored.ok());
+  EXPECT_TRUE(stored->finding.of_others);
+  ASSERT_TRUE(decided(Decision::confirm).ok());
+  EXPECT_EQ(case_.step, Step::suspend);
 }
 
 TEST_F(CaseTest, NoStepGoesBeyondTheEvidence) {

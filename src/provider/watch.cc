@@ -174,7 +174,8 @@ void Watch::keep(const std::string& account, const detect::Finding& finding) {
   charged_.push_back({account,
                       {.carries = static_cast<policy::Step>(charge->step),
                        .words = detect::to_words(finding),
-                       .evidence = json::dump(detect::to_json(finding))}});
+                       .evidence = json::dump(detect::to_json(finding)),
+                       .of_others = charge->evidence.cluster && charge->evidence.cluster->heir}});
 }
 
 std::vector<Charged> Watch::take() {
