@@ -5,6 +5,7 @@
 #include "base/address.h"
 
 namespace retort::accounts {
+
 const char* name(Training training) {
   switch (training) {
     case Training::forbidden:

@@ -24,14 +24,6 @@ Result<void> check_text(const std::string& text, const char* what, bool needed) 
       fmt::format("a {} of at most {} bytes on one line is needed", what, kMaxText));
 }
 
-Result<void> check_limits(const KeyLimits& limits) {
-  if (const auto bad = base::bad_address(limits.addresses)) {
-    return base::usage_error(fmt::format("“{}” is no address and no block of them", *bad), "",
-                             "for example 203.0.113.7, 10.0.0.0/8 or 2001:db8::/32");
-  }
-  return {};
-}
-
 }  // namespace
 
 Result<std::unique_ptr<Book>> Book::open(const std::string& address) {
@@ -268,7 +260,7 @@ Result<IssuedKey> Book::Impl::insert_key(const NewKey& key, const std::string& w
 
 Result<IssuedKey> Book::issue(const NewKey& key, const std::string& actor) {
   RETORT_TRY_VOID(check_text(key.label, "label", false));
-  RETORT_TRY_VOID(check_limits(key.limits));
+  RETORT_TRY_VOID(base::check_addresses(key.limits.addresses));
   RETORT_TRY(auto transaction, impl_->begin());
   RETORT_TRY_VOID(account(key.account));
   RETORT_TRY(auto made, impl_->insert_key(key, "key issued", actor));

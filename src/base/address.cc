@@ -51,4 +51,11 @@ std::optional<std::string> bad_address(const std::vector<std::string>& blocks) {
   return *bad;
 }
 
+Result<void> check_addresses(const std::vector<std::string>& blocks, const std::string& where) {
+  const auto bad = bad_address(blocks);
+  if (!bad) return {};
+  return usage_error("“" + *bad + "” is no address and no block of them", where,
+                     "for example 203.0.113.7, 10.0.0.0/8 or 2001:db8::/32");
+}
+
 }  // namespace retort::base

@@ -7,6 +7,8 @@
 #include <string_view>
 #include <vector>
 
+#include "base/result.h"
+
 namespace retort::base {
 
 // 16 bytes; IPv4 as ::ffff:a.b.c.d, so that a client that came over a dual-stack socket is the same
@@ -26,5 +28,7 @@ std::optional<AddressBlock> parse_address_block(std::string_view text);
 
 // The first that is neither an address nor a block; nothing when all are.
 std::optional<std::string> bad_address(const std::vector<std::string>& blocks);
+// A usage error about that one, in the setting `where`.
+Result<void> check_addresses(const std::vector<std::string>& blocks, const std::string& where = "");
 
 }  // namespace retort::base

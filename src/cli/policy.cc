@@ -89,24 +89,23 @@ Result<void> list(const PolicyArguments& arguments) {
 }
 
 // Without a list: who is active, may not train anyway, and has no case but such as were lifted.
-Result<std::set<std::string, std::less<>>> honest_accounts(const PolicyArguments& arguments) {
-  RETORT_TRY(const auto path, existing_book(arguments.place));
-  RETORT_TRY(const auto book, accounts::Book::open(path, {.create = false}));
+Result<std::set<std::string, std::less<>>> honest_accounts(const PolicyArguments& arguments,
+                                                           accounts::Book& book,
+                                                           accounts::Cases& cases) {
   std::set<std::string, std::less<>> out;
   for (const auto& id : arguments.honest) {
-    RETORT_TRY(const auto account, book->account(id));
+    RETORT_TRY(const auto account, book.account(id));
     out.insert(account.id);
   }
   if (!out.empty()) return out;
-  RETORT_TRY(const auto all, book->list());
+  RETORT_TRY(const auto all, book.list());
   for (const auto& account : all) {
     if (account.state == accounts::State::active &&
         account.training == accounts::Training::forbidden) {
       out.insert(account.id);
     }
   }
-  RETORT_TRY(const auto cases, accounts::Cases::open(path, {.create = false}));
-  RETORT_TRY(const auto listed, cases->list({}));
+  RETORT_TRY(const auto listed, cases.list({}));
   for (const auto& one : listed) {
     if (one.status != policy::Status::lifted) out.erase(one.account);
   }
@@ -143,17 +142,17 @@ void print_calibration(const provider::OwnCalibration& own, double alpha) {
 }
 
 Result<void> calibrate(const PolicyArguments& arguments) {
-  RETORT_TRY(const auto honest, honest_accounts(arguments));
+  RETORT_TRY(const auto path, existing_book(arguments.place));
+  RETORT_TRY(const auto book, accounts::Book::open(path, {.create = false}));
+  RETORT_TRY(const auto cases, accounts::Cases::open(path, {.create = false}));
+  RETORT_TRY(const auto honest, honest_accounts(arguments, *book, *cases));
   RETORT_TRY(const auto own,
              provider::calibrate(
                  arguments.place.folder,
                  [&honest](std::string_view id) { return honest.contains(id); }, arguments.alone));
-  RETORT_TRY(const auto path, existing_book(arguments.place));
-  RETORT_TRY(const auto cases, accounts::Cases::open(path, {.create = false}));
   RETORT_TRY(const auto all, cases->policies());
   const auto* binds = policy::binding(all, base::system_clock().wall_ms());
   RETORT_TRY_VOID(provider::write_calibration(arguments.place.folder, own.calibration));
-  RETORT_TRY(const auto book, accounts::Book::open(path, {.create = false}));
   RETORT_TRY_VOID(
       book->note("", {.actor = person(),
                       .subject = "detection",

@@ -44,6 +44,8 @@ class Detector {
   // After a reinstatement: nothing that was seen before counts any more.
   void forget(std::string_view account);
 
+  const Calibration& calibration() const { return options_.calibration; }
+
   // For benchmarks and calibration.
   const AccountState* state(std::string_view account) const;
   const Clusters& clusters() const { return clusters_; }

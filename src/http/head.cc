@@ -13,10 +13,6 @@ Refusal bad(std::string reason) {
   return {400, std::move(reason)};
 }
 
-constexpr bool is_alnum(char c) {
-  return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-
 int hex_digit(char c) {
   if (c >= '0' && c <= '9') return c - '0';
   if (c >= 'a' && c <= 'f') return c - 'a' + 10;
@@ -37,7 +33,7 @@ bool decode_part(std::string_view raw, std::string& out) {
       i += 2;
       const auto byte = static_cast<unsigned char>(c);
       if (byte < 0x20 || byte == 0x7f || c == '\\') return false;
-    } else if (!is_alnum(c) && kMarks.find(c) == std::string_view::npos) {
+    } else if (!base::is_alnum(c) && kMarks.find(c) == std::string_view::npos) {
       return false;
     }
     out += c;
@@ -152,7 +148,7 @@ std::string host_of(std::string_view text) {
   }
   constexpr std::string_view kMarks = "-._[]:";
   const bool plain = std::all_of(name.begin(), name.end(), [&](char c) {
-    return is_alnum(c) || kMarks.find(c) != std::string_view::npos;
+    return base::is_alnum(c) || kMarks.find(c) != std::string_view::npos;
   });
   return plain ? std::string(name) : "";
 }
@@ -184,7 +180,8 @@ Refusal judge_connection(Head& head) {
 bool is_token(std::string_view text) {
   static constexpr auto kIsOf = [] {
     std::array<bool, 256> is_of{};
-    for (int c = 0; c < 128; ++c) is_of[static_cast<size_t>(c)] = is_alnum(static_cast<char>(c));
+    for (int c = 0; c < 128; ++c)
+      is_of[static_cast<size_t>(c)] = base::is_alnum(static_cast<char>(c));
     for (const char c : std::string_view("!#$%&'*+-.^_`|~")) is_of[static_cast<size_t>(c)] = true;
     return is_of;
   }();

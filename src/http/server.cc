@@ -258,13 +258,9 @@ void Server::stop() {
 Result<std::unique_ptr<Server>> Server::start(const ServerOptions& options, Handler handler) {
   auto impl = std::make_unique<Impl>();
   impl->core.options = options;
+  RETORT_TRY_VOID(base::check_addresses(options.proxies, "proxy"));
   for (const auto& text : options.proxies) {
-    const auto block = base::parse_address_block(text);
-    if (!block) {
-      return base::usage_error(fmt::format("“{}” is no address and no block of them", text),
-                               "proxy", "for example 127.0.0.1 or 10.0.0.0/8");
-    }
-    impl->core.proxies.push_back(*block);
+    impl->core.proxies.push_back(*base::parse_address_block(text));
   }
   impl->core.options.max_connections = connections_with_files(options.max_connections);
   impl->core.handler = std::move(handler);

@@ -83,8 +83,7 @@ Watch::Watch(std::unique_ptr<store::Database> database, uint64_t salt,
              detect::Calibration calibration)
     : database_(std::move(database)),
       salt_(salt),
-      calibration_(std::move(calibration)),
-      detector_({.salt = salt, .calibration = calibration_}),
+      detector_({.salt = salt, .calibration = std::move(calibration)}),
       course_(*database_) {}
 
 Result<std::unique_ptr<Watch>> Watch::open(const std::string& folder) {
@@ -198,9 +197,10 @@ Watch::Unsaved Watch::take_unsaved() {
     auto& [account, met] = *one;
     met.changed = false;
     const auto* held = detector_.state(account);
-    out.states.push_back(
-        {one, detector_.save(account),
-         held == nullptr ? std::nullopt : course_point(*held, calibration_.find(met.purpose))});
+    out.states.push_back({one, detector_.save(account),
+                          held == nullptr
+                              ? std::nullopt
+                              : course_point(*held, detector_.calibration().find(met.purpose))});
   }
   return out;
 }

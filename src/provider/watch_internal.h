@@ -73,7 +73,6 @@ class Watch {
   std::mutex mutex_;  // of the others
   uint64_t salt_;
   std::shared_ptr<const policy::Policy> policy_;
-  detect::Calibration calibration_;
   detect::Detector detector_;
   Course course_;
   All known_;
