@@ -17,6 +17,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/files.h"
+#include "quota/fresh_minute.h"
 #include "store/postgres_testing.h"
 
 namespace {
@@ -142,6 +143,11 @@ int main(int count, char** words) {
                cluster->fresh(), processes},
               seconds);
     }
+  }
+  bench::measure_fresh_minute("SQLite", base::join(folder, "fresh_file"), "");
+  if (auto* cluster = store::TestCluster::get()) {
+    bench::measure_fresh_minute("PostgreSQL, same machine", base::join(folder, "fresh_server"),
+                                cluster->fresh());
   }
   (void)base::remove_all(folder);
   return 0;

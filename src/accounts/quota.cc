@@ -161,7 +161,7 @@ Result<std::optional<Refusal>> Quotas::Impl::ask_store(const std::vector<Subject
   auto& answer = *asked;
   const std::lock_guard held(lock);
   if (!answer.refusal) {
-    RETORT_TRY_VOID(take_grants(wanted, answer));
+    RETORT_TRY_VOID(take_grants(wanted, answer.given));
     return std::optional<Refusal>{};
   }
   for (const auto& want : wanted) {
@@ -183,17 +183,30 @@ Result<void> Quotas::Impl::ask_ahead() {
     const std::lock_guard held(lock);
     wanted = wants_ahead();
   }
+  return ask_each(wanted);
+}
+
+Result<void> Quotas::Impl::ask_each(const std::vector<Want>& wanted) {
   if (wanted.empty()) return {};
-  const auto answer = store.grant(wanted);
-  RETORT_TRY_VOID(heed(answer ? Result<void>() : Result<void>(answer.error())));
+  const auto given = store.grant_each(wanted);
+  RETORT_TRY_VOID(heed(given ? Result<void>() : Result<void>(given.error())));
   const std::lock_guard held(lock);
-  if (!answer->refusal) return take_grants(wanted, *answer);
-  for (const auto& want : wanted) {
-    if (answer->refusal->limit == want.limit) {
-      counter_of(want).unclaimed = answer->refusal->remaining;
+  return take_grants(wanted, *given);
+}
+
+// A part at a time, and without the lock in between: a request may need the store meanwhile.
+Result<void> Quotas::Impl::ask_for_next_periods() {
+  constexpr size_t kAtOnce = 100;
+  while (true) {
+    const std::lock_guard store_held(store_lock);
+    std::vector<Want> wanted;
+    {
+      const std::lock_guard held(lock);
+      wanted = wants_of_next(kAtOnce);
     }
+    if (wanted.empty()) return {};
+    RETORT_TRY_VOID(ask_each(wanted));
   }
-  return {};
 }
 
 bool Quotas::note_progress(int64_t flight, const Amounts& so_far) {
@@ -237,11 +250,14 @@ void Quotas::finish(int64_t flight, const Amounts* used) {
 
 // Under new limits everything that was granted under the old ones goes back first.
 Result<void> Quotas::tick() {
-  const std::lock_guard store_held(impl_->store_lock);
-  RETORT_TRY(const bool changed, impl_->read_limits());
-  RETORT_TRY_VOID(impl_->report(changed));
-  RETORT_TRY_VOID(impl_->heed(impl_->store.renew_if_due()));
-  return impl_->settle_others();
+  {
+    const std::lock_guard store_held(impl_->store_lock);
+    RETORT_TRY(const bool changed, impl_->read_limits());
+    RETORT_TRY_VOID(impl_->report(changed));
+    RETORT_TRY_VOID(impl_->heed(impl_->store.renew_if_due()));
+    RETORT_TRY_VOID(impl_->settle_others());
+  }
+  return impl_->ask_for_next_periods();
 }
 
 Result<void> Quotas::ask_ahead() {

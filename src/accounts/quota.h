@@ -9,6 +9,10 @@
 // to the unit. After a power failure, which may have lost that file, all that was held counts as
 // used.
 //
+// Of a limit that is in use when its period is about to end, a process holds up to a sixteenth of
+// the next one, so that nobody's first request waits; it goes back when nobody asks within two
+// seconds.
+//
 // On a server a process has a lease, which its reports renew. A process whose folder nobody opens
 // again, because its machine is gone, counts as dead when the lease is over, and all that it held
 // as used: the limit is never passed, but for the lease's time, and in that period, others may
@@ -105,8 +109,9 @@ class Quotas {
  public:
   struct Options {
     base::Clock* clock = nullptr;  // nullptr: the machine's
-    // Reports what was used to the store, and gives back idle grants, once a second; asks for more
-    // of what is half used up. Without it somebody calls tick() and ask_ahead().
+    // Reports what was used to the store, gives back idle grants, and takes some of periods that
+    // begin soon, once a second; asks for more of what is half used up. Without it somebody calls
+    // tick() and ask_ahead().
     bool background = true;
     // In requests; doubled when used up within a second, tokens by their size.
     int64_t first_grant = 64;

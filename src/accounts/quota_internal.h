@@ -32,10 +32,11 @@ struct Counter {
   int64_t reported = 0;
   int64_t unclaimed = 0;  // in the store when it was asked last
   int64_t wish = 0;
-  int64_t usual = 0;          // what a request took when it became low
+  int64_t usual = 0;          // what a request took last
   int64_t asked_ms = 0;       // when the store was asked last (monotonic)
   int64_t refused_until = 0;  // until then the store need not be asked for more than is unclaimed
   bool touched = false;       // since the last tick
+  bool asked_next = false;    // for the period after this one as well
   bool is_low = false;        // the ticker has been told to ask for more
   bool last = false;          // its row goes with the report that is being made
   int64_t free() const { return granted - spent - reserved; }
@@ -115,8 +116,12 @@ struct Quotas::Impl {
   // Tells the ticker which grants are half used up, where the store has plenty.
   void note_low(const std::vector<Taken>& taken);
   std::vector<Want> wants_ahead();
+  // For periods that begin soon, of limits that are in use now; `most` wants.
+  std::vector<Want> wants_of_next(size_t most);
+  std::optional<Want> want_of_next(Counter& counter);
+  bool is_coming(const Counter& counter) const;
   Counter& counter_of(const Want& want);
-  Result<void> take_grants(const std::vector<Want>& wanted, const Answer& answer);
+  Result<void> take_grants(const std::vector<Want>& wanted, const std::vector<Given>& given);
   std::vector<Report> reports(bool all);
   void reported(const std::vector<Report>& reports);
   void write_granted(const Counter& counter);
@@ -126,12 +131,14 @@ struct Quotas::Impl {
   Result<void> report(bool all);
   // Asks for what will soon be needed, so that no request has to wait for the store.
   Result<void> ask_ahead();
+  Result<void> ask_each(const std::vector<Want>& wanted);
   Result<void> settle_others();
   // What a call of the store's has come to; returns it.
   Result<void> heed(Result<void> done);
   // With none.
   Result<std::optional<Refusal>> ask_store(const std::vector<Subject>& subjects,
                                            const Amounts& most);
+  Result<void> ask_for_next_periods();
   Result<void> renew_lease();
   bool has_lease() const {
     return lease_ends_ms == INT64_MAX || clock->monotonic_ms() < lease_ends_ms;

@@ -10,6 +10,7 @@
 #include <array>
 #include <atomic>
 #include <csignal>
+#include <functional>
 #include <thread>
 
 #include "accounts/quota.h"
@@ -17,6 +18,7 @@
 #include "accounts/stores_testing_internal.h"
 #include "base/files.h"
 #include "base/random.h"
+#include "store/database.h"
 
 namespace retort::accounts {
 namespace {
@@ -25,6 +27,8 @@ constexpr int kThreads = 64;
 constexpr int64_t kMostTokens = 500'000;
 constexpr int kMostRounds = 300;
 constexpr int64_t kParallel = 24;
+constexpr size_t kMinutes = 64;
+constexpr int64_t kMostInMinute = 6000;
 
 // In memory that outlives the children, counted by them right beside what they tell the quotas.
 struct Seen {
@@ -32,9 +36,29 @@ struct Seen {
   std::atomic<int64_t> about_to{0};  // counted before it is told: never less
   std::array<std::atomic<int64_t>, 2> under_way{};  // by child
   std::atomic<int64_t> most_under_way{0};
+  // By minute of the fast clock.
+  std::array<std::atomic<int64_t>, kMinutes> produced_in{}, about_to_in{};
+};
+
+// A minute a second, for all processes alike.
+class FastClock : public base::Clock {
+ public:
+  int64_t monotonic_ms() const override { return base::system_clock().monotonic_ms(); }
+  int64_t wall_ms() const override { return start_ms_ + 60 * (monotonic_ms() - begun_ms_); }
+  void sleep_ms(int64_t duration_ms) override { base::system_clock().sleep_ms(duration_ms); }
+  size_t minute() const {
+    return std::min(static_cast<size_t>((wall_ms() - start_ms_) / 60'000), kMinutes - 1);
+  }
+  int64_t minute_ms(size_t minute) const {
+    return start_ms_ + static_cast<int64_t>(minute) * 60'000;
+  }
+
+ private:
+  const int64_t start_ms_ = 1'800'000'000'000, begun_ms_ = monotonic_ms();
 };
 
 const Limit kTokens = {"account:a", Resource::output_tokens, Window::month, kMostTokens};
+const Limit kInMinute = {"account:a", Resource::output_tokens, Window::minute, kMostInMinute};
 const Limit kAtOnce = {"all", Resource::parallel, Window::now, kParallel};
 
 void produce(Quotas& quotas, Seen& seen, size_t self, base::Random& random) {
@@ -59,6 +83,28 @@ void produce(Quotas& quotas, Seen& seen, size_t self, base::Random& random) {
   admitted->reservation.settle({.output_tokens = produced});
 }
 
+// Between two minutes nobody knows from outside in which one it counts. Every second minute is a
+// calm one, at whose end there is still enough for others, so that some of the next is taken ahead.
+void produce_in_minute(Quotas& quotas, Seen& seen, const FastClock& clock, base::Random& random) {
+  const auto most = static_cast<int64_t>(1 + random.below(30));
+  const size_t before = clock.minute();
+  auto admitted = quotas.reserve({"account:a"}, {.output_tokens = most});
+  const size_t after = clock.minute();
+  if (!admitted || !admitted->admitted()) {
+    ::usleep(2000);
+    return;
+  }
+  const auto produced = static_cast<int64_t>(random.below(most + 1));
+  for (int64_t i = 1; i <= produced; ++i) {
+    for (size_t minute = before; minute <= after; ++minute) ++seen.about_to_in[minute];
+    (void)admitted->reservation.progress({.output_tokens = i});
+    if (before == after) ++seen.produced_in[before];
+    if (i % 8 == 0) ::usleep(100);
+  }
+  admitted->reservation.settle({.output_tokens = produced});
+  if (after % 2 == 1) ::usleep(400'000);
+}
+
 class QuotaKillTest : public StoresTest {
  protected:
   void SetUpStore() override {
@@ -81,18 +127,21 @@ class QuotaKillTest : public StoresTest {
     return Quotas::open(folder_of(child), {.background = false, .store = store_});
   }
 
-  [[noreturn]] void work(size_t self, uint64_t seed) const {
-    auto quotas = Quotas::open(folder_of(self), {.store = store_});
+  std::unique_ptr<Quotas> open_patiently(size_t self, const Quotas::Options& options) const {
+    auto quotas = Quotas::open(folder_of(self), options);
     for (int i = 0; !quotas && i < 200; ++i) {  // the server may just be starting
       ::usleep(50'000);
-      quotas = Quotas::open(folder_of(self), {.store = store_});
+      quotas = Quotas::open(folder_of(self), options);
     }
     if (!quotas) ::_exit(1);
+    return std::move(*quotas);
+  }
+  [[noreturn]] static void work(uint64_t seed, const std::function<void(base::Random&)>& once) {
     std::vector<std::thread> threads;
     for (int thread = 0; thread < kThreads; ++thread) {
       threads.emplace_back([&, thread] {
         base::Random random(seed, static_cast<uint64_t>(thread));
-        while (true) produce(**quotas, *seen_, self, random);
+        while (true) once(random);
       });
     }
     for (auto& thread : threads) thread.join();
@@ -100,8 +149,25 @@ class QuotaKillTest : public StoresTest {
   }
   pid_t start(size_t child, uint64_t seed) const {
     const pid_t pid = ::fork();
-    if (pid == 0) work(child, seed);
-    return pid;
+    if (pid != 0) return pid;
+    auto quotas = open_patiently(child, {.store = store_});
+    work(seed, [&](base::Random& random) { produce(*quotas, *seen_, child, random); });
+  }
+  // Its ticks are as fast as its clock.
+  pid_t start_in_minutes(size_t child, uint64_t seed) {
+    const pid_t pid = ::fork();
+    if (pid != 0) return pid;
+    auto quotas =
+        open_patiently(child, {.clock = &fast_clock_, .background = false, .store = store_});
+    std::thread ticker([&] {
+      while (true) {
+        (void)quotas->tick();
+        (void)quotas->ask_ahead();
+        ::usleep(1'000'000 / 60);
+      }
+    });
+    work(seed,
+         [&](base::Random& random) { produce_in_minute(*quotas, *seen_, fast_clock_, random); });
   }
   static void kill(pid_t pid) {
     int status = 0;
@@ -118,6 +184,22 @@ class QuotaKillTest : public StoresTest {
     return quotas ? (*quotas)->used(kTokens, base::system_clock().wall_ms()).value_or(-1) : -1;
   }
 
+  // Until so long before it.
+  void wait_for_end_of_minute(uint64_t before_ms) const {
+    const int64_t ends_ms = fast_clock_.minute_ms(fast_clock_.minute() + 1);
+    const int64_t left_ms =
+        (ends_ms - fast_clock_.wall_ms()) / 60 - static_cast<int64_t>(before_ms);
+    if (left_ms > 0) base::system_clock().sleep_ms(left_ms);
+  }
+  int64_t held_of_minutes_after(int64_t wall_ms) const {
+    auto database =
+        std::move(*store::Database::open(is_server() ? store_ : base::join(folder_, "quota.db")));
+    auto row = *database->prepare("SELECT count(*) FROM holdings WHERE start_ms > ?1");
+    row.bind(1, wall_ms);
+    return *row.step() ? row.integer(0) : -1;
+  }
+
+  FastClock fast_clock_;
   std::string store_;
   Seen* seen_ = nullptr;
 };
@@ -162,6 +244,44 @@ TEST_P(QuotaKillTest, TwoProcessesKilledAgainAndAgainNeverPassTheLimit) {
   EXPECT_LE(seen_->most_under_way.load(), kParallel);
   EXPECT_GT(used, kMostTokens - 30) << "what is left at the end fits nobody";
   EXPECT_GT(both, 2) << "too few kills to say anything";
+}
+
+// Killed at any instant of a minute, and of what of the next one was taken ahead.
+TEST_P(QuotaKillTest, NorTheLimitOfAnyMinute) {
+  ASSERT_TRUE((*open(0))->set_limit(kInMinute).ok());
+  base::Random random(12);
+  std::array<pid_t, 2> pids = {start_in_minutes(0, random.next()),
+                               start_in_minutes(1, random.next())};
+  int64_t ahead = 0;
+  while (fast_clock_.minute() < 15) {
+    ::usleep(static_cast<useconds_t>(50'000 + random.below(400'000)));
+    if (random.below(2) == 0) wait_for_end_of_minute(random.below(50));
+    const uint64_t choice = random.below(3);
+    const std::array<bool, 2> dies = {choice != 1, choice != 0};
+    const int64_t killed_ms = fast_clock_.wall_ms();
+    for (size_t i = 0; i < 2; ++i) {
+      if (dies[i]) kill(pids[i]);
+    }
+    ahead += held_of_minutes_after(killed_ms);
+    for (size_t i = 0; i < 2; ++i) {
+      if (!dies[i]) continue;
+      settle(i);
+      pids[i] = start_in_minutes(i, random.next());
+    }
+  }
+  for (size_t i = 0; i < 2; ++i) kill(pids[i]);
+  for (size_t i = 0; i < 2; ++i) settle(i);
+  EXPECT_GT(ahead, 0) << "nothing was killed that had taken any ahead";
+  auto quotas = std::move(*open(0));
+  int full = 0;
+  for (size_t minute = 0; minute <= fast_clock_.minute(); ++minute) {
+    const int64_t used = *quotas->used(kInMinute, fast_clock_.minute_ms(minute));
+    EXPECT_LE(used, kMostInMinute) << minute;
+    EXPECT_LE(seen_->produced_in[minute].load(), used) << minute;
+    EXPECT_GE(seen_->about_to_in[minute].load(), used) << minute;
+    if (used > kMostInMinute - 30) ++full;
+  }
+  EXPECT_GT(full, 3) << "the limit was hardly ever met";
 }
 
 class DeadProcessTest : public StoresTest {

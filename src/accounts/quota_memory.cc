@@ -11,6 +11,10 @@ namespace {
 
 constexpr int64_t kQuick_ms = 1000;   // a grant that is used up sooner was too small
 constexpr int64_t kSlow_ms = 10'000;  // one that lasts longer was too large
+constexpr int64_t kAhead_ms = 5000;   // before a period begins, grants of it may be taken
+// Of a limit, one part is so little that a process may hold it before anybody has asked for any,
+// and must give back what lies idle once no more is left.
+constexpr int64_t kParts = 16;
 
 }  // namespace
 
@@ -95,6 +99,7 @@ Result<int64_t> Quotas::Impl::take(std::vector<Taken> taken) {
   for (size_t i = 0; i < taken.size(); ++i) {
     auto& counter = *taken[i].counter;
     counter.reserved += taken[i].amount;
+    counter.usual = taken[i].amount;
     // The request itself counts from now on, whatever becomes of it.
     const bool is_request = counter.limit.resource == Resource::requests;
     noted.charge[i] = {counter.slot, counter.row, taken[i].amount,
@@ -142,7 +147,6 @@ void Quotas::Impl::note_low(const std::vector<Taken>& taken) {
     const bool plenty = counter.unclaimed / 4 >= counter.wish;
     if (counter.is_low || !plenty || counter.free() >= counter.wish / 2) continue;
     counter.is_low = true;
-    counter.usual = one.amount;
     const auto& limit = counter.limit;
     low.emplace_back(limit.subject, limit.resource, limit.window, counter.start_ms);
     wake.notify_one();
@@ -164,12 +168,48 @@ std::vector<Want> Quotas::Impl::wants_ahead() {
   return out;
 }
 
+bool Quotas::Impl::is_coming(const Counter& counter) const {
+  const int64_t left_ms = counter.start_ms - clock->wall_ms();
+  return left_ms > 0 && left_ms <= kAhead_ms;
+}
+
+std::vector<Want> Quotas::Impl::wants_of_next(size_t most) {
+  constexpr size_t kLeft = kMaxCounters / 2;  // for requests that come now
+  std::vector<Want> out;
+  most = std::min(most, free_slots.size() - std::min(free_slots.size(), kLeft));
+  for (auto at = counters.begin(); at != counters.end() && out.size() < most; ++at) {
+    if (auto want = want_of_next(at->second)) out.push_back(std::move(*want));
+  }
+  if (!out.empty()) ++changes;
+  return out;
+}
+
+// Once a period, so that what others need more goes back and is not asked for again. A request is
+// not helped by less than it takes.
+std::optional<Want> Quotas::Impl::want_of_next(Counter& counter) {
+  const Limit& limit = counter.limit;
+  const int64_t next_ms = period_end_ms(limit.window, counter.start_ms);
+  const int64_t left_ms = next_ms - clock->wall_ms();
+  const int64_t room = limit.most / kParts - counter.usual;
+  if (next_ms == 0 || left_ms <= 0 || left_ms > kAhead_ms || counter.asked_next) return {};
+  if (counter.usual == 0 || room < 0) return {};
+  counter.asked_next = true;
+  const auto [at, made] =
+      counters.try_emplace({limit.subject, limit.resource, limit.window, next_ms});
+  if (!made) return {};
+  at->second.limit = limit;
+  at->second.start_ms = next_ms;
+  at->second.touched = true;
+  return want(at->second, counter.usual, std::min(counter.wish, room));
+}
+
 Counter& Quotas::Impl::counter_of(const Want& want) {
   const auto& limit = want.limit;
   return counters.at({limit.subject, limit.resource, limit.window, want.period_ms});
 }
 
-Result<void> Quotas::Impl::take_grants(const std::vector<Want>& wanted, const Answer& answer) {
+Result<void> Quotas::Impl::take_grants(const std::vector<Want>& wanted,
+                                       const std::vector<Given>& given) {
   for (size_t i = 0; i < wanted.size(); ++i) {
     auto& counter = counter_of(wanted[i]);
     counter.asked_ms = clock->monotonic_ms();
@@ -178,8 +218,8 @@ Result<void> Quotas::Impl::take_grants(const std::vector<Want>& wanted, const An
       counter.slot = free_slots.back();
       free_slots.pop_back();
     }
-    counter.granted = answer.given[i].granted;
-    counter.unclaimed = answer.given[i].unclaimed;
+    counter.granted = given[i].granted;
+    counter.unclaimed = given[i].unclaimed;
     write_granted(counter);
   }
   return {};
@@ -200,12 +240,13 @@ std::vector<Report> Quotas::Impl::reports(bool all) {
   for (auto& [key, counter] : counters) {
     const int64_t end_ms = period_end_ms(counter.limit.window, counter.start_ms);
     const bool over = end_ms != 0 && end_ms <= wall_ms;
-    const bool scarce = counter.unclaimed < counter.limit.most / 16;
-    const bool idle = all || over || scarce || !counter.touched;
+    const bool scarce = counter.unclaimed < counter.limit.most / kParts;
+    const bool coming = is_coming(counter);
+    const bool idle = all || over || scarce || !(counter.touched || coming);
     const int64_t before = counter.granted;
     if (idle) counter.granted = std::min(before, counter.spent + counter.reserved);
     counter.unclaimed += before - counter.granted;
-    counter.touched = false;
+    counter.touched = coming;  // the first tick of a period comes too early to call it idle
     const bool changed =
         is_unsure || counter.spent != counter.reported || before != counter.granted;
     counter.last = idle && counter.reserved == 0;

@@ -235,6 +235,20 @@ Result<Answer> QuotaStore::grant(const std::vector<Want>& wants) {
   return answer;
 }
 
+Result<std::vector<Given>> QuotaStore::grant_each(const std::vector<Want>& wants) {
+  std::vector<Given> given;
+  const auto done = change([&]() -> Result<void> {
+    given.assign(wants.size(), {});
+    for (const size_t at : in_order(wants)) {
+      RETORT_TRY(const auto refusal, grant_one(wants[at], given[at]));
+      if (refusal) given[at] = {wants[at].granted, refusal->remaining};
+    }
+    return {};
+  });
+  if (!done) return done.error();
+  return given;
+}
+
 Result<void> QuotaStore::charge(const Held& held, int64_t used, int64_t back) {
   RETORT_TRY(auto* row,
              sql("UPDATE counters SET used = used + ?5, held = held - ?6 WHERE subject = ?1 AND "

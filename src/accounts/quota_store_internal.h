@@ -76,6 +76,8 @@ class QuotaStore {
   Result<int64_t> limits_version();
 
   Result<Answer> grant(const std::vector<Want>& wants);
+  // What can be had of them: a want that is refused is given nothing.
+  Result<std::vector<Given>> grant_each(const std::vector<Want>& wants);
   Result<void> report(const std::vector<Report>& reports);
   // The lease is as long as it can be then.
   Result<void> renew();

@@ -26,23 +26,7 @@ class QuotaTest : public StoresTest {
         *Quotas::open(folder_, {.clock = &clock_, .background = false, .store = store_}));
   }
 
-  void use(Quotas& quotas, int times) {
-    for (int i = 0; i < times; ++i) {
-      auto admitted = *quotas.reserve(subjects_, {});
-      ASSERT_TRUE(admitted.admitted()) << i;
-      admitted.reservation.settle({});
-    }
-  }
-  // What the store holds for all processes together.
-  int64_t granted() {
-    auto database =
-        std::move(*store::Database::open(is_server() ? store_ : base::join(folder_, "quota.db")));
-    auto row = *database->prepare("SELECT coalesce(sum(granted), 0) FROM holdings");
-    return *row.step() ? row.integer(0) : -1;
-  }
-
   const std::vector<Subject> subjects_ = {"key:k", "account:a", "all"};
-  const Limit plenty_ = {"account:a", Resource::requests, Window::day, 100'000};
   const Limit requests_ = {"account:a", Resource::requests, Window::minute, 10};
   const Limit tokens_ = {"key:k", Resource::output_tokens, Window::day, 1000};
   const Limit parallel_ = {"all", Resource::parallel, Window::now, 3};
@@ -166,63 +150,6 @@ TEST_P(QuotaTest, IdleGrantsGoBackToOthers) {
     ASSERT_TRUE(other->tick().ok());
   }
   EXPECT_EQ(given, 999);
-}
-
-TEST_P(QuotaTest, AGrantIsTakenOutAgainBeforeItRunsOut) {
-  auto quotas = open();
-  ASSERT_TRUE(quotas->set_limit(plenty_).ok());
-  use(*quotas, 1);
-  EXPECT_EQ(granted(), 65);
-  clock_.sleep_ms(2000);
-  use(*quotas, 31);
-  ASSERT_TRUE(quotas->ask_ahead().ok());
-  EXPECT_EQ(granted(), 65) << "33 are left, more than half of what is asked for at once";
-  use(*quotas, 2);
-  ASSERT_TRUE(quotas->ask_ahead().ok());
-  EXPECT_EQ(granted(), 130);
-  ASSERT_TRUE(quotas->ask_ahead().ok());
-  EXPECT_EQ(granted(), 130) << "once";
-  use(*quotas, 60);
-  EXPECT_EQ(granted(), 130) << "no request asked";
-}
-
-TEST_P(QuotaTest, AGrantIsAsLargeAsItsUseInSomeSeconds) {
-  auto quotas = open();
-  for (const auto& [lasted_ms, more] : std::vector<std::pair<int64_t, int64_t>>{
-           {999, 256}, {1000, 128}, {9999, 128}, {10'000, 64}}) {
-    const Limit limit = {std::to_string(lasted_ms), Resource::requests, Window::month, 100'000};
-    ASSERT_TRUE(quotas->set_limit(limit).ok());
-    const auto use_after = [&](int64_t wait_ms, int times) {
-      clock_.sleep_ms(wait_ms);
-      for (int i = 0; i < times; ++i) {
-        quotas->reserve({limit.subject}, {})->reservation.settle({});
-      }
-      ASSERT_TRUE(quotas->ask_ahead().ok());
-    };
-    use_after(0, 60);
-    const int64_t doubled = granted();
-    use_after(lasted_ms, 100);
-    EXPECT_EQ(granted(), doubled + 1 + more) << lasted_ms;
-  }
-}
-
-TEST_P(QuotaTest, WhatIsScarceIsLeftForWhoeverComes) {
-  auto quotas = open();
-  ASSERT_TRUE(quotas->set_limit(requests_).ok());
-  use(*quotas, 2);
-  const int64_t before = granted();
-  ASSERT_TRUE(quotas->ask_ahead().ok());
-  EXPECT_EQ(granted(), before);
-}
-
-TEST_P(QuotaTest, ARequestDoesNotWaitForWhatIsAskedAhead) {
-  auto quotas = *Quotas::open(folder_, {.store = store_});
-  ASSERT_TRUE(quotas->set_limit(plenty_).ok());
-  use(*quotas, 60);
-  for (int i = 0; i < 2000 && granted() == 65; ++i) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(5));
-  }
-  EXPECT_GT(granted(), 65);
 }
 
 TEST_P(QuotaTest, ALimitThatIsLoweredBindsAtTheNextTick) {
