@@ -25,19 +25,6 @@ Error from_error_code(const std::error_code& code, std::string_view what, std::s
   return errno_error(what, std::move(where));
 }
 
-Result<void> write_all(int fd, const char* data, size_t size, const std::string& path) {
-  while (size > 0) {
-    const ssize_t written = ::write(fd, data, size);
-    if (written < 0) {
-      if (errno == EINTR) continue;
-      return errno_error("write", path);
-    }
-    data += written;
-    size -= static_cast<size_t>(written);
-  }
-  return {};
-}
-
 Result<void> sync_path(const std::string& path, int flags) {
   const int fd = ::open(path.c_str(), flags | O_CLOEXEC);
   if (fd < 0) return errno_error("open", path);
@@ -191,6 +178,18 @@ Result<FileWriter> FileWriter::create(const std::string& path) {
   return FileWriter(fd, path);
 }
 
+Result<void> write_all(int fd, std::string_view bytes, const std::string& path) {
+  while (!bytes.empty()) {
+    const ssize_t written = ::write(fd, bytes.data(), bytes.size());
+    if (written < 0) {
+      if (errno == EINTR) continue;
+      return errno_error("write", path);
+    }
+    bytes.remove_prefix(static_cast<size_t>(written));
+  }
+  return {};
+}
+
 FileWriter::FileWriter(FileWriter&& other) noexcept
     : fd_(std::exchange(other.fd_, -1)),
       path_(std::move(other.path_)),
@@ -206,7 +205,7 @@ Result<void> FileWriter::write(std::string_view bytes) {
   position_ += static_cast<int64_t>(bytes.size());
   if (bytes.size() >= kWriteBufferBytes) {
     RETORT_TRY_VOID(flush());
-    return write_all(fd_, bytes.data(), bytes.size(), path_);
+    return write_all(fd_, bytes, path_);
   }
   pending_ += bytes;
   if (pending_.size() >= kWriteBufferBytes) return flush();
@@ -218,7 +217,7 @@ Result<void> FileWriter::write(const void* data, int64_t size_bytes) {
 }
 
 Result<void> FileWriter::flush() {
-  RETORT_TRY_VOID(write_all(fd_, pending_.data(), pending_.size(), path_));
+  RETORT_TRY_VOID(write_all(fd_, pending_, path_));
   pending_.clear();
   return {};
 }

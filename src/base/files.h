@@ -35,6 +35,9 @@ Result<void> write_file_atomic(const std::string& path, std::string_view content
 Result<void> publish_directory(const std::string& from, const std::string& to);
 Result<void> sync_directory(const std::string& path);
 
+// All of it to an open file; `path` is what an error names.
+Result<void> write_all(int fd, std::string_view bytes, const std::string& path);
+
 // Writes a file piece by piece; nothing is promised before finish() returned success.
 class FileWriter {
  public:

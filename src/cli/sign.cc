@@ -45,11 +45,10 @@ Result<void> make_key(const std::string& path) {
   // Nobody else reads it, not even while it is being written.
   const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
   if (fd < 0) return base::errno_error("make the key", path);
-  const bool written =
-      ::write(fd, pem.data(), pem.size()) == static_cast<ssize_t>(pem.size()) && ::fsync(fd) == 0;
-  const Error error = base::errno_error("write the key", path);
+  auto written = base::write_all(fd, pem, path);
+  if (written.ok() && ::fsync(fd) != 0) written = base::errno_error("sync", path);
   ::close(fd);
-  if (!written) return error;
+  if (!written) return written;
   RETORT_TRY_VOID(base::write_file_atomic(path + ".pub", key.public_key().to_pem()));
   std::fprintf(stderr, "made %s; give %s.pub to whoever verifies\n", path.c_str(), path.c_str());
   return {};

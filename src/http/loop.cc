@@ -149,19 +149,10 @@ void Loop::run_posted() {
 void Loop::finish_turn() {
   turn_ = ++turns;
   while (!read_.empty() || !before_leaving_.empty() || !woken_.empty()) {
-    run_read();
+    run_round(read_, &Watched::waits_, &Watched::on_all_read);
     run_before_leaving();
     run_woken();
   }
-}
-
-void Loop::run_read() {
-  round_.swap(read_);
-  for (Watched* watched : round_) {
-    watched->waits_ = false;
-    if (watched->socket_ >= 0) guarded(*watched, [&] { watched->on_all_read(); });
-  }
-  round_.clear();
 }
 
 void Loop::run_before_leaving() {
@@ -169,12 +160,12 @@ void Loop::run_before_leaving() {
   before_leaving_.clear();
 }
 
-// What an on_wake() wakes has its own turn: something may have to be written before.
-void Loop::run_woken() {
-  round_.swap(woken_);
+// What an on_wake() wakes has a round of its own: something may have to be written before.
+void Loop::run_round(std::vector<Watched*>& list, bool Watched::*mark, void (Watched::*call)()) {
+  round_.swap(list);
   for (Watched* watched : round_) {
-    watched->woken_ = false;
-    if (watched->socket_ >= 0) guarded(*watched, [&] { watched->on_wake(); });
+    watched->*mark = false;
+    if (watched->socket_ >= 0) guarded(*watched, [&] { (watched->*call)(); });
   }
   round_.clear();
 }

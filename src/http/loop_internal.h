@@ -101,9 +101,10 @@ class Loop : public std::enable_shared_from_this<Loop> {
   void end();
   void run_posted();
   void finish_turn();
-  void run_read();
   void run_before_leaving();
-  void run_woken();
+  // Takes all out of the list and their marks off; `call` may put some in again, for a later round.
+  void run_round(std::vector<Watched*>& list, bool Watched::*mark, void (Watched::*call)());
+  void run_woken() { run_round(woken_, &Watched::woken_, &Watched::on_wake); }
   void expire();
   int wait_ms() const;
   template <class Call>

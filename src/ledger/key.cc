@@ -21,16 +21,6 @@ Result<crypto::SigningKey> load_key(const std::string& path) {
   return crypto::SigningKey::from_pem(pem, path);
 }
 
-bool write_all(int fd, std::string_view bytes) {
-  while (!bytes.empty()) {
-    const ssize_t done = ::write(fd, bytes.data(), bytes.size());
-    if (done < 0 && errno == EINTR) continue;
-    if (done <= 0) return false;
-    bytes.remove_prefix(static_cast<size_t>(done));
-  }
-  return true;
-}
-
 // What makers left that did not come to their end: keys that nothing was ever signed with. A copy
 // that a person keeps there has another name than a number.
 void remove_drafts(const std::string& path) {
@@ -51,15 +41,15 @@ Result<void> make_key(const std::string& path) {
   ::unlink(draft.c_str());
   const int fd = ::open(draft.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
   if (fd < 0) return base::errno_error("make the log's key", draft);
-  const bool written = write_all(fd, pem) && ::fsync(fd) == 0;
-  const Error write_error = base::errno_error("write the log's key", draft);
+  auto written = base::write_all(fd, pem, draft);
+  if (written.ok() && ::fsync(fd) != 0) written = base::errno_error("sync", draft);
   ::close(fd);
-  bool linked = written && ::link(draft.c_str(), path.c_str()) == 0;
+  bool linked = written.ok() && ::link(draft.c_str(), path.c_str()) == 0;
   const Error link_error = base::errno_error("make the log's key", path);
   // Another maker may have won, and taken this draft away.
-  linked = linked || (written && base::exists(path));
+  linked = linked || (written.ok() && base::exists(path));
   ::unlink(draft.c_str());
-  if (!written) return write_error;
+  if (!written) return written;
   if (!linked) return link_error;
   return base::sync_directory(base::parent(path));
 }

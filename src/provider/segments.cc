@@ -51,14 +51,7 @@ OpenSegment::~OpenSegment() {
 }
 
 Result<void> OpenSegment::write(const std::string& line) {
-  size_t done = 0;
-  while (done < line.size()) {
-    const ssize_t wrote = ::write(fd_, line.data() + done, line.size() - done);
-    if (wrote < 0 && errno == EINTR) continue;
-    if (wrote <= 0) return failed("a segment cannot be written", path_);
-    done += static_cast<size_t>(wrote);
-  }
-  return {};
+  return base::write_all(fd_, line, path_);
 }
 
 Result<void> OpenSegment::sync() {

@@ -32,16 +32,7 @@ Result<std::pair<std::string, std::vector<float>>> read_line(const std::string& 
 Result<void> append_synced(const std::string& path, const std::string& text) {
   const int file = ::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
   if (file < 0) return base::errno_error("open", path);
-  Result<void> done;
-  size_t at = 0;
-  while (done.ok() && at < text.size()) {
-    const ssize_t written = ::write(file, text.data() + at, text.size() - at);
-    if (written < 0) {
-      done = base::errno_error("write", path);
-    } else {
-      at += static_cast<size_t>(written);
-    }
-  }
+  auto done = base::write_all(file, text, path);
   if (done.ok() && ::fsync(file) != 0) done = base::errno_error("sync", path);
   ::close(file);
   return done;
