@@ -7,6 +7,11 @@
 
 namespace retort::base {
 
+bool is_ipv4(const AddressBytes& address) {
+  constexpr std::array<uint8_t, 12> kMapped = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+  return std::equal(kMapped.begin(), kMapped.end(), address.begin());
+}
+
 std::optional<AddressBytes> parse_address(std::string_view text) {
   const std::string ended(text);
   AddressBytes out{};
@@ -16,6 +21,20 @@ std::optional<AddressBytes> parse_address(std::string_view text) {
   }
   if (::inet_pton(AF_INET6, ended.c_str(), out.data()) == 1) return out;
   return {};
+}
+
+std::string customer_of(std::string_view address) {
+  auto bytes = parse_address(address);
+  if (!bytes) return std::string(address);
+  std::array<char, INET6_ADDRSTRLEN> text{};
+  constexpr size_t kV4 = 12, kCustomer = 8;  // bytes before, and of
+  if (is_ipv4(*bytes)) {
+    ::inet_ntop(AF_INET, bytes->data() + kV4, text.data(), text.size());
+    return text.data();
+  }
+  std::fill(bytes->begin() + kCustomer, bytes->end(), uint8_t{0});
+  ::inet_ntop(AF_INET6, bytes->data(), text.data(), text.size());
+  return std::string(text.data()) + "/64";
 }
 
 bool AddressBlock::holds(const AddressBytes& address) const {

@@ -15,8 +15,14 @@ namespace retort::base {
 // client.
 using AddressBytes = std::array<uint8_t, 16>;
 
+bool is_ipv4(const AddressBytes& address);
+
 // "203.0.113.7", "2001:db8::1"; nothing for any other text.
 std::optional<AddressBytes> parse_address(std::string_view text);
+
+// Whose it is, as far as it tells: of IPv6, where a customer has as many as it likes, the /64 that
+// it stands in ("2001:db8::/64"); of IPv4, however written, itself. Any other text as it is.
+std::string customer_of(std::string_view address);
 
 // An address, or with /bits all that begin like it: "10.0.0.0/8".
 struct AddressBlock {

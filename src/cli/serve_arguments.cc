@@ -87,7 +87,8 @@ void declare_serve(CLI::App& app, ServeArguments& arguments) {
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 20))
       ->capture_default_str();
   app.add_option("--max-connections-of-one", arguments.door.max_connections_of_one,
-                 "of these from one address; 0: half, and as many as there are from this machine")
+                 "of these from one address, of IPv6 from one /64; 0: half, and as many as there "
+                 "are from this machine")
       ->check(CLI::Range(int64_t{0}, int64_t{1} << 20))
       ->capture_default_str();
   app.add_option("--max-logprobs", arguments.door.max_logprobs,

@@ -26,17 +26,21 @@ ssize_t send_some(int socket, std::string_view bytes) {
 }  // namespace
 
 Connection::Connection(Core& core, Loop& loop, int socket, std::string address)
-    : core_(core), loop_(loop), socket_(socket), address_(std::move(address)) {
+    : core_(core),
+      loop_(loop),
+      socket_(socket),
+      address_(std::move(address)),
+      customer_(base::customer_of(address_)) {
   const std::lock_guard lock(core_.mutex);
   ++core_.connections;
-  ++core_.of_address[address_];
+  ++core_.of_customer[customer_];
 }
 
 Connection::~Connection() {
   const std::lock_guard lock(core_.mutex);
   --core_.connections;
-  const auto of_address = core_.of_address.find(address_);
-  if (--of_address->second == 0) core_.of_address.erase(of_address);
+  const auto of_customer = core_.of_customer.find(customer_);
+  if (--of_customer->second == 0) core_.of_customer.erase(of_customer);
   core_.changed.notify_all();
 }
 

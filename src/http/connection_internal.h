@@ -28,8 +28,9 @@ struct Core {
 
   std::mutex mutex;
   std::condition_variable changed;
-  int64_t connections = 0;                                   // protected by mutex
-  std::unordered_map<std::string, int64_t> of_address = {};  // likewise; none of them zero
+  int64_t connections = 0;  // protected by mutex
+  // Likewise, by base::customer_of(); none of them zero.
+  std::unordered_map<std::string, int64_t> of_customer = {};
 
   Reply error_reply(int status, const std::string& reason) const {
     if (options.error_reply) return options.error_reply(status, reason);
@@ -87,7 +88,7 @@ class Connection : public Watched, public std::enable_shared_from_this<Connectio
   Core& core_;
   Loop& loop_;
   const int socket_;
-  const std::string address_;  // of the other end
+  const std::string address_, customer_;  // of the other end
   State state_ = State::head;
   std::string buffer_;  // what came and was not looked at
   Head head_;

@@ -27,20 +27,25 @@ class RawSocket {
   RawSocket& operator=(RawSocket&&) = delete;
   ~RawSocket() { close(); }
 
-  static RawSocket connect(int port) {
+  // `from`: one of 127.0.0.0/8.
+  static RawSocket connect(int port, uint32_t from = INADDR_LOOPBACK) {
     const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    sockaddr_in address = loopback(port);
-    if (::connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)) != 0) {
+    const sockaddr_in own = loopback(0, from), address = loopback(port);
+    if (::bind(fd, reinterpret_cast<const sockaddr*>(&own), sizeof(own)) != 0) {
+      ::close(fd);
+      return RawSocket(-1);
+    }
+    if (::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {
       ::close(fd);
       return RawSocket(-1);
     }
     return RawSocket(fd);
   }
-  static sockaddr_in loopback(int port) {
+  static sockaddr_in loopback(int port, uint32_t of = INADDR_LOOPBACK) {
     sockaddr_in address{};
     address.sin_family = AF_INET;
     address.sin_port = htons(static_cast<uint16_t>(port));
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    address.sin_addr.s_addr = htonl(of);
     return address;
   }
 

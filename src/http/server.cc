@@ -36,17 +36,24 @@ void set_option(int socket, int level, int name, int value) {
   ::setsockopt(socket, level, name, &value, sizeof value);
 }
 
-// Without the port; "" for what is no address of the internet.
+// Without the port, and IPv4 as such, though it came over a socket of both; "" for what is no
+// address of the internet.
 std::string address_of(const sockaddr_storage& address) {
   std::array<char, INET6_ADDRSTRLEN> text{};
   const void* bytes = nullptr;
+  int family = address.ss_family;
   if (address.ss_family == AF_INET) {
     bytes = &reinterpret_cast<const sockaddr_in&>(address).sin_addr;
   } else if (address.ss_family == AF_INET6) {
-    bytes = &reinterpret_cast<const sockaddr_in6&>(address).sin6_addr;
+    const auto& v6 = reinterpret_cast<const sockaddr_in6&>(address).sin6_addr;
+    bytes = &v6;
+    if (IN6_IS_ADDR_V4MAPPED(&v6)) {
+      family = AF_INET;
+      bytes = v6.s6_addr + 12;
+    }
   }
   if (bytes == nullptr) return "";
-  const char* made = ::inet_ntop(address.ss_family, bytes, text.data(), text.size());
+  const char* made = ::inet_ntop(family, bytes, text.data(), text.size());
   return made == nullptr ? "" : made;
 }
 
@@ -147,8 +154,8 @@ class Listener : public Watched {
     const int64_t most = most_of(address);
     const std::lock_guard lock(core_.mutex);
     if (core_.connections >= core_.options.max_connections) return true;
-    const auto of_address = core_.of_address.find(address);
-    return of_address != core_.of_address.end() && of_address->second >= most;
+    const auto of_customer = core_.of_customer.find(base::customer_of(address));
+    return of_customer != core_.of_customer.end() && of_customer->second >= most;
   }
 
   // So that one machine cannot keep all others out.

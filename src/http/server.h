@@ -69,8 +69,8 @@ struct ServerOptions {
   int port = 0;  // 0: the system picks one, see Server::port()
   int threads = 2;
   int64_t max_connections = 1024;  // further ones get 503; raises ulimit -n to fit
-  // From one address; 0: half of all. Proxies are not counted, nor is this machine unless a number
-  // is given.
+  // From one address, or of IPv6 from one /64; 0: half of all. Proxies are not counted, nor is this
+  // machine unless a number is given.
   int64_t max_connections_of_one = 0;
   int64_t max_body_bytes = int64_t{4} << 20;     // 413 beyond
   int64_t max_pending_bytes = int64_t{1} << 20;  // of a stream whose reader is slow, then cut off

@@ -125,6 +125,25 @@ TEST(HttpServerTest, OneAddressCannotTakeAllConnections) {
   answers(other);
 }
 
+TEST(HttpServerTest, OverASocketOfBothIPv4AddressesAreCountedOneByOne) {
+  const auto server =
+      Server::start({.host = "::", .max_connections = 10, .max_connections_of_one = 1},
+                    [](const ServerRequest& request, const std::shared_ptr<Responder>& responder) {
+                      responder->reply({200, {}, "<" + request.address + ">"});
+                    });
+  if (!server) GTEST_SKIP() << "there is no IPv6 here: " << server.error().text();
+  const auto answer = [](RawSocket& socket) {
+    socket.write("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    return socket.read_until(">");
+  };
+  RawSocket first = RawSocket::connect((*server)->port(), 0x7f000002);
+  RawSocket other = RawSocket::connect((*server)->port(), 0x7f000003);
+  EXPECT_NE(answer(first).find("<127.0.0.2>"), std::string::npos);
+  EXPECT_NE(answer(other).find("<127.0.0.3>"), std::string::npos);
+  RawSocket again = RawSocket::connect((*server)->port(), 0x7f000002);
+  EXPECT_TRUE(again.read_all().starts_with("HTTP/1.1 503"));
+}
+
 // Hands the responder to a test.
 struct Held {
   std::promise<std::shared_ptr<Responder>> promise;

@@ -1,11 +1,10 @@
 #include "provider/watch_internal.h"
 
-#include <arpa/inet.h>
-
 #include <cstring>
 #include <iterator>
 #include <utility>
 
+#include "base/address.h"
 #include "base/files.h"
 #include "base/log.h"
 #include "base/random.h"
@@ -68,14 +67,12 @@ detect::Licence licence_of(accounts::Training training) {
 }  // namespace
 
 uint64_t address_cell(std::string_view address) {
-  const std::string text(address);
-  std::array<unsigned char, 16> bytes{};
-  size_t kept = 0;
-  if (::inet_pton(AF_INET, text.c_str(), bytes.data()) == 1) kept = 3;
-  if (kept == 0 && ::inet_pton(AF_INET6, text.c_str(), bytes.data()) == 1) kept = 6;
-  if (kept == 0) return 0;
+  const auto bytes = base::parse_address(address);
+  if (!bytes) return 0;
+  const bool is_ipv4 = base::is_ipv4(*bytes);
+  const size_t first = is_ipv4 ? 12 : 0, kept = is_ipv4 ? 3 : 6;
   uint64_t cell = kept;
-  for (size_t i = 0; i < kept; ++i) cell = cell << 8 | bytes[i];
+  for (size_t i = first; i < first + kept; ++i) cell = cell << 8 | (*bytes)[i];
   return cell;
 }
 

@@ -202,6 +202,8 @@ TEST_F(WatchTest, NetworksNotAddressesAreCompared) {
   EXPECT_NE(address_cell("203.0.113.7"), address_cell("203.0.114.7"));
   EXPECT_EQ(address_cell("2001:db8:1::1"), address_cell("2001:db8:1:ffff::9"));
   EXPECT_NE(address_cell("2001:db8:1::1"), address_cell("2001:db8:2::1"));
+  EXPECT_EQ(address_cell("::ffff:203.0.113.7"), address_cell("203.0.113.250"));
+  EXPECT_NE(address_cell("::ffff:203.0.113.7"), address_cell("::ffff:203.0.114.7"));
   EXPECT_EQ(address_cell("nowhere"), 0U);
 }
 
