@@ -159,16 +159,19 @@ class ServeTest(served.ServedRun):
 
     def test_client_that_leaves_is_not_worked_for(self):
         server = self.serve("--max-batch", "2")
+        whole = 2 * 1500  # tokens, for a client that stays
         for stream in (True, False):
             before = server.metric("retort_clients_gone_total")
+            made = server.metric("retort_generated_tokens_total")
             with server.connect() as peer:
                 peer.sendall(server.request("POST", "/v1/completions", {
                     "model": MODEL, "prompt": "Once", "max_tokens": 1500, "ignore_eos": True,
                     "stream": stream, "n": 2}))
-                self.until(lambda: server.metric("retort_answers_running") > 0)
+                self.until(lambda: server.metric("retort_answers_running") > 0, seconds=60)
                 peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            self.until(lambda: server.metric("retort_answers_in_flight") == 0, seconds=3)
+            self.until(lambda: server.metric("retort_answers_in_flight") == 0, seconds=120)
             self.assertEqual(server.metric("retort_clients_gone_total"), before + 1)
+            self.assertLess(server.metric("retort_generated_tokens_total") - made, whole / 2)
         self.assertEqual(server.chat().status, 200)
 
     def test_slow_clients_hold_nobody_up(self):
