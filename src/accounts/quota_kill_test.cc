@@ -28,7 +28,7 @@ constexpr int64_t kMostTokens = 500'000;
 constexpr int kMostRounds = 300;
 constexpr int64_t kParallel = 24;
 constexpr size_t kMinutes = 64;
-constexpr int64_t kMostInMinute = 6000;
+constexpr int64_t kMostInMinute = 2000;
 
 // In memory that outlives the children, counted by them right beside what they tell the quotas.
 struct Seen {
@@ -86,8 +86,9 @@ void produce(Quotas& quotas, Seen& seen, size_t self, base::Random& random) {
 // Between two minutes nobody knows from outside in which one it counts. Every second minute is a
 // calm one, at whose end there is still enough for others, so that some of the next is taken ahead.
 void produce_in_minute(Quotas& quotas, Seen& seen, const FastClock& clock, base::Random& random) {
-  const auto most = static_cast<int64_t>(1 + random.below(30));
   const size_t before = clock.minute();
+  const bool calm = before % 2 == 1;
+  const auto most = static_cast<int64_t>(1 + random.below(calm ? 2 : 30));
   auto admitted = quotas.reserve({"account:a"}, {.output_tokens = most});
   const size_t after = clock.minute();
   if (!admitted || !admitted->admitted()) {
@@ -102,7 +103,7 @@ void produce_in_minute(Quotas& quotas, Seen& seen, const FastClock& clock, base:
     if (i % 8 == 0) ::usleep(100);
   }
   admitted->reservation.settle({.output_tokens = produced});
-  if (after % 2 == 1) ::usleep(400'000);
+  if (calm) ::usleep(static_cast<useconds_t>(100'000 + random.below(200'000)));
 }
 
 class QuotaKillTest : public StoresTest {
@@ -253,7 +254,7 @@ TEST_P(QuotaKillTest, NorTheLimitOfAnyMinute) {
   std::array<pid_t, 2> pids = {start_in_minutes(0, random.next()),
                                start_in_minutes(1, random.next())};
   int64_t ahead = 0;
-  while (fast_clock_.minute() < 15) {
+  while (fast_clock_.minute() < 12) {
     ::usleep(static_cast<useconds_t>(50'000 + random.below(400'000)));
     if (random.below(2) == 0) wait_for_end_of_minute(random.below(50));
     const uint64_t choice = random.below(3);
@@ -281,7 +282,7 @@ TEST_P(QuotaKillTest, NorTheLimitOfAnyMinute) {
     EXPECT_GE(seen_->about_to_in[minute].load(), used) << minute;
     if (used > kMostInMinute - 30) ++full;
   }
-  EXPECT_GT(full, 3) << "the limit was hardly ever met";
+  EXPECT_GT(full, 0) << "the limit was hardly ever met";
 }
 
 class DeadProcessTest : public StoresTest {
