@@ -13,6 +13,8 @@ bool is_ipv4(const AddressBytes& address) {
 }
 
 std::optional<AddressBytes> parse_address(std::string_view text) {
+  // inet_pton() would not look behind it.
+  if (text.find('\0') != std::string_view::npos) return {};
   const std::string ended(text);
   AddressBytes out{};
   if (::inet_pton(AF_INET, ended.c_str(), out.data() + 12) == 1) {
@@ -55,6 +57,7 @@ std::optional<AddressBlock> parse_address_block(std::string_view text) {
   if (slash == std::string_view::npos) return block;
   const bool is_v4 = text.find(':') == std::string_view::npos;
   const auto digits = text.substr(slash + 1);
+  if (digits.starts_with('-')) return {};  // from_chars takes "-0"
   int bits = -1;
   const auto parsed = std::from_chars(digits.data(), digits.data() + digits.size(), bits);
   if (parsed.ec != std::errc{} || parsed.ptr != digits.data() + digits.size()) return {};

@@ -5,6 +5,7 @@
 #include <numeric>
 #include <thread>
 
+#include "base/address.h"
 #include "base/clock.h"
 #include "base/files.h"
 #include "base/options.h"
@@ -167,10 +168,28 @@ TEST(OptionsTest, SetsValuesAndNamesTheNearestKnownOption) {
 TEST(ClockTest, DatesRoundTripAndWrongOnesAreRefused) {
   EXPECT_EQ(iso_date(parse_iso_date("2026-08-14")), "2026-08-14");
   EXPECT_EQ(iso_time(parse_iso_date("2026-08-14") + 3'723'000), "2026-08-14T01:02:03Z");
-  for (const char* bad : {"2026-02-30", "2026-1-1", "hello", "2026-08-14x", ""}) {
+  for (const char* bad :
+       {"2026-02-30", "2026-1-1", "hello", "2026-08-14x", "", "2026- 8-14", "2026-08-+1",
+        "-026-08-14", " 026-08-14", "2026-08 14", "2026-08-\xd9\xa1"}) {
     EXPECT_EQ(parse_iso_date(bad), -1) << bad;
   }
+  EXPECT_EQ(parse_iso_date(std::string("2026-08-1\0", 10)), -1);
   EXPECT_EQ(human_duration(185), "3 min 05 s");
+}
+
+TEST(AddressTest, OneListMeansOneThing) {
+  EXPECT_EQ(parse_address_block("203.0.113.7")->bits, 128);
+  EXPECT_EQ(parse_address_block("10.0.0.0/8")->bits, 104);
+  EXPECT_EQ(parse_address_block("0.0.0.0/0")->bits, 96);
+  EXPECT_EQ(parse_address_block("2001:db8::/32")->bits, 32);
+  for (const char* bad : {"", "/8", "10.0.0.0/", "10.0.0.0/33", "10.0.0.0/-0", "10.0.0.0/+8",
+                          "10.0.0.0/8 ", "10.0.0/8", "::/129", "::/-0", "localhost"}) {
+    EXPECT_FALSE(parse_address_block(bad)) << bad;
+  }
+  const std::string hidden("10.0.0.1\0.example.com", 21);
+  EXPECT_FALSE(parse_address(hidden)) << "what stands behind a NUL is looked at too";
+  EXPECT_FALSE(parse_address_block(hidden));
+  EXPECT_FALSE(parse_address_block(hidden + "/8"));
 }
 
 TEST(ProgressTest, NumbersReadWell) {

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdio>
+#include <string_view>
 #include <thread>
 
 namespace retort::base {
@@ -55,12 +56,17 @@ std::string iso_time(int64_t wall_ms) {
 }
 
 int64_t parse_iso_date(const std::string& text) {
+  constexpr std::string_view kForm = "0000-00-00";
+  if (text.size() != kForm.size()) return -1;
+  // sscanf() would take blanks and signs as well.
+  for (size_t i = 0; i < kForm.size(); ++i) {
+    const bool is_digit = text[i] >= '0' && text[i] <= '9';
+    if (kForm[i] == '0' ? !is_digit : text[i] != kForm[i]) return -1;
+  }
   int year = 0;
   unsigned month = 0;
   unsigned day = 0;
-  char tail = 0;
-  if (text.size() != 10) return -1;
-  if (std::sscanf(text.c_str(), "%4d-%2u-%2u%c", &year, &month, &day, &tail) != 3) return -1;
+  if (std::sscanf(text.c_str(), "%4d-%2u-%2u", &year, &month, &day) != 3) return -1;
   const std::chrono::year_month_day date{std::chrono::year(year), std::chrono::month(month),
                                          std::chrono::day(day)};
   if (!date.ok()) return -1;
