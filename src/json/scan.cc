@@ -114,11 +114,11 @@ bool Scanner::integer(int64_t& out) {
   if (negative) ++at;
   const char* const first = at;
   int64_t value = 0;
-  for (; at != end_ && is_digit(*at) && at - first <= kMostDigits; ++at) {
+  for (; at != end_ && is_digit(*at) && at - first < kMostDigits; ++at) {
     value = value * 10 + (*at - '0');
   }
   const auto digits = at - first;
-  if (digits == 0 || digits > kMostDigits) return false;
+  if (digits == 0 || (at != end_ && is_digit(*at))) return false;
   if (*first == '0' && (digits > 1 || negative)) return false;
   // It would be a number of another kind.
   if (at != end_ && (*at == '.' || *at == 'e' || *at == 'E')) return false;

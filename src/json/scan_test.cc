@@ -58,8 +58,8 @@ TEST(ScanTest, WholeNumbersAreThoseThatArePrinted) {
     EXPECT_EQ(found, value);
     EXPECT_TRUE(scanner.at_end());
   }
-  for (const char* text :
-       {"", "-", "-0", "01", "1.0", "1e3", "1E3", "+1", "1000000000000000000", "a"}) {
+  for (const char* text : {"", "-", "-0", "01", "1.0", "1e3", "1E3", "+1", "1000000000000000000",
+                           "9999999999999999999", "-99999999999999999999", "a"}) {
     int64_t found = 0;
     EXPECT_FALSE(Scanner(text).integer(found)) << text;
   }
