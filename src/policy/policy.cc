@@ -16,6 +16,7 @@ namespace {
 
 constexpr int64_t kBytesMax = 32 * 1024;  // fits one entry of the log
 constexpr int64_t kMinutesMax = 365 * 24 * 60;
+constexpr int64_t kSketchDaysMax = 36'500;
 constexpr std::array<const char*, 4> kSteps = {"watch", "warn", "throttle", "suspend"};
 constexpr std::array<const char*, 3> kLicences = {"forbidden", "non-competing", "allowed"};
 
@@ -135,6 +136,9 @@ Result<Policy> read_document(const json::Value& document, const std::string& whe
   RETORT_TRY_VOID(read_appeals(document.find("appeal"), where, policy.appeals));
   json::Table retention(document.find("retention"), where + ": [retention]");
   policy.sketch_days = retention.integer("sketch_days", policy.sketch_days);
+  if (policy.sketch_days > kSketchDaysMax) {
+    retention.fail("sketches are kept for a hundred years at most", "sketch_days");
+  }
   RETORT_TRY_VOID(retention.finish());
   RETORT_TRY_VOID(read_plans(document.find("plan"), where, policy));
   return policy;

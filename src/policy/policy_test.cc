@@ -72,6 +72,7 @@ TEST(PolicyTest, WhatCannotBeIsRefusedByName) {
       {"[plan.secret]\nterms = \"x\"\n", "secret"},
       {"[plan.forbidden]\ncontent_usage = \"train-ai=n\"\n", "terms"},
       {"[retention]\nsketch_days = \"long\"\n", "whole number"},
+      {"[retention]\nsketch_days = 9223372036854775807\n", "a hundred years"},
       {"[webhooks]\nurl = \"x\"\n", "unknown field"},
   };
   for (const Row& row : rows) {
