@@ -1,7 +1,8 @@
 // System calls that fail, or end the process, at a chosen one of them: for tests alone. Including
 // this header puts functions of libc's names into the test program, and its libraries (SQLite as
 // well) call these. One source of a program includes it. Counted are the calls that change regular
-// files: write, sync, cut, link, rename, remove. One thread.
+// files: write, sync, cut, link, rename, remove. The calls may be of any thread; arm() is called
+// while no other thread makes them.
 #pragma once
 #include <fcntl.h>
 #include <signal.h>
@@ -9,6 +10,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <cstdint>
 #include <cstdio>
@@ -26,12 +28,14 @@ enum class Fault {
 struct Plan {
   Fault fault = Fault::kill;
   int64_t at = -1;  // which call, from 0; -1: none
-  int64_t calls = 0;
+  std::atomic<int64_t> calls = 0;
 };
 inline Plan plan;
 
 inline void arm(Fault fault, int64_t at) {
-  plan = {.fault = fault, .at = at, .calls = 0};
+  plan.fault = fault;
+  plan.at = at;
+  plan.calls = 0;
 }
 // Whether the chosen call was reached.
 inline bool fired() {
