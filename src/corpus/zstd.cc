@@ -93,7 +93,7 @@ Result<void> ZstdLines::fill() {
   if (wanted > capacity_) {
     capacity_ = 2 * wanted;
     auto larger = std::make_unique_for_overwrite<char[]>(capacity_);
-    std::memcpy(larger.get(), block_.get(), size_);
+    if (size_ > 0) std::memcpy(larger.get(), block_.get(), size_);
     block_ = std::move(larger);
   }
   ZSTD_inBuffer in{rest_.data(), rest_.size(), 0};
