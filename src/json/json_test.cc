@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstdlib>
 #include <limits>
 
 #include "json/append.h"
@@ -64,6 +65,31 @@ TEST(JsonTest, DoublesReadBackEqualAndStayDoubles) {
 }
 
 // The number and sorting examples of RFC 8785, sections 3.2.2.3 and 3.2.3.
+TEST(JsonTest, WholeNumbersBeyondInt64AreDoubles) {
+  for (const char* text : {"9223372036854775808", "-9223372036854775809", "100000000000000000000",
+                           "-19000107917107913000", "18446744073709551616"}) {
+    const auto value = parse(text);
+    ASSERT_TRUE(value.ok()) << text;
+    ASSERT_TRUE(value->is_number() && !value->is_int()) << text;
+    EXPECT_EQ(value->as_number(), std::strtod(text, nullptr));
+    EXPECT_EQ(*parse(canonical(*value)), *value) << text;
+  }
+  const std::string mixed =
+      R"({"100000000000000000000":["\"100000000000000000000,",-9223372036854775808,)"
+      R"(9223372036854775807,1e-07,0.1000000000000000000001,100000000000000000000]})";
+  const auto value = parse(mixed);
+  ASSERT_TRUE(value.ok());
+  const auto& items = value->find("100000000000000000000")->as_array();
+  EXPECT_EQ(items[0].as_string(), "\"100000000000000000000,");
+  EXPECT_EQ(items[1].as_int(), INT64_MIN);
+  EXPECT_EQ(items[2].as_int(), INT64_MAX);
+  EXPECT_EQ(items[5].as_number(), 1e20);
+  for (const auto& text : {std::string(400, '9'), std::string("0100000000000000000000"),
+                           std::string("[100000000000000000000,-]")}) {
+    EXPECT_FALSE(parse(text)) << text;
+  }
+}
+
 TEST(JsonTest, CanonicalFormFollowsRfc8785) {
   const auto value = *parse(
       R"({"numbers":[333333333.33333329,1E30,4.50,2e-3,0.000000000000000000000000001],)"

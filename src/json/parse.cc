@@ -32,6 +32,36 @@ bool has_duplicate_keys(const Object& members) {
 
 constexpr size_t kKeptBytes = 64 << 10;
 
+// More than the parser reads as a whole number; canonical() writes doubles that look so.
+bool is_too_long(std::string_view digits, bool negative) {
+  constexpr std::string_view kLeast = "9223372036854775808";
+  return digits.size() > kLeast.size() ||
+         (negative && digits.size() == kLeast.size() && digits > kLeast);
+}
+
+// The text with a point behind such numbers.
+std::string with_points(std::string_view text) {
+  const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
+  const auto at_or_blank = [text](size_t i) { return i < text.size() ? text[i] : ' '; };
+  std::string out;
+  bool in_string = false;
+  for (size_t at = 0, end = 0; at < text.size(); at = end) {
+    end = at + 1;
+    if (in_string && text[at] == '\\') ++end;
+    if (text[at] == '"') in_string = !in_string;
+    const bool is_number = !in_string && is_digit(text[at]);
+    while (is_number && is_digit(at_or_blank(end))) ++end;
+    const auto piece = text.substr(at, end - at);
+    out += piece;
+    // Not what stands behind a point or an exponent's letter, or in front of them.
+    const char before = at_or_blank(at - 1);
+    const bool is_whole = std::string_view(".eE+").find(before) == std::string_view::npos &&
+                          std::string_view(".eE").find(at_or_blank(end)) == std::string_view::npos;
+    if (is_number && is_whole && is_too_long(piece, before == '-')) out += ".0";
+  }
+  return out;
+}
+
 // The parser has bounded the depth, so recursion is bounded too. False: a key occurs twice.
 bool convert(const element& from, Value& out) {
   switch (from.type()) {
@@ -98,6 +128,10 @@ Result<Value> parse(std::string_view text, std::string_view where, ParseLimits l
     }
     element root;
     const auto error = parser.parse(text.data(), text.size()).get(root);
+    if (error == simdjson::NUMBER_ERROR) {
+      const std::string pointed = with_points(text);
+      if (pointed.size() != text.size()) return parse(pointed, where, limits);
+    }
     if (error != simdjson::SUCCESS) {
       return base::bad_input(fmt::format("not valid JSON: {}", simdjson::error_message(error)),
                              std::string(where));

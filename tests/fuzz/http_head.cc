@@ -15,7 +15,7 @@ constexpr int64_t kBodyBytesMax = 1 << 16;
 struct Body {
   int refused = 0;  // a status
   bool whole = false;
-  std::string text, rest;
+  std::string text{}, rest{};
   bool operator==(const Body&) const = default;
 };
 
