@@ -237,19 +237,24 @@ void round_all(detect::Judge& judge) {
   }
 }
 
-detect::Model learn(const std::vector<Sample>& samples, const Without& without) {
-  detect::Model out;
-  for (const bool of_cluster : {false, true}) {
-    std::vector<const Sample*> used;
-    for (const Sample& one : samples) {
-      const bool left_out = one.kind == (one.harvest ? without.variant : without.honest_kind);
-      if (one.of_cluster == of_cluster && !left_out) used.push_back(&one);
-    }
-    detect::Judge& judge = of_cluster ? out.cluster : out.account;
-    judge = judge_of(used);
-    round_all(judge);
+detect::Judge learn_judge(const std::vector<Sample>& samples, bool of_cluster,
+                          const Without& without) {
+  std::vector<const Sample*> used;
+  for (const Sample& one : samples) {
+    const bool left_out = one.kind == (one.harvest ? without.variant : without.honest_kind);
+    if (one.of_cluster == of_cluster && !left_out) used.push_back(&one);
   }
-  return out;
+  detect::Judge judge = judge_of(used);
+  round_all(judge);
+  return judge;
+}
+
+detect::Model learn(const std::vector<Sample>& samples, const Without& without) {
+  return {learn_judge(samples, false, without), learn_judge(samples, true, without)};
+}
+
+detect::Model learn_clusters(const std::vector<Sample>& samples) {
+  return {detect::built_in_model().account, learn_judge(samples, true, {})};
 }
 
 }  // namespace retort::bench::harvest

@@ -43,5 +43,7 @@ struct Without {
   std::string honest_kind, variant;  // left out of what is learnt from; "" for none
 };
 detect::Model learn(const std::vector<Sample>& samples, const Without& without);
+// Of clusters alone; accounts are judged as they are in the program.
+detect::Model learn_clusters(const std::vector<Sample>& samples);
 
 }  // namespace retort::bench::harvest

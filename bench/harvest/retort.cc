@@ -24,15 +24,18 @@ namespace {
 
 struct Plan {
   uint64_t seed = 1;
+  uint64_t test_seed = 0;  // of the test's worlds; 0: the same
   int learn_worlds = 3, calibration_worlds = 12, test_worlds = 6;
   int of_a_kind = 120;
   int campaigns = 3;                  // of each variant and world
   bool built_in = false;              // test what is in the program instead of learning anew
+  bool clusters_only = false;         // learn how clusters are judged, keep the accounts' trees
   bool left_out = true;               // also learn without some kinds, and test on them
   bool trace = false;                 // a line for each campaign
   bool oracle = false;                // what could be reached, instead of a test
   double neighbours = 0;              // share of the test's honest accounts on harvesters' networks
   double colleagues = 0;              // ... of those, of those with their payers too
+  bool places = true;                 // the test's networks and payers are known
   bool peers = true;                  // and the baselines and the speed
   std::vector<std::string> variants;  // that campaigns are of; none: all
   std::string write;                  // a folder for the model and the calibration, as sources
@@ -49,7 +52,8 @@ bool wanted(const Plan& plan, const std::string& variant) {
 
 // The seeds of learning, calibrating and testing never meet.
 uint64_t world_seed(const Plan& plan, int phase, int world) {
-  return plan.seed * 1'000'000 + static_cast<uint64_t>(phase * 10'000 + world);
+  const uint64_t seed = phase >= 3 && plan.test_seed != 0 ? plan.test_seed : plan.seed;
+  return seed * 1'000'000 + static_cast<uint64_t>(phase * 10'000 + world);
 }
 
 Spec spec_of(const Plan& plan, int phase, int world, int campaigns) {
@@ -90,9 +94,16 @@ auto each_world(int worlds, Make make) {
 
 std::vector<Sample> gather(const Texts& texts, const Plan& plan) {
   const auto worlds = each_world(plan.learn_worlds, [&](int world) {
-    const Spec spec = spec_of(plan, 1, world, plan.campaigns);
+    Spec spec = spec_of(plan, 1, world, plan.campaigns);
+    if (plan.clusters_only) {
+      std::erase_if(spec.campaigns, [](const std::string& one) {
+        return !one.starts_with("split") && one != "all combined" && one != "rotating";
+      });
+    }
     // Which streams are kept is decided by the tables that there are.
-    detect::Detector detector(detector_of(spec.seed, detect::built_in_model(), {}));
+    spec.acts = false;
+    detect::Detector detector(
+        detector_of(spec.seed, detect::built_in_model(), detect::built_in_calibration()));
     Collector collector(detector);
     run_world(texts, spec, detector, [&](const Seen& seen) { collector.note(seen); });
     return collector.finish();
@@ -113,6 +124,7 @@ constexpr std::array kLeftOut = {LeftOut{"declared study", "research", "reasonin
 std::vector<detect::Model> learn_all(const Texts& texts, const Plan& plan) {
   if (plan.learn_worlds == 0) return {detect::built_in_model()};
   const auto samples = gather(texts, plan);
+  if (plan.clusters_only) return {learn_clusters(samples)};
   fmt::print("learning from {} streams' measures\n", samples.size());
   std::vector<detect::Model> out = {learn(samples, {})};
   for (const LeftOut& left : kLeftOut) {
@@ -135,7 +147,9 @@ Lives live(const Texts& texts, const Plan& plan, const std::vector<detect::Model
            int world) {
   Spec spec = spec_of(plan, 2, world, 0);
   spec.licensed = 0;
-  detect::Detector detector(detector_of(spec.seed, models.front(), {}));
+  spec.acts = false;
+  detect::Detector detector(
+      detector_of(spec.seed, models.front(), detect::built_in_calibration()));
   Collector collector(detector);
   std::unordered_map<size_t, std::vector<detect::Wealth>> accounts;
   std::unordered_map<uint64_t, std::vector<detect::Wealth>> pools;
@@ -211,6 +225,7 @@ Spec test_spec(const Plan& plan, int world) {
   Spec out = spec_of(plan, 3, world, plan.campaigns);
   out.neighbours = plan.neighbours;
   out.colleagues = plan.colleagues;
+  out.places = plan.places;
   return out;
 }
 
@@ -287,18 +302,21 @@ int run(int argc, char** argv) {
   for (int i = 1; i + 1 < argc; i += 2) {
     const std::string flag = argv[i];
     if (flag == "--seed") plan.seed = static_cast<uint64_t>(number(argv[i + 1]));
+    if (flag == "--test-seed") plan.test_seed = static_cast<uint64_t>(number(argv[i + 1]));
     if (flag == "--texts") folder = argv[i + 1];
     if (flag == "--of-a-kind") plan.of_a_kind = static_cast<int>(number(argv[i + 1]));
     if (flag == "--learn") plan.learn_worlds = static_cast<int>(number(argv[i + 1]));
     if (flag == "--calibrate") plan.calibration_worlds = static_cast<int>(number(argv[i + 1]));
     if (flag == "--test") plan.test_worlds = static_cast<int>(number(argv[i + 1]));
     if (flag == "--campaigns") plan.campaigns = static_cast<int>(number(argv[i + 1]));
+    if (flag == "--clusters-only") plan.clusters_only = number(argv[i + 1]) != 0;
     if (flag == "--left-out") plan.left_out = number(argv[i + 1]) != 0;
     if (flag == "--variant") plan.variants.emplace_back(argv[i + 1]);
     if (flag == "--trace") plan.trace = number(argv[i + 1]) != 0;
     if (flag == "--oracle") plan.oracle = number(argv[i + 1]) != 0;
     if (flag == "--neighbours") plan.neighbours = static_cast<double>(number(argv[i + 1])) / 100;
     if (flag == "--colleagues") plan.colleagues = static_cast<double>(number(argv[i + 1])) / 100;
+    if (flag == "--places") plan.places = number(argv[i + 1]) != 0;
     if (flag == "--peers") plan.peers = number(argv[i + 1]) != 0;
     if (flag == "--write") plan.write = argv[i + 1];
     if (flag == "--built-in") plan.built_in = number(argv[i + 1]) != 0;

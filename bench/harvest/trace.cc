@@ -79,7 +79,7 @@ void print_course(const CampaignFate& fate, const Course& course) {
     if (course.whys[i] == 0) continue;
     fmt::print("; {} {:.3f}", kNames[i], static_cast<double>(course.whys[i]) / list);
   }
-  fmt::print("\n");
+  fmt::print("; best pools {:.2f} by place, {:.2f} by content\n", course.best[0], course.best[1]);
 }
 
 void print_accused(const Outcome& outcome) {
@@ -128,6 +128,10 @@ void Follower::note(const Seen& seen) {
   if (!seen.request->harvest || seen.fate->campaign < 0) return;
   Course& course = courses_[seen.fate->campaign];
   ++course.requests;
+  for (const detect::Pool* pool : detector_.last_pools()) {
+    float& best = course.best[detect::of_content(pool->bond) ? 1 : 0];
+    best = std::max(best, pool->wealth.total);
+  }
   auto& account = course.accounts[seen.member];
   if (account.requests++ == 0) account.first_ms = seen.request->time_ms;
   account.last_ms = seen.request->time_ms;

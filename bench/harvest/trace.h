@@ -32,6 +32,8 @@ struct Course {
   int64_t requests = 0;    // harvest ones
   int64_t proven_at = -1;  // of those when the first pool was proven; -1: none was
   std::array<int64_t, kWhys> whys{};
+  // The highest scores of pools that it was in: by where it comes from, by what it asks.
+  std::array<float, 2> best{-20, -20};
   std::unordered_map<size_t, Account> accounts;
   double at_once() const;  // accounts that had begun and not ended, on average
 };

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -66,6 +67,8 @@ struct Member {
   std::string id, kind, purpose;
   detect::Licence licence = detect::Licence::none;
   uint64_t address = 0, payment = 0;
+  // Of a house whose accounts use one client: the options of its first request, once it came.
+  std::shared_ptr<std::optional<detect::Sampling>> client;
   int campaign = -1;  // of harvesters
   std::unique_ptr<Source> source;
 };

@@ -10,6 +10,8 @@ namespace {
 
 using detect::Step;
 
+constexpr double kSameHouse = 0.15;  // of honest accounts, with another of their kind
+
 struct Due {
   int64_t time_ms;
   size_t member;
@@ -33,6 +35,10 @@ class World {
       const size_t member = due_.top().member;
       due_.pop();
       Request request = std::move(waiting_[member]);
+      if (auto& client = members_[member].client) {
+        if (!*client) *client = request.sampling;
+        request.sampling = **client;
+      }
       if (ask(member, request)) wait(member);
     }
     return std::move(out_);
@@ -40,7 +46,7 @@ class World {
 
  private:
   void add_honest() {
-    base::Random random(spec_.seed, 2);
+    base::Random random(spec_.seed, 2), houses(spec_.seed, 11);
     for (size_t kind = 0; kind < honest_kinds().size(); ++kind) {
       const auto& left = spec_.left_out_kinds;
       if (std::find(left.begin(), left.end(), static_cast<int>(kind)) != left.end()) continue;
@@ -48,6 +54,7 @@ class World {
         // Thirty pupils make a class.
         const uint64_t group = spec_.seed * 977 + static_cast<uint64_t>(i / 30);
         Member member = honest(texts_, kind, random.next(), group);
+        if (i > 0 && chance(houses, kSameHouse)) join_house(member, members_.back());
         move_in(member, random);
         add(std::move(member));
       }
@@ -60,6 +67,15 @@ class World {
       member.licence = detect::Licence::allowed;
       add(std::move(member));
     }
+  }
+
+  // Firms have an account a team or a stage of their work: one client, network and payer.
+  static void join_house(Member& member, Member& other) {
+    member.purpose = other.purpose;
+    member.address = other.address;
+    member.payment = other.payment;
+    if (!other.client) other.client = std::make_shared<std::optional<detect::Sampling>>();
+    member.client = other.client;
   }
 
   // Behind a network that accounts of some campaign use as well, and perhaps of the same house.
@@ -123,8 +139,10 @@ class World {
     seen.answer = request.answer;
     seen.input_tokens = request.input_tokens;
     seen.output_tokens = request.output_tokens;
-    seen.address_cell = member.address;
-    seen.payment_cell = member.payment;
+    if (spec_.places) {
+      seen.address_cell = member.address;
+      seen.payment_cell = member.payment;
+    }
     const auto finding = detector_.observe(seen);
     ++out_.requests;
     Fate& fate = out_.fates[index];

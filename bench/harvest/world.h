@@ -48,6 +48,7 @@ struct Spec {
   std::vector<int> left_out_kinds;     // of honest ones
   double neighbours = 0;               // share of honest accounts on a campaign's networks
   double colleagues = 0;               // ... of these, of those who pay as the campaign does, too
+  bool places = true;                  // networks and payers are known
   bool acts = true;                    // what is suspended is stopped
 };
 

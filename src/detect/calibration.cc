@@ -9,6 +9,9 @@
 namespace retort::detect {
 namespace {
 
+// 4: of scores that the trees for clusters of this version give.
+constexpr std::string_view kSchema = "retort.detect.calibration/4";
+
 // How many of n honest periods may lie above the level of a tail, so that the p-value of a score
 // beyond it, one more in n + 1, is at most that tail.
 double rank_of(double tail, double n) {
@@ -198,12 +201,15 @@ json::Value to_json(const Calibration& calibration) {
                                               {"families", std::move(families)}}));
   }
   return json::Value::object(
-      {{"schema", "retort.detect.calibration/3"}, {"classes", std::move(classes)}});
+      {{"schema", kSchema}, {"classes", std::move(classes)}});
 }
 
 Result<Calibration> calibration_from_json(const json::Value& value) {
   RETORT_TRY(const std::string schema, value.string_at("schema"));
-  if (schema != "retort.detect.calibration/3") return bad("this is no calibration", schema);
+  if (schema != kSchema) {
+    return base::bad_input("this is no calibration that this version of detection knows", schema,
+                           "make it anew: retort policy calibrate");
+  }
   Calibration out;
   const json::Value* classes = value.find("classes");
   if (classes == nullptr || !classes->is_object()) return bad("there are no classes", "classes");

@@ -193,7 +193,7 @@ TEST(Calibration, GoesThroughJson) {
     return parsed.ok() && !calibration_from_json(*parsed).ok();
   };
   EXPECT_TRUE(refused("{}"));
-  EXPECT_TRUE(refused(R"({"schema":"retort.detect.calibration/3"})"));
+  EXPECT_TRUE(refused(R"({"schema":"retort.detect.calibration/4"})"));
   std::string free = text;
   free.replace(free.find("\"bet\":0.5"), 9, "\"bet\":0.0");
   EXPECT_TRUE(refused(free));

@@ -53,6 +53,13 @@ void add_to(Pool& pool, const Pooled& request, uint32_t account, uint64_t reques
   pool.guise_hits += pool.guise == guise ? 1 : -1;
   pool.one_shots += request.one_shot;
   pool.reuse += request.reuse;
+  if (request.requests > 0) {
+    // So that who asks ten times as much hardly weighs more.
+    const float weight = 1 / static_cast<float>(request.requests);
+    pool.unusual += weight * request.unusual;
+    pool.harvest_like += weight * request.score;
+    pool.weighed += weight;
+  }
   pool.met_at = requests;
   pool.stream.add(entry);
   pool.accounts.add(base::mix64(account));
@@ -123,6 +130,9 @@ Features Pool::features() const {
   at(out, Feature::taking_turns) = static_cast<float>(weight * turns / n);
   at(out, Feature::together) =
       static_cast<float>(weight * std::clamp((together - double{expected}) / n, -1.0, 1.0));
+  at(out, Feature::same_client) = static_cast<float>(std::max(0.0, guise_hits / n));
+  at(out, Feature::unusual) = unusual / (weighed + 0.1F);
+  at(out, Feature::harvest_like) = weighed > 0 ? harvest_like / weighed / 10 : -1;
   // Of a pool it is not known which of its requests were followed, but what its accounts are like.
   at(out, Feature::one_shot) = static_cast<float>(one_shots / n);
   at(out, Feature::reuse) = static_cast<float>(reuse / n);

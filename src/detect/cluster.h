@@ -55,6 +55,8 @@ struct Pool {
   Distinct accounts, asked, addresses, payments;  // asked: pairs of account and prompt
   Wealth wealth;
   Features best{};
+  // Sums of what its accounts are like by themselves, each weighing much alike, and of the weights.
+  float unusual = 0, harvest_like = 0, weighed = 0;
   uint32_t guise = 0, guise_hits = 0;  // the majority's (Boyer and Moore)
   uint32_t gone = 0;                   // how many of its accounts were suspended,
   uint32_t lefts = 0;                  // ... of these, not as heirs (finding.h),
@@ -77,6 +79,9 @@ struct Pooled {
   const Counted* counted = nullptr;
   float one_shot = 0;  // of the account's stream
   float reuse = 0;     // the share of the account's requests that go on with a dialog
+  float unusual = 0;   // minus the logarithm of its own p-value
+  float score = 0;     // its own
+  uint32_t requests = 0;  // of the account in the period; 0 before it was judged
 };
 
 class Clusters {

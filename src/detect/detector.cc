@@ -1,6 +1,7 @@
 #include "detect/detector.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 
 #include "detect/numbers_internal.h"
@@ -67,7 +68,8 @@ std::optional<Finding> Detector::observe(const Observation& seen) {
     const Pooled pooled{
         &seen, &counted,
         static_cast<float>(share(stream.one_shots, stream.one_shots + stream.followed, 0.6)),
-        static_cast<float>(share(state.streams[kDialogs].count, requests, 0.2))};
+        static_cast<float>(share(state.streams[kDialogs].count, requests, 0.2)),
+        surprise(state, seen), state.wealth.total, state.wealth.total > Wealth{}.total ? state.in_period : 0};
     last_pools_ = clusters_.add(pooled, options_.model.cluster, options_.calibration,
                                 options_.policy.cluster_alpha);
   }
@@ -94,6 +96,15 @@ void Detector::judge_streams(AccountState& state, const Observation& seen, size_
   example = {};
   const size_t size = std::min(seen.request.size(), example.size());
   std::memcpy(example.data(), seen.request.data(), size);
+}
+
+float Detector::surprise(const AccountState& state, const Observation& seen) {
+  // By the program's own calibration, with which clusters were calibrated, whatever accounts are
+  // compared with.
+  const auto* honest = built_in_calibration().find(seen.subject.purpose);
+  if (honest == nullptr || state.wealth.total <= Wealth{}.total) return 0;
+  const double p = p_value(honest->total, honest->periods, state.wealth.total);
+  return static_cast<float>(-std::log(p));
 }
 
 Detector::Verdict Detector::own_verdict(const AccountState& state, const Observation& seen) const {
@@ -177,7 +188,10 @@ Detector::Membership Detector::membership(const AccountState& state, const Obser
       honest != options_.calibration.classes.end()) {
     const ClassCalibration& others = honest->second;
     const double p = p_value(others.total, others.periods, state.wealth.total);
-    if (p <= policy.member_p) return Membership::unusual;
+    // What few requests came to is compared with whole periods: their p-value errs towards 1.
+    const bool young = state.in_period < policy.young_requests;
+    const double own_guise = young ? policy.young_member_p : policy.member_p;
+    if (p <= (of.guise ? own_guise : policy.stranger_p)) return Membership::unusual;
   }
   const auto suffice = [&](uint32_t requests, uint32_t least) {
     return requests >= least && requests >= policy.heir_part * state.in_period;
@@ -202,6 +216,7 @@ Detector::Verdict Detector::verdict(AccountState& state, const Observation& seen
     // Who may be most of a pool has nothing to inherit.
     const bool inherits = proven && 2 * state.in_period <= pool->stream.count;
     if (of_content(pool->bond)) {
+      of.guise = of.guise || (proven && pool->is_mostly(last_guise_));
       of.content = of.content || (inherits && pool->is_private());
       continue;
     }

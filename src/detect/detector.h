@@ -57,9 +57,10 @@ class Detector {
   struct Verdict;
   // Why an account is charged with a cluster.
   enum class Membership : uint8_t { none, unusual, heir };
-  // What a request inherits, of clusters by where it comes from and by what it asks.
+  // What a request inherits, of clusters by where it comes from and by what it asks; and whether
+  // one that is proven is mostly of its guise.
   struct Heir {
-    bool place = false, content = false;
+    bool place = false, content = false, guise = false;
   };
   // So that an account is looked up by a view of its id.
   struct Hash {
@@ -70,6 +71,8 @@ class Detector {
   void judge_streams(AccountState& state, const Observation& seen, size_t stream);
   std::optional<Finding> decide(AccountState& state, const Observation& seen,
                                 const std::vector<const Pool*>& pools);
+  // Minus the logarithm of the account's own p-value so far; 0 before it was judged.
+  static float surprise(const AccountState& state, const Observation& seen);
   Verdict own_verdict(const AccountState& state, const Observation& seen) const;
   Verdict pool_verdict(const Pool& pool) const;
   double evidence_of_left(const Pool& pool) const;

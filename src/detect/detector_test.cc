@@ -468,6 +468,48 @@ TEST(Clusters, TwoAccountsAreJudgedAndOneIsNot) {
   for (const Pool* pool : traffic.detector().last_pools()) EXPECT_GT(pool->wealth.total, -20);
 }
 
+TEST(Clusters, WhatItsAccountsAreLikeIsMeasured) {
+  const auto features = [](double other_temperature, bool harvest) {
+    Traffic traffic(honest_like(-9, 5));
+    traffic.address = 77;
+    for (uint64_t i = 0; i < 240; ++i) {
+      traffic.temperature = i % 2 == 0 ? 1 : other_temperature;
+      const std::string account = "acct_" + std::to_string(i % 4);
+      harvest ? traffic.take(account, i) : traffic.ask(account, chatter(i));
+    }
+    return traffic.detector().last_pools().back()->features();
+  };
+  const Features alike = features(1, true), two_clients = features(0.3, true),
+                 chats = features(1, false);
+  EXPECT_FLOAT_EQ(at(alike, Feature::same_client), 1);
+  EXPECT_LT(at(two_clients, Feature::same_client), 0.1);
+  EXPECT_GT(at(alike, Feature::unusual), 2);
+  EXPECT_FLOAT_EQ(at(chats, Feature::unusual), 0);
+  EXPECT_GT(at(alike, Feature::harvest_like), 0.1);
+  EXPECT_LT(at(chats, Feature::harvest_like), -0.3);
+}
+
+// When an account that chatted before is charged with the others' list: 0 for not with thirty.
+int member_at(const Policy& policy, uint64_t chats) {
+  // Five in a hundred honest accounts score higher: unusual, but not by what members need.
+  Traffic traffic(honest_like(-5, 50), policy);
+  for (uint64_t i = 0; i < 400; ++i) traffic.take("acct_" + std::to_string(i % 40), i);
+  for (uint64_t i = 0; i < chats; ++i) traffic.ask("acct_new", chatter(i));
+  for (uint64_t i = 1; i <= 30; ++i) {
+    const auto finding = traffic.take("acct_new", 1000 + i);
+    if (finding && std::get<Charge>(*finding).step == Step::suspend) return static_cast<int>(i);
+  }
+  return 0;
+}
+
+TEST(Clusters, OfFewRequestsInItsGuiseLessIsAskedOfAMember) {
+  Policy policy;
+  EXPECT_GT(member_at(policy, 10), 0);
+  EXPECT_EQ(member_at(policy, 60), 0);
+  policy.young_member_p = policy.member_p;
+  EXPECT_EQ(member_at(policy, 10), 0);
+}
+
 TEST(Clusters, MemoryIsBounded) {
   EXPECT_LE(Clusters::bytes(), size_t{5} << 20);
 }

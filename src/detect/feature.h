@@ -58,8 +58,11 @@ enum class Feature : uint8_t {
   few_payments,
   taking_turns,
   together,
+  same_client,
+  unusual,
+  harvest_like,
 };
-constexpr size_t kFeatures = 36;
+constexpr size_t kFeatures = 39;
 using Features = std::array<float, kFeatures>;
 
 struct FeatureText {

@@ -24,7 +24,10 @@ struct Policy {
   double family_p = 0.05;              // what counts as evidence from one family
   int families = 2;                    // so many are needed for a suspension
   uint32_t member_requests = 6;        // a member of a cluster has made so many of its kind
-  double member_p = 0.01;              // and is so unusual among honest accounts of its purpose.
+  double stranger_p = 0.002;           // and is so unusual among honest accounts of its purpose,
+  double member_p = 0.01;              // or so, where most of the cluster uses its options and
+  double young_member_p = 0.1;         // declares its purpose, or so, there, until it has made
+  uint32_t young_requests = 48;        // these requests.
   // Or it is an heir: it declares the purpose and uses the options of most of a cluster, or of
   // accounts suspended in it, with so many requests, of a cluster by where they come from or by
   // what they ask,

@@ -11,7 +11,7 @@ namespace retort::detect {
 namespace {
 
 static_assert(std::is_trivially_copyable_v<AccountState>);
-constexpr std::string_view kMagic = "rtdetec3";
+constexpr std::string_view kMagic = "rtdetec4";
 
 const Turn* last_of(const Observation& seen, Speaker speaker) {
   for (auto turn = seen.turns.rbegin(); turn != seen.turns.rend(); ++turn) {
