@@ -114,14 +114,14 @@ void print_campaigns(const std::vector<Outcome>& outcomes) {
     }
   }
   fmt::print(
-      "\nharvests: campaigns stopped before a tenth of their list was got; accounts suspended;\n"
-      "harvest requests (median) of an account until warned, throttled, suspended; tokens got by "
-      "then; share of the list got (median, 90 %)\n");
+      "\nharvests: campaigns stopped before a tenth of their list was got; accounts suspended, "
+      "how\nmany of them within 2,000 requests; harvest requests (median) of an account until "
+      "warned,\nthrottled, suspended; tokens got by then; share of the list got (median, 90 %)\n");
   for (const auto& [variant, row] : rows) {
     fmt::print(
-        "{:<20} in time {:<34} accounts {:<36} {:>5.0f} {:>5.0f} {:>5.0f} tokens {:>7.0f} "
-        "share {:.3f} {:.3f}\n",
-        variant, rate(row.in_time, row.campaigns), rate(row.suspended, row.accounts),
+        "{:<20} in time {:<34} accounts {:<36} {:>5} {:>5.0f} {:>5.0f} {:>5.0f} tokens "
+        "{:>7.0f} share {:.3f} {:.3f}\n",
+        variant, rate(row.in_time, row.campaigns), rate(row.suspended, row.accounts), row.quick,
         quantile(row.warn, 0.5), quantile(row.throttle, 0.5), quantile(row.suspend, 0.5),
         quantile(row.tokens, 0.5), quantile(row.share, 0.5), quantile(row.share, 0.9));
   }

@@ -148,8 +148,7 @@ Lives live(const Texts& texts, const Plan& plan, const std::vector<detect::Model
   Spec spec = spec_of(plan, 2, world, 0);
   spec.licensed = 0;
   spec.acts = false;
-  detect::Detector detector(
-      detector_of(spec.seed, models.front(), detect::built_in_calibration()));
+  detect::Detector detector(detector_of(spec.seed, models.front(), detect::built_in_calibration()));
   Collector collector(detector);
   std::unordered_map<size_t, std::vector<detect::Wealth>> accounts;
   std::unordered_map<uint64_t, std::vector<detect::Wealth>> pools;

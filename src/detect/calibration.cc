@@ -200,8 +200,7 @@ json::Value to_json(const Calibration& calibration) {
                                               {"rest", short_decimals(one.rest)},
                                               {"families", std::move(families)}}));
   }
-  return json::Value::object(
-      {{"schema", kSchema}, {"classes", std::move(classes)}});
+  return json::Value::object({{"schema", kSchema}, {"classes", std::move(classes)}});
 }
 
 Result<Calibration> calibration_from_json(const json::Value& value) {

@@ -77,10 +77,10 @@ static_assert(sizeof(Pool) <= 1024);
 struct Pooled {
   const Observation* seen = nullptr;
   const Counted* counted = nullptr;
-  float one_shot = 0;  // of the account's stream
-  float reuse = 0;     // the share of the account's requests that go on with a dialog
-  float unusual = 0;   // minus the logarithm of its own p-value
-  float score = 0;     // its own
+  float one_shot = 0;     // of the account's stream
+  float reuse = 0;        // the share of the account's requests that go on with a dialog
+  float unusual = 0;      // minus the logarithm of its own p-value
+  float score = 0;        // its own
   uint32_t requests = 0;  // of the account in the period; 0 before it was judged
 };
 

@@ -66,10 +66,13 @@ std::optional<Finding> Detector::observe(const Observation& seen) {
     const Stream& stream = state.streams[counted.stream];
     const auto requests = static_cast<double>(state.requests);
     const Pooled pooled{
-        &seen, &counted,
+        &seen,
+        &counted,
         static_cast<float>(share(stream.one_shots, stream.one_shots + stream.followed, 0.6)),
         static_cast<float>(share(state.streams[kDialogs].count, requests, 0.2)),
-        surprise(state, seen), state.wealth.total, state.wealth.total > Wealth{}.total ? state.in_period : 0};
+        surprise(state, seen),
+        state.wealth.total,
+        state.wealth.total > Wealth{}.total ? state.in_period : 0};
     last_pools_ = clusters_.add(pooled, options_.model.cluster, options_.calibration,
                                 options_.policy.cluster_alpha);
   }

@@ -48,7 +48,8 @@ constexpr std::array<FeatureText, kFeatures> kTexts = {{
      "the share of requests within seconds of another account's, beside what their number gives"},
     {Family::company, "same_client",
      "the share of requests with the same options from accounts that declare the same purpose"},
-    {Family::company, "unusual", "how unusual the accounts are among honest ones of their purposes"},
+    {Family::company, "unusual",
+     "how unusual the accounts are among honest ones of their purposes"},
     {Family::company, "harvest_like", "how much like gathering each account looks by itself"},
 }};
 
