@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "base/files.h"
+#include "base/random.h"
 #include "detect/detector.h"
 #include "provider/watch_internal.h"
 #include "provider/watching.h"
@@ -45,6 +46,43 @@ TEST_F(CourseTest, KeepsWhatIsNewsAndLeavesTheRestOut) {
   Course later(*database_);
   ASSERT_TRUE(later.note("a", {1005, 7, 7, 7, 12.5}).ok());
   EXPECT_EQ(later.of("a")->size(), 4U) << "another process goes on where it stood";
+}
+
+TEST_F(CourseTest, WhatIsNotLaterOrNotMoreIsNoNews) {
+  Course course(*database_);
+  ASSERT_TRUE(course.note("a", {5000, 100, 90, 80, 1.0}).ok());
+  ASSERT_TRUE(course.note("a", {5000, 300, 90, 80, 9.0}).ok());
+  ASSERT_TRUE(course.note("a", {4000, 300, 90, 80, 9.0}).ok());
+  ASSERT_TRUE(course.note("a", {5000 + 2 * 3'600'000, 100, 90, 80, 1.0}).ok());
+  EXPECT_EQ(course.of("a")->size(), 1U);
+  ASSERT_TRUE(course.note("b", {6000, 7, 7, 7, 1.0}).ok());
+  EXPECT_EQ(course.of("b")->size(), 1U) << "each account has its own";
+  EXPECT_EQ(course.of("a")->size(), 1U);
+}
+
+TEST(CoursePointTest, IsTheSumOfAllStreams) {
+  detect::AccountState state;
+  auto& first = state.streams[0];
+  auto& second = state.streams[1];
+  first.count = 5;
+  first.last_ms = 2000;
+  EXPECT_FALSE(course_point(state, nullptr)) << "nothing is judged yet";
+  second.count = 40;
+  second.last_ms = 1000;
+  for (uint64_t i = 0; i < 200; ++i) first.prompts.add(base::mix64(i + 1));
+  for (uint64_t i = 0; i < 10; ++i) second.topics.add(base::mix64(i + 1));
+  const auto point = *course_point(state, nullptr);
+  EXPECT_EQ(point.requests, 45);
+  EXPECT_EQ(point.time_ms, 2000) << "the latest";
+  EXPECT_EQ(point.prompts, 45) << "no more different ones than there are";
+  EXPECT_NEAR(static_cast<double>(point.topics), 10, 3);
+  EXPECT_EQ(point.e_value, 0) << "nobody to compare with";
+  const detect::ClassCalibration honest;
+  state.evidence_past = 3;
+  state.period = 2;
+  const double fresh = detect::e_value(honest, state.wealth.total);
+  EXPECT_DOUBLE_EQ(course_point(state, &honest)->e_value,
+                   3 + detect::period_weight(state.period) * fresh);
 }
 
 TEST_F(CourseTest, StaysSmallHoweverLongItIs) {

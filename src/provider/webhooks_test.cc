@@ -198,6 +198,54 @@ TEST_F(WebhooksTest, AfterAWeekItIsGivenUp) {
   EXPECT_EQ(*hooks->waiting(), 0);
 }
 
+TEST_F(WebhooksTest, BehindOneThatIsNotTakenTheOthersWait) {
+  Receiver receiver({"500 Oops", "200 OK"});
+  const auto hooks = std::move(*open(receiver.server.url()));
+  ASSERT_TRUE(hooks->work().ok());
+  close(begin());
+  EXPECT_EQ(*hooks->work(), 0);
+  EXPECT_EQ(receiver.all().size(), 1U) << "who is down is asked once";
+  clock_.sleep_ms(5000);
+  EXPECT_EQ(*hooks->work(), 2);
+  EXPECT_EQ(event(receiver.all()[1]).find("type")->as_string(), "policy.case.opened");
+  EXPECT_EQ(event(receiver.all()[2]).find("type")->as_string(), "policy.case.decided");
+}
+
+TEST_F(WebhooksTest, NobodyWaitsLongerThanAnHour) {
+  Receiver receiver({"500 Oops"});
+  const auto hooks = std::move(*open(receiver.server.url()));
+  ASSERT_TRUE(hooks->work().ok());
+  begin();
+  for (size_t asked = 1; asked <= 14; ++asked) {
+    ASSERT_TRUE(hooks->work().ok());
+    EXPECT_EQ(receiver.all().size(), asked);
+    clock_.sleep_ms(3'600'000);
+  }
+}
+
+TEST_F(WebhooksTest, AStepHasItsNameAndItsActor) {
+  Receiver receiver({"200 OK"});
+  const auto hooks = std::move(*open(receiver.server.url()));
+  ASSERT_TRUE(hooks->work().ok());
+  const std::string id = begin();
+  const auto change = [&](const char* what) {
+    return cases_
+        ->change(id, what, "ben",
+                 [](const auto&, policy::Case& subject) {
+                   subject.step = policy::Step::throttle;
+                   return Result<void>();
+                 })
+        .ok();
+  };
+  ASSERT_TRUE(change("advanced"));
+  ASSERT_TRUE(change("suspension proposed"));
+  EXPECT_EQ(*hooks->work(), 3);
+  const auto advanced = event(receiver.all()[1]), proposed = event(receiver.all()[2]);
+  EXPECT_EQ(advanced.find("type")->as_string(), "policy.case.throttle");
+  EXPECT_EQ(advanced.find("data")->find("actor")->as_string(), "ben");
+  EXPECT_EQ(proposed.find("type")->as_string(), "policy.case.proposed");
+}
+
 TEST_F(WebhooksTest, OfTwoProcessesOneSends) {
   Receiver receiver({"200 OK"});
   auto first = std::move(*open(receiver.server.url()));
@@ -234,6 +282,8 @@ TEST_F(WebhooksTest, OnlyItsProviderSaysWhereItLeads) {
   for (const char* secret : {"", "whsec_", "whsec_c2hvcnQ=", "0123456789abcdef0123456789abcdef"}) {
     EXPECT_FALSE(open_with("https://example.com/", secret, false).ok()) << secret;
   }
+  const std::string longer = "whsec_" + crypto::to_base64(std::string(65, 'k'));
+  EXPECT_FALSE(open_with("https://example.com/", longer, false).ok());
   // A name may lead to this machine: nothing is sent there.
   Receiver receiver({"200 OK"});
   auto hooks =
