@@ -74,12 +74,13 @@ class WebhooksTest : public ::testing::Test {
   }
   void TearDown() override { (void)base::remove_all(folder_); }
 
-  Result<std::unique_ptr<Webhooks>> open(const std::string& url, bool background = false) {
+  Result<std::unique_ptr<Webhooks>> open(const std::string& url, bool background = false,
+                                         int timeout_ms = 20'000) {
     return Webhooks::open({.folder = folder_,
                            .url = url,
                            .secret = "whsec_" + crypto::to_base64(kKey),
                            .private_addresses = true,
-                           .timeout_ms = 300,
+                           .timeout_ms = timeout_ms,
                            .clock = background ? nullptr : &clock_,
                            .background = background});
   }
@@ -167,7 +168,7 @@ TEST_F(WebhooksTest, ARestartLosesNothingAndAHangingReceiverHoldsNobodyUp) {
   std::string url;
   {
     Receiver hanging({""});
-    auto hooks = std::move(*open(hanging.server.url()));
+    auto hooks = std::move(*open(hanging.server.url(), false, 300));
     ASSERT_TRUE(hooks->work().ok());
     begin();
     EXPECT_EQ(*hooks->work(), 0);
