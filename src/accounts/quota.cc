@@ -256,6 +256,7 @@ Result<void> Quotas::tick() {
     RETORT_TRY_VOID(impl_->report(changed));
     RETORT_TRY_VOID(impl_->heed(impl_->store.renew_if_due()));
     RETORT_TRY_VOID(impl_->settle_others());
+    RETORT_TRY_VOID(impl_->forget_minutes());
   }
   return impl_->ask_for_next_periods();
 }
@@ -284,6 +285,16 @@ Result<void> Quotas::Impl::settle_others() {
   if (settled_ms != 0 && now_ms - settled_ms < options.lease_ms / kLooks) return {};
   settled_ms = now_ms;
   return store.settle_expired();
+}
+
+// A limit and minute leave a row; without this the store would grow for ever.
+Result<void> Quotas::Impl::forget_minutes() {
+  constexpr int64_t kEveryMs = 3'600'000;
+  const int64_t now_ms = clock->monotonic_ms();
+  if (forgot_ms != 0 && now_ms - forgot_ms < kEveryMs) return {};
+  RETORT_TRY(const bool more, store.forget_minutes());
+  forgot_ms = more ? 0 : now_ms;
+  return {};
 }
 
 Result<void> Quotas::Impl::heed(Result<void> done) {

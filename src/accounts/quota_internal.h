@@ -83,6 +83,7 @@ struct Quotas::Impl {
   QuotaStore store;
   int64_t limits_version = -1;
   int64_t settled_ms = 0;  // when leases of others were looked at last
+  int64_t forgot_ms = 0;   // ... minutes long over; 0: some are left
   // Until when what is held may be handed out, and how often this process counted as gone.
   std::atomic<int64_t> lease_ends_ms{INT64_MAX};
   std::atomic<int64_t> deaths{0};
@@ -133,6 +134,7 @@ struct Quotas::Impl {
   Result<void> ask_ahead();
   Result<void> ask_each(const std::vector<Want>& wanted);
   Result<void> settle_others();
+  Result<void> forget_minutes();
   // What a call of the store's has come to; returns it.
   Result<void> heed(Result<void> done);
   // With none.

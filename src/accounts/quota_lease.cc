@@ -143,6 +143,44 @@ Result<void> QuotaStore::settle_expired() {
   return {};
 }
 
+Result<bool> QuotaStore::forget_minutes() {
+  constexpr int64_t kKeptMs = int64_t{24} * 3'600'000;
+  constexpr int64_t kAtOnce = 300;  // so that no grant waits for long
+  struct Minute {
+    std::string subject;
+    int64_t resource = 0, start_ms = 0;
+  };
+  // By both clocks: a process whose own runs ahead forgets nothing that others still count on.
+  RETORT_TRY(auto* rows,
+             sql("SELECT subject, resource, start_ms FROM counters WHERE period = ?1 AND held = 0 "
+                 "AND start_ms < ?2 AND start_ms < now_ms() - ?3 LIMIT ?4"));
+  rows->bind(1, static_cast<int64_t>(Window::minute))
+      .bind(2, options_.clock->wall_ms() - kKeptMs)
+      .bind(3, kKeptMs)
+      .bind(4, kAtOnce);
+  std::vector<Minute> over;
+  while (true) {
+    RETORT_TRY(const bool more, rows->step());
+    if (!more) break;
+    over.push_back({std::string(rows->text(0)), rows->integer(1), rows->integer(2)});
+  }
+  if (over.empty()) return false;
+  const auto gone = database_->transact([&]() -> Result<void> {
+    for (const Minute& one : over) {
+      RETORT_TRY(auto* row, sql("DELETE FROM counters WHERE subject = ?1 AND resource = ?2 AND "
+                                "period = ?3 AND start_ms = ?4 AND held = 0"));
+      RETORT_TRY_VOID(row->bind(1, one.subject)
+                          .bind(2, one.resource)
+                          .bind(3, static_cast<int64_t>(Window::minute))
+                          .bind(4, one.start_ms)
+                          .run());
+    }
+    return {};
+  });
+  if (!gone) return gone.error();
+  return static_cast<int64_t>(over.size()) == kAtOnce;
+}
+
 Result<void> QuotaStore::settle(const std::string& process, const std::optional<Spent>& spent,
                                 Death death) {
   return database_->transact([&]() -> Result<void> {

@@ -99,6 +99,9 @@ class QuotaStore {
   Result<void> settle_dead(const std::string& process, const std::optional<Spent>& spent);
   // Those whose lease is over.
   Result<void> settle_expired();
+  // Minutes that were over a day ago and of which nobody holds anything, some hundreds at once;
+  // whether there may be more.
+  Result<bool> forget_minutes();
 
  private:
   struct Held {

@@ -275,6 +275,39 @@ TEST_P(QuotaTest, AfterwardsNothingIsHeld) {
   EXPECT_EQ(row.integer(3), 34);
 }
 
+TEST_P(QuotaTest, MinutesLongOverAreForgotten) {
+  constexpr int64_t kDayMs = int64_t{24} * 3'600'000;
+  base::ManualClock clock(1'700'000'000'000);  // behind the store's
+  auto quotas =
+      std::move(*Quotas::open(folder_, {.clock = &clock, .background = false, .store = store_}));
+  for (const auto& limit : {requests_, tokens_}) ASSERT_TRUE(quotas->set_limit(limit).ok());
+  const auto ask = [&] {
+    auto admitted = *quotas->reserve(subjects_, {.output_tokens = 5});
+    ASSERT_TRUE(admitted.admitted());
+    admitted.reservation.settle({.output_tokens = 5});
+    ASSERT_TRUE(quotas->tick().ok());
+  };
+  const auto rows = [&](const char* sql) {
+    auto database =
+        std::move(*store::Database::open(is_server() ? store_ : base::join(folder_, "quota.db")));
+    auto row = *database->prepare(sql);
+    EXPECT_TRUE(*row.step());
+    return row.integer(0);
+  };
+  constexpr const char* kRowsOfMinutes = "SELECT count(*) FROM counters WHERE period = 0";
+  ask();
+  clock.sleep_ms(60'000);
+  ask();
+  EXPECT_EQ(rows(kRowsOfMinutes), 2);
+  clock.sleep_ms(kDayMs / 2);
+  ask();
+  EXPECT_EQ(rows(kRowsOfMinutes), 3) << "half a day is not long";
+  clock.sleep_ms(kDayMs);
+  ask();
+  EXPECT_EQ(rows(kRowsOfMinutes), 1);
+  EXPECT_EQ(rows("SELECT sum(used) FROM counters WHERE resource = 2"), 20) << "days are kept";
+}
+
 TEST(OldQuotaTest, WhatAnOlderFileSaysWasUsedOrGrantedCounts) {
   const std::string folder = ::testing::TempDir() + "/old_quota_" + std::to_string(::getpid());
   ASSERT_TRUE(base::remove_all(folder).ok());
