@@ -227,6 +227,7 @@ Result<Record> read(const json::Value& value) {
   }
   RETORT_TRY_VOID(read_slots(*meta, record));
   RETORT_TRY_VOID(read_answer(*meta, record));
+  if (answered && record.captured_ms == 0) return wrong("captured_ms");
   RETORT_TRY_VOID(read_lineage(*meta, record));
   RETORT_TRY(const auto salt, meta->string_at("salt"));
   RETORT_TRY(const auto bytes, crypto::from_hex(salt));

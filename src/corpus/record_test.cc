@@ -124,6 +124,7 @@ TEST(RecordTest, RefusesNewerSchemasAndWrongTypes) {
   refused("features", 70'000, "features");
   refused("salt", "00", "salt");
   refused("captured_ms", "now", "captured_ms");
+  refused("captured_ms", 0, "captured_ms");
   refused("preference", 9, "preference");
   EXPECT_FALSE(record_from_json(json::Value::array(), "here").ok());
   EXPECT_FALSE(record_from_json(json::Value::object({{"retort", 3}}), "here").ok());
