@@ -7,6 +7,7 @@
 
 #include "collect/token_logprobs.h"
 #include "json/value.h"
+#include "openai/text.h"
 
 namespace retort::collect {
 namespace {
@@ -21,10 +22,7 @@ bool contains_any(std::string_view text, std::initializer_list<std::string_view>
 
 // A server's words, short and without anything that could steer a terminal.
 std::string quoted(std::string_view text) {
-  std::string out;
-  for (const char c : text.substr(0, kMostQuoted)) {
-    out += static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? ' ' : c;
-  }
+  std::string out = openai::printable(text, kMostQuoted);
   if (text.size() > kMostQuoted) out += "...";
   return out;
 }

@@ -149,10 +149,12 @@ TEST(Judge, AProvidersStepsAreUnderstood) {
   Exchange warned =
       http(200, R"({"choices": [{"message": {"content": "x"}, "finish_reason": "stop"}]})");
   EXPECT_EQ(judge(warned, kNow_ms).policy_case, "");
-  warned.headers = {{"Retort-Policy-Case", "case_1\x1b[2J"}, {"retort-policy-step", "warn"}};
+  warned.headers = {{"Retort-Policy-Case", "case_1\x1b[2J\xc2\x9b"},
+                    {"retort-policy-step", "warn"}};
   const Reply reply = judge(warned, kNow_ms);
   EXPECT_EQ(reply.kind, ReplyKind::answer);
   EXPECT_EQ(reply.policy_case.find('\x1b'), std::string::npos);
+  EXPECT_EQ(reply.policy_case.find('\x9b'), std::string::npos) << "C1 controls, too";
   EXPECT_NE(reply.policy_case.find("step warn"), std::string::npos) << reply.policy_case;
 }
 

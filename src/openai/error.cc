@@ -3,7 +3,7 @@
 #include <fmt/core.h>
 
 #include "json/value.h"
-#include "openai/text_internal.h"
+#include "openai/text.h"
 
 namespace retort::openai {
 namespace {

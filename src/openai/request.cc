@@ -5,7 +5,7 @@
 #include <limits>
 
 #include "openai/fields_internal.h"
-#include "openai/text_internal.h"
+#include "openai/text.h"
 
 namespace retort::openai {
 namespace {

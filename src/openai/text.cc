@@ -1,6 +1,6 @@
 #include <fmt/core.h>
 
-#include "openai/text_internal.h"
+#include "openai/text.h"
 
 namespace retort::openai {
 

@@ -1,6 +1,6 @@
 // Counts what an upstream answers while it passes: a body as a whole, or events of a stream cut
-// anywhere. Counts never go back and never pass what was reserved, whatever the upstream says;
-// where it says nothing they are estimates: a token a piece, or a token in four bytes where that is
+// anywhere. They never pass what was reserved, whatever the upstream says; where it says nothing
+// they are estimates that never go back: a token a piece, or a token in four bytes where that is
 // more. Pure; one thread.
 #pragma once
 #include <cstdint>

@@ -1,4 +1,4 @@
-// Bytes that may be no text, made fit to print.
+// Bytes that may be no text, made fit to print. Pure; safe from any thread.
 #pragma once
 #include <cstdint>
 #include <string>
