@@ -36,7 +36,7 @@ struct AccountState {
   double evidence_past = 0;  // of closed periods, weighted
   Wealth wealth;
   Features best{};  // measures of the best stream when it was best
-  uint32_t even_too = 0;
+  uint32_t even_too = 0;  // as `even`
   std::array<Stream, kStreams> streams{};
 
   std::array<uint32_t, kKinds> kinds{};  // of the streams of first questions

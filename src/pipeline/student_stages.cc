@@ -235,17 +235,18 @@ Result<void> run_evaluate(RunContext& context, Summary& summary) {
   RETORT_TRY(const auto tokenizer, student_tokenizer(context));
   RETORT_TRY(const auto student, load_student(context.path("train/final")));
   const auto& asked = context.options.collect;
+  const engine::Sampling sampling = {.temperature = asked.temperature,
+                                     .top_p = asked.top_p,
+                                     .top_k = asked.top_k,
+                                     .repetition_penalty = asked.repetition_penalty,
+                                     .seed = 1};
   RETORT_TRY(const auto measured,
              evaluate::evaluate({.held_out = held_out,
                                  .training = training,
                                  .student = student,
                                  .tokenizer = tokenizer,
                                  .options = context.options.evaluate,
-                                 .sampling = {.temperature = asked.temperature,
-                                              .top_p = asked.top_p,
-                                              .top_k = asked.top_k,
-                                              .repetition_penalty = asked.repetition_penalty,
-                                              .seed = 1},
+                                 .sampling = sampling,
                                  .max_tokens = asked.max_tokens,
                                  .without_system = context.options.student.without_system,
                                  .folder = context.path("evaluate"),
