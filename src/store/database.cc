@@ -1,6 +1,7 @@
 #include "store/database.h"
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "store/backend_internal.h"
 #include "store/sqlite_internal.h"
 
@@ -8,6 +9,7 @@ namespace retort::store {
 namespace {
 
 constexpr int kTries = 3;
+constexpr int64_t kPauseMs = 20;  // after the first try, twice that after the second
 
 }  // namespace
 
@@ -109,6 +111,8 @@ Result<Transaction> Database::begin() {
 
 Result<void> Database::transact(const std::function<Result<void>()>& work) {
   for (int attempt = 1;; ++attempt) {
+    // Whoever waits for what this one had must get it first, or both are in each other's way anew.
+    if (attempt > 1) base::system_clock().sleep_ms(kPauseMs * (attempt - 1));
     auto done = backend_->begin(Outcome::open);
     if (!done) return done;
     Transaction transaction(backend_.get());

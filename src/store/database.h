@@ -97,10 +97,11 @@ class Database {
   // In a file it takes the write lock at once (BEGIN IMMEDIATE), so that no later step can find it
   // taken. On a server, who reads before it writes must lock what it reads.
   Result<Transaction> begin();
-  // A transaction around `work`, which is run again, at most three times, when a server undid it
-  // for the sake of another one or the connection was lost, also at COMMIT: work must lead to the
-  // same state however often it was done, and its first statement must lock what tells it whether
-  // it was. An error of work's undoes it and is returned.
+  // A transaction around `work`, which is run again, three times in all and after a pause of some
+  // hundredths of a second, when a server undid it for the sake of another one or the connection
+  // was lost, also at COMMIT: work must lead to the same state however often it was done, and its
+  // first statement must lock what tells it whether it was. An error of work's undoes it and is
+  // returned.
   Result<void> transact(const std::function<Result<void>()>& work);
   // Every page, index and constraint of a file; that a server answers.
   Result<void> check_integrity();

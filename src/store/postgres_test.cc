@@ -200,14 +200,15 @@ TEST_F(PostgresTest, RepeatableWorkIsDoneOnceWhateverIsCut) {
 TEST_F(PostgresTest, WhoIsInADeadlockTriesAgain) {
   ASSERT_TRUE(insert(*database_, 0).ok());
   ASSERT_TRUE(insert(*database_, 0).ok());
-  std::atomic<int> runs{0};
+  std::atomic<int> runs{0}, holding{0};
   const auto add = [&](const char* first, const char* second) {
     auto database = std::move(*Database::open(address_));
     const auto done = database->transact([&]() -> Result<void> {
       const int run = ++runs;
       RETORT_TRY_VOID(database->execute(first));
       // Both hold one row before either asks for the other.
-      for (int i = 0; run <= 2 && runs < 2 && i < 500; ++i) base::system_clock().sleep_ms(10);
+      if (run <= 2) ++holding;
+      for (int i = 0; run <= 2 && holding < 2 && i < 500; ++i) base::system_clock().sleep_ms(10);
       return database->execute(second);
     });
     EXPECT_TRUE(done.ok()) << done.error().text();
