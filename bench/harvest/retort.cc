@@ -100,8 +100,8 @@ std::vector<Sample> gather(const Texts& texts, const Plan& plan) {
         return !one.starts_with("split") && one != "all combined" && one != "rotating";
       });
     }
-    // Which streams are kept is decided by the tables that there are.
     spec.acts = false;
+    // Which streams are kept, and what is unusual, is decided by the tables that there are.
     detect::Detector detector(
         detector_of(spec.seed, detect::built_in_model(), detect::built_in_calibration()));
     Collector collector(detector);

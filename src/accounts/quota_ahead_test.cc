@@ -4,25 +4,15 @@
 #include <chrono>
 #include <thread>
 
-#include "accounts/quota.h"
-#include "accounts/stores_testing_internal.h"
-#include "base/files.h"
-#include "store/database.h"
+#include "accounts/quotas_testing_internal.h"
 
 namespace retort::accounts {
 namespace {
 
-class QuotaAheadTest : public StoresTest {
+class QuotaAheadTest : public QuotaStoresTest {
  protected:
-  void SetUpStore() override {
-    if (is_server()) store_ = store_address(StoreKind::server, "");
-  }
-
   std::unique_ptr<Quotas> open() { return open(clock_); }
-  std::unique_ptr<Quotas> open(base::Clock& clock) {
-    return std::move(
-        *Quotas::open(folder_, {.clock = &clock, .background = false, .store = store_}));
-  }
+  using QuotaStoresTest::open;
 
   void use(Quotas& quotas, int times) {
     for (int i = 0; i < times; ++i) {
@@ -33,19 +23,23 @@ class QuotaAheadTest : public StoresTest {
   }
   // What the store holds for all processes together.
   int64_t granted() {
-    auto database =
-        std::move(*store::Database::open(is_server() ? store_ : base::join(folder_, "quota.db")));
-    auto row = *database->prepare("SELECT coalesce(sum(granted), 0) FROM holdings");
+    auto held = database();
+    auto row = *held->prepare("SELECT coalesce(sum(granted), 0) FROM holdings");
     return *row.step() ? row.integer(0) : -1;
   }
   int64_t granted_of(const Limit& limit, int64_t period_ms) {
-    auto database =
-        std::move(*store::Database::open(is_server() ? store_ : base::join(folder_, "quota.db")));
-    auto row = *database->prepare(
+    auto held = database();
+    auto row = *held->prepare(
         "SELECT coalesce(sum(granted), 0) FROM holdings WHERE subject = ?1 AND resource = ?2 AND "
         "start_ms = ?3");
     row.bind(1, limit.subject).bind(2, static_cast<int64_t>(limit.resource)).bind(3, period_ms);
     return *row.step() ? row.integer(0) : -1;
+  }
+  // Asks once, so long after the minute began, and lets the ticker come by.
+  void use_at(Quotas& quotas, int64_t in_minute_ms) {
+    wait_until(in_minute_ms);
+    use(quotas, 1);
+    ASSERT_TRUE(quotas.tick().ok());
   }
   // So long after the minute began in which the test did.
   void wait_until(int64_t in_minute_ms) {
@@ -56,7 +50,6 @@ class QuotaAheadTest : public StoresTest {
   const Limit plenty_ = {"account:a", Resource::requests, Window::day, 100'000};
   const Limit requests_ = {"account:a", Resource::requests, Window::minute, 10};
   const Limit often_ = {"account:a", Resource::requests, Window::minute, 10'000};
-  std::string store_;
   base::ManualClock clock_;
   const int64_t minute_ms_ = period_start_ms(Window::minute, clock_.wall_ms());
   const int64_t next_ms_ = minute_ms_ + 60'000;
@@ -123,13 +116,9 @@ TEST_P(QuotaAheadTest, ARequestDoesNotWaitForWhatIsAskedAhead) {
 TEST_P(QuotaAheadTest, OfTheNextMinuteSomeIsHeldWhenItBegins) {
   auto quotas = open();
   ASSERT_TRUE(quotas->set_limit(often_).ok());
-  wait_until(54'999);
-  use(*quotas, 1);
-  ASSERT_TRUE(quotas->tick().ok());
+  use_at(*quotas, 54'999);
   EXPECT_EQ(granted_of(often_, next_ms_), 0) << "not so early";
-  wait_until(55'000);
-  use(*quotas, 1);
-  ASSERT_TRUE(quotas->tick().ok());
+  use_at(*quotas, 55'000);
   EXPECT_EQ(granted_of(often_, next_ms_), 65);
   for (int i = 0; i < 4; ++i) {
     clock_.sleep_ms(1000);
@@ -159,9 +148,7 @@ TEST_P(QuotaAheadTest, OfTheNextDayAsWell) {
 TEST_P(QuotaAheadTest, WhoeverDoesNotAskInTheNewMinuteHoldsNothingOfIt) {
   auto quotas = open();
   ASSERT_TRUE(quotas->set_limit(often_).ok());
-  wait_until(57'000);
-  use(*quotas, 1);
-  ASSERT_TRUE(quotas->tick().ok());
+  use_at(*quotas, 57'000);
   EXPECT_EQ(granted_of(often_, next_ms_), 65);
   wait_until(60'100);
   ASSERT_TRUE(quotas->tick().ok());
@@ -174,9 +161,7 @@ TEST_P(QuotaAheadTest, WhoeverDoesNotAskInTheNewMinuteHoldsNothingOfIt) {
 TEST_P(QuotaAheadTest, WhoeverHadGoneQuietGetsNothingAhead) {
   auto quotas = open();
   ASSERT_TRUE(quotas->set_limit(often_).ok());
-  wait_until(53'000);
-  use(*quotas, 1);
-  ASSERT_TRUE(quotas->tick().ok());
+  use_at(*quotas, 53'000);
   ASSERT_TRUE(quotas->tick().ok());
   wait_until(56'000);
   ASSERT_TRUE(quotas->tick().ok());
@@ -207,9 +192,7 @@ TEST_P(QuotaAheadTest, OneThatCannotBeHadLeavesTheOthers) {
   auto elsewhere = open(early);
   auto all_of_it = *elsewhere->reserve({"account:a"}, {.requests = 10'000});
   ASSERT_TRUE(all_of_it.admitted());
-  wait_until(57'000);
-  use(*quotas, 1);
-  ASSERT_TRUE(quotas->tick().ok());
+  use_at(*quotas, 57'000);
   EXPECT_EQ(granted_of(other, next_ms_), 65);
   EXPECT_EQ(granted_of(often_, next_ms_), 10'000) << "the other machine's";
   wait_until(60'000);

@@ -15,7 +15,7 @@
 
 #include "accounts/quota.h"
 #include "accounts/quota_live_internal.h"
-#include "accounts/stores_testing_internal.h"
+#include "accounts/quotas_testing_internal.h"
 #include "base/files.h"
 #include "base/random.h"
 #include "store/database.h"
@@ -106,10 +106,10 @@ void produce_in_minute(Quotas& quotas, Seen& seen, const FastClock& clock, base:
   if (calm) ::usleep(static_cast<useconds_t>(100'000 + random.below(200'000)));
 }
 
-class QuotaKillTest : public StoresTest {
+class QuotaKillTest : public QuotaStoresTest {
  protected:
   void SetUpStore() override {
-    if (is_server()) store_ = store_address(StoreKind::server, "");
+    QuotaStoresTest::SetUpStore();
     void* memory =
         ::mmap(nullptr, sizeof(Seen), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     ASSERT_NE(memory, MAP_FAILED);
@@ -193,15 +193,13 @@ class QuotaKillTest : public StoresTest {
     if (left_ms > 0) base::system_clock().sleep_ms(left_ms);
   }
   int64_t held_of_minutes_after(int64_t wall_ms) const {
-    auto database =
-        std::move(*store::Database::open(is_server() ? store_ : base::join(folder_, "quota.db")));
-    auto row = *database->prepare("SELECT count(*) FROM holdings WHERE start_ms > ?1");
+    auto held = database();
+    auto row = *held->prepare("SELECT count(*) FROM holdings WHERE start_ms > ?1");
     row.bind(1, wall_ms);
     return *row.step() ? row.integer(0) : -1;
   }
 
   FastClock fast_clock_;
-  std::string store_;
   Seen* seen_ = nullptr;
 };
 RETORT_OVER_BOTH_STORES(QuotaKillTest);

@@ -7,7 +7,7 @@
 #include <atomic>
 #include <thread>
 
-#include "accounts/stores_testing_internal.h"
+#include "accounts/quotas_testing_internal.h"
 #include "base/files.h"
 #include "base/random.h"
 #include "store/database.h"
@@ -15,22 +15,15 @@
 namespace retort::accounts {
 namespace {
 
-class QuotaTest : public StoresTest {
+class QuotaTest : public QuotaStoresTest {
  protected:
-  void SetUpStore() override {
-    if (is_server()) store_ = store_address(StoreKind::server, "");
-  }
-
-  std::unique_ptr<Quotas> open() {
-    return std::move(
-        *Quotas::open(folder_, {.clock = &clock_, .background = false, .store = store_}));
-  }
+  using QuotaStoresTest::open;
+  std::unique_ptr<Quotas> open() { return open(clock_); }
 
   const std::vector<Subject> subjects_ = {"key:k", "account:a", "all"};
   const Limit requests_ = {"account:a", Resource::requests, Window::minute, 10};
   const Limit tokens_ = {"key:k", Resource::output_tokens, Window::day, 1000};
   const Limit parallel_ = {"all", Resource::parallel, Window::now, 3};
-  std::string store_;
   base::ManualClock clock_;
 };
 RETORT_OVER_BOTH_STORES(QuotaTest);
@@ -263,9 +256,8 @@ TEST_P(QuotaTest, AfterwardsNothingIsHeld) {
     first.reservation.settle({.output_tokens = 30});
     second.reservation.settle({.output_tokens = 4});
   }
-  auto database =
-      std::move(*store::Database::open(is_server() ? store_ : base::join(folder_, "quota.db")));
-  auto row = *database->prepare(
+  auto held = database();
+  auto row = *held->prepare(
       "SELECT (SELECT sum(held) FROM counters), (SELECT count(*) FROM holdings), "
       "(SELECT count(*) FROM processes), (SELECT used FROM counters WHERE resource = 2)");
   ASSERT_TRUE(*row.step());
@@ -278,8 +270,7 @@ TEST_P(QuotaTest, AfterwardsNothingIsHeld) {
 TEST_P(QuotaTest, MinutesLongOverAreForgotten) {
   constexpr int64_t kDayMs = int64_t{24} * 3'600'000;
   base::ManualClock clock(1'700'000'000'000);  // behind the store's
-  auto quotas =
-      std::move(*Quotas::open(folder_, {.clock = &clock, .background = false, .store = store_}));
+  auto quotas = open(clock);
   for (const auto& limit : {requests_, tokens_}) ASSERT_TRUE(quotas->set_limit(limit).ok());
   const auto ask = [&] {
     auto admitted = *quotas->reserve(subjects_, {.output_tokens = 5});
@@ -288,9 +279,8 @@ TEST_P(QuotaTest, MinutesLongOverAreForgotten) {
     ASSERT_TRUE(quotas->tick().ok());
   };
   const auto rows = [&](const char* sql) {
-    auto database =
-        std::move(*store::Database::open(is_server() ? store_ : base::join(folder_, "quota.db")));
-    auto row = *database->prepare(sql);
+    auto held = database();
+    auto row = *held->prepare(sql);
     EXPECT_TRUE(*row.step());
     return row.integer(0);
   };

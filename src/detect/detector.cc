@@ -184,7 +184,7 @@ bool Detector::shares_guise(const Pool& pool) const {
 // Who only shares a network or a popular template with harvesters is no member. A member asks what
 // the cluster asks, more than once or twice, and is itself unusual; or it is an heir (finding.h).
 Detector::Membership Detector::membership(const AccountState& state, const Observation& seen,
-                                          Heir of) const {
+                                          Ties by) const {
   const Policy& policy = options_.policy;
   const auto honest = options_.calibration.classes.find(seen.subject.purpose);
   if (state.streams[last_stream_].count >= policy.member_requests &&
@@ -194,13 +194,13 @@ Detector::Membership Detector::membership(const AccountState& state, const Obser
     // What few requests came to is compared with whole periods: their p-value errs towards 1.
     const bool young = state.in_period < policy.young_requests;
     const double own_guise = young ? policy.young_member_p : policy.member_p;
-    if (p <= (of.guise ? own_guise : policy.stranger_p)) return Membership::unusual;
+    if (p <= (by.guise ? own_guise : policy.stranger_p)) return Membership::unusual;
   }
   const auto suffice = [&](uint32_t requests, uint32_t least) {
     return requests >= least && requests >= policy.heir_part * state.in_period;
   };
-  const bool heir = (of.place && suffice(state.heir, policy.heir_requests)) ||
-                    (of.content && suffice(state.template_heir, policy.template_heir_requests));
+  const bool heir = (by.place && suffice(state.heir, policy.heir_requests)) ||
+                    (by.content && suffice(state.template_heir, policy.template_heir_requests));
   return heir ? Membership::heir : Membership::none;
 }
 
@@ -209,7 +209,7 @@ Detector::Verdict Detector::verdict(AccountState& state, const Observation& seen
                                     const std::vector<const Pool*>& pools) const {
   Verdict worst = own_verdict(state, seen);
   Verdict cluster;
-  Heir of;
+  Ties by;
   bool counts = false;  // for what it inherits by place
   for (const Pool* pool : pools) {
     const Verdict one = pool_verdict(*pool);
@@ -219,18 +219,18 @@ Detector::Verdict Detector::verdict(AccountState& state, const Observation& seen
     // Who may be most of a pool has nothing to inherit.
     const bool inherits = proven && 2 * state.in_period <= pool->stream.count;
     if (of_content(pool->bond)) {
-      of.guise = of.guise || (proven && pool->is_mostly(last_guise_));
-      of.content = of.content || (inherits && pool->is_private());
+      by.guise = by.guise || (proven && pool->is_mostly(last_guise_));
+      by.content = by.content || (inherits && pool->is_private());
       continue;
     }
-    of.place = of.place || inherits;
+    by.place = by.place || inherits;
     // Of who came after the others all counts, also before it was known what they are.
     counts = counts || proven || state.first_ms >= pool->first_ms;
   }
   state.heir += counts ? 1 : 0;
-  state.template_heir += of.content ? 1 : 0;
+  state.template_heir += by.content ? 1 : 0;
   if (cluster.step <= worst.step) return worst;
-  cluster.membership = membership(state, seen, of);
+  cluster.membership = membership(state, seen, by);
   return cluster.membership == Membership::none ? worst : cluster;
 }
 

@@ -57,9 +57,9 @@ class Detector {
   struct Verdict;
   // Why an account is charged with a cluster.
   enum class Membership : uint8_t { none, unusual, heir };
-  // What a request inherits, of clusters by where it comes from and by what it asks; and whether
-  // one that is proven is mostly of its guise.
-  struct Heir {
+  // What ties a request to proven clusters: that it may inherit of one by where it comes from or
+  // by what it asks, and that one of what it asks is mostly of its guise.
+  struct Ties {
     bool place = false, content = false, guise = false;
   };
   // So that an account is looked up by a view of its id.
@@ -77,7 +77,7 @@ class Detector {
   Verdict pool_verdict(const Pool& pool) const;
   double evidence_of_left(const Pool& pool) const;
   bool shares_guise(const Pool& pool) const;
-  Membership membership(const AccountState& state, const Observation& seen, Heir of) const;
+  Membership membership(const AccountState& state, const Observation& seen, Ties by) const;
   Verdict verdict(AccountState& state, const Observation& seen,
                   const std::vector<const Pool*>& pools) const;
   bool of_several_kinds(const Verdict& verdict) const;

@@ -23,11 +23,12 @@ struct Policy {
   double cluster_alpha = 0.001;        // of ever suspending by an honest cluster, a cluster
   double family_p = 0.05;              // what counts as evidence from one family
   int families = 2;                    // so many are needed for a suspension
-  uint32_t member_requests = 6;        // a member of a cluster has made so many of its kind
-  double stranger_p = 0.002;           // and is so unusual among honest accounts of its purpose,
-  double member_p = 0.01;              // or so, where most of the cluster uses its options and
-  double young_member_p = 0.1;         // declares its purpose, or so, there, until it has made
-  uint32_t young_requests = 48;        // these requests.
+  // A member of a cluster has made so many requests of its kind and is so unusual among honest
+  // accounts of its purpose: by the first p-value if most of what asks the same has its options and
+  // purpose, by the second there until it has made `young_requests`, by the third otherwise.
+  uint32_t member_requests = 6;
+  double member_p = 0.01, young_member_p = 0.1, stranger_p = 0.002;
+  uint32_t young_requests = 48;
   // Or it is an heir: it declares the purpose and uses the options of most of a cluster, or of
   // accounts suspended in it, with so many requests, of a cluster by where they come from or by
   // what they ask,
